@@ -1,1 +1,3 @@
 #![doc = "Under construction."]
+
+pub mod transport;
