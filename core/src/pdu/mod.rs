@@ -1,0 +1,31 @@
+//! The rules of events: what an event is, whose it is, whether it was allowed, and what the state
+//! of a room is when its history forks.
+//!
+//! Everything here is a pure function of its arguments. Each room version's peculiarities are rows
+//! of the table in [`room_version`].
+//!
+//! | file | answers |
+//! |---|---|
+//! | [`event`], [`mod@format`] | is this a valid event (check 1 on receipt of a PDU), and what does it say? |
+//! | [`hash`], [`redaction`], [`canonical_json`] | which bytes are hashed and signed, and what is the event's id? |
+//! | [`signing`] | did the servers sign it that had to (check 2), and is it unaltered (check 3)? |
+//! | [`auth_events`], [`authorisation`] | was it allowed (checks 4 to 6)? |
+//! | [`state`], [`resolution`] | what is a room's state, and what if its history forks? |
+//! | [`build`] | how do we make an event of our own? |
+
+pub mod auth_events;
+pub mod build;
+pub mod canonical_json;
+pub mod event;
+pub mod event_type;
+pub mod format;
+pub mod hash;
+pub mod redaction;
+pub mod room_version;
+pub mod signing;
+pub mod state;
+pub mod unpadded_base64;
+
+pub use event::Pdu;
+pub use room_version::RoomVersion;
+pub use state::{StateKey, StateMap};

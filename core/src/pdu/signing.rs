@@ -1,0 +1,270 @@
+//! Signatures of servers over JSON and over events (appendices, "Signing JSON"; server-server API,
+//! "Validating hashes and signatures on received events").
+//!
+//! Verification is the strict one, which refuses the ambiguous corner cases of ed25519: what we
+//! accept, every peer accepts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use ed25519_dalek::{Signature, Signer as _};
+use ruma_common::{IdParseError, OwnedServerName, ServerName, UserId};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{
+    Pdu,
+    canonical_json::{Object, object_to_canonical_string},
+    event_type::MEMBER,
+    hash, unpadded_base64,
+};
+
+/// What every key id of the only signature algorithm starts with.
+const ALGORITHM: &str = "ed25519:";
+
+/// A key with which we sign, and its id.
+pub struct SigningKey {
+    key_id: String,
+    secret: ed25519_dalek::SigningKey,
+}
+
+/// Why a text is no signing key.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SigningKeyError {
+    /// The key id is not `ed25519:` and a version of `a-zA-Z0-9_`.
+    #[error("key id {0:?} is not `ed25519:` followed by letters, digits and underscores")]
+    KeyId(String),
+    /// The seed is not the base64 of 32 bytes.
+    #[error("the seed is not the base64 of 32 bytes")]
+    Seed,
+}
+
+impl SigningKey {
+    /// The key of this seed. `key_id` is `ed25519:` and a version of letters, digits, underscores.
+    pub fn from_seed(key_id: &str, seed: &[u8; 32]) -> Result<Self, SigningKeyError> {
+        let is_key_version = |version: &str| {
+            !version.is_empty()
+                && version
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        if !key_id.strip_prefix(ALGORITHM).is_some_and(is_key_version) {
+            return Err(SigningKeyError::KeyId(key_id.to_owned()));
+        }
+        let secret = ed25519_dalek::SigningKey::from_bytes(seed);
+        Ok(Self {
+            key_id: key_id.to_owned(),
+            secret,
+        })
+    }
+
+    /// As [`SigningKey::from_seed`], of a seed in unpadded base64.
+    pub fn from_base64(key_id: &str, seed: &str) -> Result<Self, SigningKeyError> {
+        let seed = unpadded_base64::decode(seed).and_then(|seed| seed.try_into().ok());
+        Self::from_seed(key_id, &seed.ok_or(SigningKeyError::Seed)?)
+    }
+
+    /// The key's id, `ed25519:` and its version.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.secret.verifying_key().to_bytes()
+    }
+
+    /// The signature of these bytes, in unpadded base64.
+    pub fn sign(&self, message: &[u8]) -> String {
+        unpadded_base64::encode(&self.secret.sign(message).to_bytes())
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.key_id)
+    }
+}
+
+/// The public half of a server's key, and until when the server vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifyKey {
+    /// The key's id, `ed25519:` and its version.
+    pub key_id: String,
+    /// The public half.
+    pub public_key: [u8; 32],
+    /// The last moment at which an event signed with it counts, in milliseconds since the Unix
+    /// epoch: `valid_until_ts` of a current key, `expired_ts` of an old one.
+    pub valid_until: i64,
+    /// Whether this is one of the server's `old_verify_keys`, which sign no requests any more.
+    pub retired: bool,
+}
+
+/// Why a signature does not count.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SignatureError {
+    /// The server did not sign.
+    #[error("there is no signature of {0}")]
+    Missing(OwnedServerName),
+    /// The server signed, but with no key that we know and that was valid at the time.
+    #[error("{0} signed with no key that we know and that was valid at the time")]
+    NoValidKey(OwnedServerName),
+    /// A signature with a known, valid key is wrong.
+    #[error("the signature of {server} with {key_id} is wrong")]
+    Wrong {
+        /// Who is said to have signed.
+        server: OwnedServerName,
+        /// With which key.
+        key_id: String,
+    },
+    /// `join_authorised_via_users_server` names no user whose server could have signed.
+    #[error("`join_authorised_via_users_server` is no user id: {0}")]
+    AuthorisingUser(IdParseError),
+}
+
+/// Signs an object in place, keeping its other signatures (appendices, "Signing Details").
+pub fn sign_json(object: &mut Object, server: &ServerName, key: &SigningKey) {
+    let signature = key.sign(signed_json_text(object).as_bytes());
+    insert_signature(object, server, key.key_id(), signature);
+}
+
+/// Checks that `server` signed this object with `keys` (appendices, "Checking for a Signature").
+///
+/// Signatures with keys not in `keys` are skipped; all others must be right, and there must be one.
+/// The caller chooses keys that are valid for the purpose.
+pub fn verify_json(
+    object: &Object,
+    server: &ServerName,
+    keys: &[VerifyKey],
+) -> Result<(), SignatureError> {
+    verify_signatures(
+        object,
+        signed_json_text(object).as_bytes(),
+        server,
+        keys.iter(),
+    )
+}
+
+/// The servers whose signatures an event needs.
+///
+/// They are the sender's server, unless the event follows from a third-party invite, and for a
+/// membership event with `join_authorised_via_users_server` that user's server.
+pub fn required_signers(event: &Pdu) -> Result<BTreeSet<OwnedServerName>, SignatureError> {
+    let mut servers = BTreeSet::new();
+    let from_third_party_invite =
+        event.membership() == Some("invite") && event.content().contains_key("third_party_invite");
+    if !from_third_party_invite {
+        servers.insert(event.origin().to_owned());
+    }
+    if event.event_type() == MEMBER
+        && let Some(user) = event.content().get("join_authorised_via_users_server")
+    {
+        let user = <&UserId>::try_from(user.as_str().unwrap_or_default());
+        servers.insert(
+            user.map_err(SignatureError::AuthorisingUser)?
+                .server_name()
+                .to_owned(),
+        );
+    }
+    Ok(servers)
+}
+
+/// Check 2 on receipt of a PDU: every server that has to sign this event did so, with a key that
+/// was valid when the event was made. `keys` holds the known keys of each server.
+pub fn verify_event(
+    event: &Pdu,
+    keys: &BTreeMap<OwnedServerName, Vec<VerifyKey>>,
+) -> Result<(), SignatureError> {
+    let object = event.object();
+    let text = hash::signed_text(&object, event.room_version());
+    for server in required_signers(event)? {
+        let known = keys.get(&server).map(Vec::as_slice).unwrap_or_default();
+        let valid = known
+            .iter()
+            .filter(|key| key.valid_until >= event.origin_server_ts());
+        verify_signatures(&object, text.as_bytes(), &server, valid)?;
+    }
+    Ok(())
+}
+
+/// Check 3 on receipt of a PDU: the event holds what its content hash says. If not, go on with
+/// [`Pdu::redacted`].
+pub fn check_content_hash(event: &Pdu) -> bool {
+    let object = event.object();
+    let claimed = object.get("hashes").and_then(|hashes| hashes.get("sha256"));
+    let claimed = claimed
+        .and_then(Value::as_str)
+        .and_then(unpadded_base64::decode);
+    claimed.is_some_and(|claimed| claimed == hash::content_hash(&object))
+}
+
+pub(super) fn insert_signature(
+    object: &mut Object,
+    server: &ServerName,
+    key_id: &str,
+    signature: String,
+) {
+    let mut signatures = take_object(object, "signatures");
+    let mut of_server = take_object(&mut signatures, server.as_str());
+    of_server.insert(key_id.to_owned(), Value::String(signature));
+    signatures.insert(server.to_string(), Value::Object(of_server));
+    object.insert("signatures".to_owned(), Value::Object(signatures));
+}
+
+/// Removes the object at this key; an empty one if there is none.
+fn take_object(object: &mut Object, key: &str) -> Object {
+    match object.remove(key) {
+        Some(Value::Object(inner)) => inner,
+        _ => Object::new(),
+    }
+}
+
+fn signed_json_text(object: &Object) -> String {
+    object_to_canonical_string(object, &["signatures", "unsigned"])
+}
+
+fn verify_signatures<'a>(
+    object: &Object,
+    message: &[u8],
+    server: &ServerName,
+    keys: impl Iterator<Item = &'a VerifyKey>,
+) -> Result<(), SignatureError> {
+    let signatures = object
+        .get("signatures")
+        .and_then(|signatures| signatures.get(server.as_str()))
+        .and_then(Value::as_object)
+        .ok_or_else(|| SignatureError::Missing(server.to_owned()))?;
+    let mut verified = false;
+    for key in keys.filter(|key| key.key_id.starts_with(ALGORITHM)) {
+        let Some(signature) = signatures.get(&key.key_id) else {
+            continue;
+        };
+        if !verify_bytes(
+            &key.public_key,
+            message,
+            signature.as_str().unwrap_or_default(),
+        ) {
+            let (server, key_id) = (server.to_owned(), key.key_id.clone());
+            return Err(SignatureError::Wrong { server, key_id });
+        }
+        verified = true;
+    }
+    if verified {
+        Ok(())
+    } else {
+        Err(SignatureError::NoValidKey(server.to_owned()))
+    }
+}
+
+/// Whether `signature`, in base64, is the signature of these bytes by this key.
+pub fn verify_bytes(public_key: &[u8; 32], message: &[u8], signature: &str) -> bool {
+    let signature = unpadded_base64::decode(signature)
+        .and_then(|signature| Signature::from_slice(&signature).ok());
+    let key = ed25519_dalek::VerifyingKey::from_bytes(public_key);
+    match (key, signature) {
+        (Ok(key), Some(signature)) => key.verify_strict(message, &signature).is_ok(),
+        _ => false,
+    }
+}

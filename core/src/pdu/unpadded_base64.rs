@@ -1,0 +1,57 @@
+//! Binary values in JSON: base64 without padding (appendices, "Unpadded Base64").
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+
+/// Writes no padding; reads with or without it, and ignores unused bits of the last character:
+/// two encodings are equal when they decode to the same bytes.
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_encode_padding(false)
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+
+/// Encodes with the standard alphabet: keys, signatures and hashes.
+pub fn encode(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// Encodes with the URL-safe alphabet: event ids, and room ids made of them.
+pub fn encode_url_safe(bytes: &[u8]) -> String {
+    URL_SAFE.encode(bytes)
+}
+
+/// Decodes the standard alphabet; `None` if the text is not base64.
+pub fn decode(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+/// Decodes either alphabet, for the keys of third-party invites and policy servers, which come in
+/// both (appendices, "Binary data").
+pub fn decode_either_alphabet(text: &str) -> Option<Vec<u8>> {
+    decode(text).or_else(|| URL_SAFE.decode(text).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ID-9
+    #[test]
+    fn id_9_padding_and_unused_bits_do_not_matter() {
+        assert_eq!(encode(&[0xfb, 0xef]), "++8");
+        assert_eq!(encode_url_safe(&[0xfb, 0xef]), "--8");
+        for text in ["++8", "++8=", "++9"] {
+            assert_eq!(decode(text).as_deref(), Some(&[0xfb, 0xef][..]), "{text}");
+        }
+        assert_eq!(decode("--8"), None);
+        assert_eq!(
+            decode_either_alphabet("--8").as_deref(),
+            Some(&[0xfb, 0xef][..])
+        );
+    }
+}
