@@ -37,7 +37,12 @@ pub(super) enum DeclaredLength {
 pub(super) fn parse_request(head: &[u8]) -> Result<RequestHead, FramingError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
-    let status = parsed.parse(head).map_err(head_error)?;
+    let status = parsed.parse(head).map_err(|error| match error {
+        httparse::Error::Version if !names_a_version(head) => {
+            FramingError::MalformedHead("request line".to_owned())
+        }
+        other => head_error(other),
+    })?;
     let (Some(method), Some(target), Some(version), true) = (
         parsed.method,
         parsed.path,
@@ -143,6 +148,16 @@ fn head_error(error: httparse::Error) -> FramingError {
         | httparse::Error::Status
         | httparse::Error::Token => FramingError::MalformedHead(error.to_string()),
     }
+}
+
+/// Whether a request line at least looks like one of some HTTP version.
+fn names_a_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ').skip(2);
+    words
+        .next()
+        .is_some_and(|version| version.starts_with(b"HTTP/"))
+        && words.next().is_none()
 }
 
 fn http_version(minor: u8) -> Version {

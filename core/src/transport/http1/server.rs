@@ -304,3 +304,6 @@ fn head_error(error: NoLineEnd) -> FramingError {
         NoLineEnd::TooLong => FramingError::HeadTooLong,
     }
 }
+
+#[cfg(test)]
+mod tests;
