@@ -1,4 +1,4 @@
 #![doc = "Under construction."]
 
-pub mod transport;
 pub mod pdu;
+pub mod transport;

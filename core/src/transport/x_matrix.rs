@@ -62,9 +62,6 @@ impl XMatrix {
             let (name, value, after) = parameter(rest).ok_or(BadXMatrix::Grammar)?;
             found.insert(name, value)?;
             rest = skip_separators(after);
-            if rest.len() == after.len() && !rest.is_empty() {
-                return Err(BadXMatrix::Grammar);
-            }
         }
         found.into_x_matrix()
     }

@@ -8,7 +8,7 @@ use super::body::IncomingBody;
 use super::error::FramingError;
 use super::head::{self, DeclaredLength, ResponseHead};
 use super::limits::{HttpLimits, INTERIM_RESPONSES_MAX};
-use super::receive_buffer::{NoLineEnd, ReceiveBuffer};
+use super::receive_buffer::ReceiveBuffer;
 use super::write::{self, Persistence};
 
 /// A connection that we opened: one request at a time out, its response in.
@@ -165,11 +165,7 @@ impl ClientConnection {
 
     fn advance(&mut self) -> Result<Option<Response<Bytes>>, BadResponse> {
         while let State::Head(expected) = &mut self.state {
-            match self
-                .input
-                .take_head(expected.limits.head_bytes)
-                .map_err(head_error)?
-            {
+            match head::take(&mut self.input, expected.limits.head_bytes)? {
                 None => return self.closed_early(),
                 Some(bytes) => {
                     if let Some(body) = expected.begin(head::parse_response(&bytes)?)? {
@@ -267,13 +263,6 @@ impl Expected {
             DeclaredLength::Bytes(length) => IncomingBody::with_length(length, bytes_max),
             DeclaredLength::Chunked => Ok(IncomingBody::chunked(bytes_max)),
         }
-    }
-}
-
-fn head_error(error: NoLineEnd) -> FramingError {
-    match error {
-        NoLineEnd::BareLineFeed => FramingError::BareLineFeed,
-        NoLineEnd::TooLong => FramingError::HeadTooLong,
     }
 }
 

@@ -1,11 +1,12 @@
 //! Reading a head: start line, headers, and what they say about body and connection.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
 
 use super::error::FramingError;
 use super::limits::HEADERS_MAX;
+use super::receive_buffer::{NoLineEnd, ReceiveBuffer};
 
 /// A request's start line and headers; the target is still the bytes the peer sent.
 pub(super) struct RequestHead {
@@ -31,6 +32,17 @@ pub(super) enum DeclaredLength {
     Bytes(u64),
     /// Chunks.
     Chunked,
+}
+
+/// Takes a head out of what was received, once it is complete.
+pub(super) fn take(
+    input: &mut ReceiveBuffer,
+    bytes_max: usize,
+) -> Result<Option<BytesMut>, FramingError> {
+    input.take_head(bytes_max).map_err(|error| match error {
+        NoLineEnd::BareLineFeed => FramingError::BareLineFeed,
+        NoLineEnd::TooLong => FramingError::HeadTooLong,
+    })
 }
 
 /// Reads a complete request head.

@@ -9,7 +9,7 @@ use super::body::IncomingBody;
 use super::error::FramingError;
 use super::head::{self, DeclaredLength, RequestHead};
 use super::limits::HttpLimits;
-use super::receive_buffer::{NoLineEnd, ReceiveBuffer};
+use super::receive_buffer::ReceiveBuffer;
 use super::write::{self, Persistence, ResponseBody};
 
 /// A connection that a client opened: request bytes in, response bytes out.
@@ -192,11 +192,7 @@ impl ServerConnection {
     fn advance(&mut self) -> Result<Option<Request<Bytes>>, BadRequest> {
         if let State::Head = self.state {
             self.input.skip_empty_lines();
-            match self
-                .input
-                .take_head(self.limits.head_bytes)
-                .map_err(head_error)?
-            {
+            match head::take(&mut self.input, self.limits.head_bytes)? {
                 None => return Ok(None),
                 Some(bytes) => self.state = begin(head::parse_request(&bytes)?, &self.limits)?,
             }
@@ -295,13 +291,6 @@ fn expectation(
     match length {
         DeclaredLength::Unstated | DeclaredLength::Bytes(0) => Ok(Interim::NotDue),
         DeclaredLength::Bytes(_) | DeclaredLength::Chunked => Ok(Interim::Due),
-    }
-}
-
-fn head_error(error: NoLineEnd) -> FramingError {
-    match error {
-        NoLineEnd::BareLineFeed => FramingError::BareLineFeed,
-        NoLineEnd::TooLong => FramingError::HeadTooLong,
     }
 }
 
