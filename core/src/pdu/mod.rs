@@ -14,6 +14,7 @@
 //! | [`build`] | how do we make an event of our own? |
 
 pub mod auth_events;
+pub mod authorisation;
 pub mod build;
 pub mod canonical_json;
 pub mod event;
@@ -21,6 +22,7 @@ pub mod event_type;
 pub mod format;
 pub mod hash;
 pub mod redaction;
+pub mod resolution;
 pub mod room_version;
 pub mod signing;
 pub mod state;

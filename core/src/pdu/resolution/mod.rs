@@ -1,0 +1,160 @@
+//! State resolution: one state out of several, when a room's history forks (room versions, "State
+//! resolution"; versions 2 and 2.1 of the algorithm).
+//!
+//! [`resolve`] is a pure function. It never guesses: if it has to look at an event that the caller
+//! does not hold, it answers with all events it is known to need, and the caller loads them, best
+//! together with their auth chains, and asks again. Its result does not depend on the order of the
+//! states.
+//!
+//! Where the specification can be read in two ways, this follows Synapse, since a server that
+//! resolves otherwise than most is the one whose state "resets":
+//! - the auth chain of a state holds the state's own events (`conflicts`);
+//! - besides power levels, join rules, kicks and bans, create events count as power events, and the
+//!   first two only with an empty state key (`power_order`);
+//! - the events that accompany the power events are collected by walking only through the full
+//!   conflicted set (`power_order`);
+//! - a rejected event never enters the resolved state (`iterative_auth`).
+
+mod conflicts;
+mod iterative_auth;
+mod mainline;
+mod power_order;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ruma_common::{EventId, OwnedEventId};
+use thiserror::Error;
+
+use self::{conflicts::Conflicts, iterative_auth::Resolving};
+use super::{
+    Pdu, RoomVersion, StateKey, StateMap, auth_events::needed_state, event_type::POWER_LEVELS,
+    room_version::StateResolution,
+};
+
+/// The events that [`resolve`] may look at.
+pub trait EventLookup {
+    /// The event, if it is at hand.
+    fn get(&self, event_id: &EventId) -> Option<&Arc<Pdu>>;
+
+    /// Whether the event was rejected. Asked only of events that are at hand.
+    fn is_rejected(&self, event_id: &EventId) -> bool;
+}
+
+/// No event counts as rejected.
+impl EventLookup for BTreeMap<OwnedEventId, Arc<Pdu>> {
+    fn get(&self, event_id: &EventId) -> Option<&Arc<Pdu>> {
+        BTreeMap::get(self, event_id)
+    }
+
+    fn is_rejected(&self, _: &EventId) -> bool {
+        false
+    }
+}
+
+/// Events that [`resolve`] needs and that are not at hand.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("state resolution needs {} events that are not at hand", .0.len())]
+pub struct MissingEvents(pub BTreeSet<OwnedEventId>);
+
+/// The state that follows from these states of one room.
+pub fn resolve(
+    version: RoomVersion,
+    states: &[StateMap],
+    events: &impl EventLookup,
+) -> Result<StateMap, MissingEvents> {
+    let Some((first, others)) = states.split_first() else {
+        return Ok(StateMap::new());
+    };
+    if others.iter().all(|other| other == first) {
+        return Ok(first.clone());
+    }
+    let mut events = Events {
+        lookup: events,
+        missing: BTreeSet::new(),
+    };
+    let algorithm = version.rules().state_resolution;
+    let conflicts = Conflicts::between(first, others, algorithm, &mut events);
+    let conflicts = events.unless_missing(conflicts)?;
+
+    let start = match algorithm {
+        StateResolution::V2 => conflicts.unconflicted.clone(),
+        StateResolution::V2_1 => StateMap::new(),
+    };
+    load_start(&start, &conflicts.full_set, &mut events);
+    events.unless_missing(())?;
+
+    let mut resolving = Resolving::new(start);
+    let power_events = power_order::sorted(&conflicts.full_set, &mut events);
+    resolving.apply(&power_events, &mut events);
+
+    let already: BTreeSet<_> = power_events.iter().map(|event| event.event_id()).collect();
+    let rest = conflicts
+        .full_set
+        .values()
+        .filter(|event| !already.contains(event.event_id()));
+    let levels = resolving.get_key(&StateKey::new(POWER_LEVELS, ""));
+    let rest = mainline::sorted(rest.copied(), levels, &mut events);
+    resolving.apply(&rest, &mut events);
+    events.unless_missing(resolving.finish(&conflicts.unconflicted))
+}
+
+/// Looks at the events of the starting state that the conflicted events will be judged by, so that
+/// all that are missing are asked for at once.
+fn load_start<L: EventLookup>(start: &StateMap, set: &EventSet<'_>, events: &mut Events<'_, L>) {
+    for event in set.values() {
+        for key in needed_state(&***event, event.room_version()) {
+            start
+                .get_key(&key)
+                .and_then(|event_id| events.get(event_id));
+        }
+    }
+}
+
+/// A set of events, in the order of their ids.
+type EventSet<'a> = BTreeMap<&'a EventId, &'a Arc<Pdu>>;
+
+/// The events at hand, and a list of those that turned out to be missing.
+struct Events<'a, L> {
+    lookup: &'a L,
+    missing: BTreeSet<OwnedEventId>,
+}
+
+impl<'a, L: EventLookup> Events<'a, L> {
+    fn get(&mut self, event_id: &EventId) -> Option<&'a Arc<Pdu>> {
+        let event = self.lookup.get(event_id);
+        if event.is_none() {
+            self.missing.insert(event_id.to_owned());
+        }
+        event
+    }
+
+    fn is_rejected(&self, event_id: &EventId) -> bool {
+        self.lookup.is_rejected(event_id)
+    }
+
+    /// The first of the event's auth events that is the state event for this key.
+    fn auth_event(
+        &mut self,
+        event: &Pdu,
+        event_type: &str,
+        state_key: &str,
+    ) -> Option<&'a Arc<Pdu>> {
+        let mut auth_events = event
+            .auth_events()
+            .iter()
+            .filter_map(|event_id| self.get(event_id));
+        auth_events.find(|event| event.is_state_for(event_type, state_key))
+    }
+
+    /// The value, if everything that went into it was at hand.
+    fn unless_missing<T>(&mut self, value: T) -> Result<T, MissingEvents> {
+        if self.missing.is_empty() {
+            Ok(value)
+        } else {
+            Err(MissingEvents(std::mem::take(&mut self.missing)))
+        }
+    }
+}
