@@ -1,0 +1,131 @@
+//! Comity as a peer. This file alone knows its command line and its configuration keys.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::authority::Authority;
+use crate::client::{Client, Door};
+use crate::failure::Failure;
+use crate::homeserver::Homeserver;
+use crate::process::{Process, free_port, make_directory, output_of};
+
+/// A `comity serve` in a directory of its own.
+pub struct Comity {
+    label: String,
+    server_name: String,
+    door: Door,
+    program: PathBuf,
+    configuration: PathBuf,
+    process: Process,
+}
+
+impl Comity {
+    /// Builds the program and lets it write its configuration below `parent`; it does not run yet.
+    pub fn prepare(label: &str, parent: &Path, authority: &Authority) -> Result<Self, Failure> {
+        let program = built_program()?;
+        let directory = make_directory(parent, label)?;
+        let (federation_port, client_port) = (free_port()?, free_port()?);
+        let server_name = format!("localhost:{federation_port}");
+        let identity = authority.identity(&directory)?;
+        output_of(
+            Command::new(&program)
+                .args(["init", "--server-name", &server_name])
+                .arg("--dir")
+                .arg(&directory)
+                .arg("--tls-certificate")
+                .arg(&identity.certificate)
+                .arg("--tls-private-key")
+                .arg(&identity.private_key)
+                .arg("--trusted-ca")
+                .arg(authority.certificate_path())
+                .args([
+                    "--federation-listen",
+                    &format!("127.0.0.1:{federation_port}"),
+                ])
+                .args(["--client-listen", &format!("127.0.0.1:{client_port}")]),
+        )?;
+        Ok(Self {
+            label: label.to_owned(),
+            server_name,
+            door: Door::new(format!("http://127.0.0.1:{client_port}"), authority.roots()),
+            program,
+            configuration: directory.join("comity.toml"),
+            process: Process::new(directory.join("output.log")),
+        })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(&self.configuration);
+        command
+    }
+}
+
+impl Homeserver for Comity {
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn server_name(&self) -> &str {
+        &self.server_name
+    }
+
+    fn door(&self) -> &Door {
+        &self.door
+    }
+
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    fn launch(&self) -> Result<(), Failure> {
+        self.process.start(self.command(&["serve"]))
+    }
+
+    fn go_down(&self) -> Result<(), Failure> {
+        self.process.kill();
+        Ok(())
+    }
+
+    fn register(&self, localpart: &str) -> Result<Client, Failure> {
+        let token = output_of(&mut self.command(&["user", "add", localpart]))?;
+        self.door.client(token.trim().to_owned())
+    }
+}
+
+/// Builds the `comity` program as this test was built, and says where it is. Cargo tells only the
+/// tests of the program's own package, so it is asked; `COMITY_PROGRAM` names another program.
+fn built_program() -> Result<PathBuf, Failure> {
+    if let Some(program) = std::env::var_os("COMITY_PROGRAM") {
+        return Ok(program.into());
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let profile = if cfg!(debug_assertions) {
+        "dev"
+    } else {
+        "release"
+    };
+    let messages = output_of(
+        Command::new(cargo)
+            .args([
+                "build",
+                "--package",
+                "comity",
+                "--bin",
+                "comity",
+                "--profile",
+                profile,
+            ])
+            .args(["--message-format", "json"])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")),
+    )?;
+    let executable = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    };
+    let found = messages.lines().filter_map(executable).next_back();
+    found.ok_or_else(|| Failure::Wrong("cargo built comity but named no executable".to_owned()))
+}

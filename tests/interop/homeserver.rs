@@ -1,0 +1,63 @@
+//! What the suite asks of a homeserver, whichever software it is.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::{Client, Door};
+use crate::failure::Failure;
+use crate::process::Process;
+
+/// How long a server may take until it answers its first request.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// One homeserver, driven through its client API alone except for its life and its users.
+///
+/// `start` after `stop` or `go_down` finds the data and the address of before.
+pub trait Homeserver: Send + Sync {
+    /// What it is called in test names and messages.
+    fn label(&self) -> &str;
+
+    /// Its name in Matrix ids, with the port.
+    fn server_name(&self) -> &str;
+
+    /// Where its client API is.
+    fn door(&self) -> &Door;
+
+    /// The process behind it.
+    fn process(&self) -> &Process;
+
+    /// Starts the process, without waiting for it.
+    fn launch(&self) -> Result<(), Failure>;
+
+    /// Ends it in the way the suite demands that it survives: SIGKILL where nothing may be lost.
+    fn go_down(&self) -> Result<(), Failure>;
+
+    /// Makes a user nobody has yet.
+    fn register(&self, localpart: &str) -> Result<Client, Failure>;
+
+    /// Starts it and waits until it answers.
+    fn start(&self) -> Result<(), Failure> {
+        self.launch()?;
+        let deadline = Instant::now() + START_PATIENCE;
+        while let Err(failure) = self.door().versions() {
+            if let Some(status) = self.process().ended() {
+                return Err(self.never_started(format!("it ended with {status}")));
+            }
+            if Instant::now() > deadline {
+                return Err(self.never_started(failure.to_string()));
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// The failure of a start, with the log that explains it.
+    fn never_started(&self, instead: String) -> Failure {
+        let log = self.process().log_tail(40);
+        Failure::NeverHappened {
+            expectation: format!("{} answers", self.label()),
+            waited: START_PATIENCE,
+            instead: format!("{instead}\n{log}"),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Comity against a real Synapse, both driven through their client APIs alone.
+//!
+//! Every scenario is played in each room version, once with each server making the room. Two
+//! processes are shared by all of them, hence this runner in place of `#[test]`: it starts them
+//! for the first scenario and ends them with the last. `README.md` beside this file says how to
+//! choose what is played.
+
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a JSON value without the key is null, not a panic"
+)]
+
+mod authority;
+mod choice;
+mod client;
+mod comity;
+mod conversation;
+mod failure;
+mod homeserver;
+mod pair;
+mod person;
+mod process;
+mod scenarios;
+mod seen;
+mod soak;
+mod stage;
+mod synapse;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::choice::Choice;
+use crate::pair::SharedPair;
+use crate::scenarios::{SCENARIOS, restarts};
+use crate::stage::ROOM_VERSIONS;
+
+/// Scenarios mostly wait, so more of them run at once than there are processors.
+const SCENARIOS_AT_ONCE: usize = 4;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(SCENARIOS_AT_ONCE);
+    let shared = match choice::choose() {
+        Choice::Play(casting, python) => Arc::new(SharedPair::new(casting, python)),
+        Choice::LeaveOut(reason) => {
+            println!("interop: left out, because {reason}");
+            return ExitCode::SUCCESS;
+        }
+        Choice::Fail(reason) => {
+            println!("interop: cannot run: {reason}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let conclusion = libtest_mimic::run(&arguments, trials(&shared));
+    if let Some(shared) = Arc::into_inner(shared) {
+        shared.close(conclusion.has_failed());
+    }
+    conclusion.exit_code()
+}
+
+fn trials(shared: &Arc<SharedPair>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (server, label) in shared.casting().labels().into_iter().enumerate() {
+        for version in ROOM_VERSIONS {
+            for (name, scenario) in SCENARIOS {
+                let shared = shared.clone();
+                let name = format!("v{version}::room_of_{label}::{name}");
+                trials.push(Trial::test(name, move || {
+                    Ok(shared.play(|pair| scenario(&pair.stage(server, version)))?)
+                }));
+            }
+        }
+        let restarted = shared.clone();
+        let name = format!("restarts::{label}_goes_down_while_all_talk");
+        trials.push(Trial::test(name, move || {
+            Ok(restarted.play_alone(|pair| restarts::goes_down_while_all_talk(pair, server))?)
+        }));
+    }
+    let soaked = shared.clone();
+    let soak = Trial::test("soak", move || Ok(soaked.play_alone(soak::soak)?));
+    trials.push(soak.with_ignored_flag(true));
+    trials
+}
