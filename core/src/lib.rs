@@ -1,4 +1,5 @@
 #![doc = "Under construction."]
 
 pub mod pdu;
+pub mod time;
 pub mod transport;

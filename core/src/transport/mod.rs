@@ -7,6 +7,7 @@
 //! What comes in is hostile until proven otherwise, so each part bounds what it reads and refuses
 //! what it cannot read in exactly one way.
 
+pub mod connection_pool;
 pub mod http1;
 pub mod json;
 pub mod matrix_error;

@@ -4,7 +4,7 @@
 //! Decides by the name alone: IP literals and names with a port (cases 1 and 2), and plain
 //! hostnames as if nothing were delegated (case 6).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ruma_common::ServerName;
 

@@ -1,0 +1,62 @@
+//! The two clocks of the core, as values.
+//!
+//! The core never reads a clock. Whoever drives it passes a [`Now`] with each input. Wall-clock
+//! time and monotonic time are different types, so that a time-out can never be computed from a
+//! clock that an administrator may set back.
+
+use std::{fmt, time::Duration};
+
+/// Milliseconds since the Unix epoch, as Matrix writes time on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WallTime(pub u64);
+
+impl WallTime {
+    /// This time moved forward by `duration`, at most to the end of representable time.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(milliseconds(duration)))
+    }
+
+    /// How long after `earlier` this time is; zero if it is not after.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Time since an arbitrary moment that a runtime chooses once; it never goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Monotonic(pub Duration);
+
+impl Monotonic {
+    /// This moment moved forward by `duration`.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
+
+    /// How long after `earlier` this moment is; zero if it is not after.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// The time at which an input happened, on both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// What goes into events and is compared with what other servers write.
+    pub wall: WallTime,
+    /// What deadlines and back-off are measured with.
+    pub monotonic: Monotonic,
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
