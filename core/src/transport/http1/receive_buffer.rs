@@ -82,3 +82,29 @@ impl ReceiveBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_byte_is_searched_twice_however_slowly_a_head_comes() {
+        let mut buffer = ReceiveBuffer::default();
+        for received in 1..100 {
+            buffer.extend(b"a");
+            assert_eq!(buffer.take_head(1000), Ok(None));
+            assert_eq!(buffer.searched, received);
+        }
+    }
+
+    #[test]
+    fn a_line_is_taken_with_its_end_and_the_rest_stays() {
+        let mut buffer = ReceiveBuffer::default();
+        buffer.extend(b"5\r\nhello\r\n");
+        assert_eq!(buffer.take_line(3).unwrap().unwrap(), "5\r\n");
+        assert_eq!(buffer.take_up_to(5), "hello");
+        assert_eq!(buffer.take_line(2).unwrap().unwrap(), "\r\n");
+        assert!(buffer.is_empty());
+        assert_eq!(buffer.take_line(0), Err(NoLineEnd::TooLong));
+    }
+}

@@ -1,7 +1,7 @@
 //! The server's side of a connection.
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
 
@@ -279,13 +279,11 @@ fn expectation(
     headers: &HeaderMap,
     length: DeclaredLength,
 ) -> Result<Interim, BadRequest> {
-    let Some(expected) = headers.get(header::EXPECT) else {
-        return Ok(Interim::NotDue);
-    };
-    if version == Version::HTTP_10 {
+    if version == Version::HTTP_10 || !headers.contains_key(header::EXPECT) {
         return Ok(Interim::NotDue);
     }
-    if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+    let continues = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if !headers.get_all(header::EXPECT).iter().all(continues) {
         return Err(BadRequest::Expectation);
     }
     match length {

@@ -401,6 +401,10 @@ fn heads_that_two_readers_could_read_differently_are_refused() {
         ),
         ("GET / HTTP/1.1\r\nHost: h\r\n\n".to_owned(), BareLineFeed),
         (
+            "\r\n\nGET / HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+            BareLineFeed,
+        ),
+        (
             "GET / HTTP/2.0\r\nHost: h\r\n\r\n".to_owned(),
             UnsupportedVersion,
         ),
@@ -470,6 +474,10 @@ fn heads_that_are_read_but_not_served_are_refused() {
             BadRequest::Host,
         ),
         (get("Expect: 200-ok\r\n"), BadRequest::Expectation),
+        (
+            get("Expect: 100-continue\r\nExpect: more\r\n"),
+            BadRequest::Expectation,
+        ),
     ];
     for (bytes, error) in table {
         assert_eq!(read(&bytes).error, Some(error), "{bytes:?}");
