@@ -52,17 +52,16 @@ fn at_once(bytes: &[u8]) -> Story {
     story([bytes])
 }
 
-/// Feeds `bytes` both ways, which must agree, and says what came of it.
+/// Feeds `bytes` at once, one by one and in two parts, which must agree, and says what came of it.
 fn read(bytes: impl AsRef<[u8]>) -> Story {
     let bytes = bytes.as_ref();
-    let story_at_once = at_once(bytes);
-    assert_eq!(
-        story(bytes.chunks(1)),
-        story_at_once,
-        "{:?}",
-        bytes.escape_ascii().to_string()
-    );
-    story_at_once
+    let (expected, shown) = (at_once(bytes), bytes.escape_ascii());
+    assert_eq!(story(bytes.chunks(1)), expected, "{shown}");
+    for cut in 0..bytes.len().min(200) {
+        let (start, end) = bytes.split_at(cut);
+        assert_eq!(story([start, end]), expected, "{shown} cut at {cut}");
+    }
+    expected
 }
 
 fn bodies(bytes: impl AsRef<[u8]>) -> Vec<Bytes> {
