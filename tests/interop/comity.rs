@@ -32,11 +32,11 @@ impl Comity {
                 .args(["init", "--server-name", &server_name])
                 .arg("--dir")
                 .arg(&directory)
-                .arg("--tls-certificate")
+                .arg("--certificate")
                 .arg(&identity.certificate)
-                .arg("--tls-private-key")
+                .arg("--private-key")
                 .arg(&identity.private_key)
-                .arg("--trusted-ca")
+                .arg("--ca")
                 .arg(authority.certificate_path())
                 .args([
                     "--federation-listen",
@@ -82,7 +82,11 @@ impl Homeserver for Comity {
     }
 
     fn launch(&self) -> Result<(), Failure> {
-        self.process.start(self.command(&["serve"]))
+        let mut command = self.command(&["serve"]);
+        if let Some(runtime) = std::env::var_os("COMITY_INTEROP_RUNTIME") {
+            command.arg("--runtime").arg(runtime);
+        }
+        self.process.start(command)
     }
 
     fn go_down(&self) -> Result<(), Failure> {

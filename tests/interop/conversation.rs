@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::client::Client;
 use crate::failure::{Failure, demand};
 use crate::homeserver::Homeserver;
-use crate::pair::Pair;
+use crate::pair::{Pair, Restraint};
 use crate::person::{Person, Speech};
 use crate::stage::{ROOM_VERSIONS, agree_on_state, newcomer};
 
@@ -32,8 +32,7 @@ pub struct Outage {
     now: AtomicBool,
     /// Counts the outages, so that a speaker notices a new one.
     number: AtomicUsize,
-    /// How many messages may be said in a room during one outage.
-    allowance: usize,
+    restraint: Restraint,
 }
 
 impl Outage {
@@ -45,6 +44,7 @@ impl Outage {
             thread::sleep(duration);
             server.start()
         });
+        thread::sleep(self.restraint.recovery);
         self.now.store(false, Ordering::SeqCst);
         restarted
     }
@@ -65,7 +65,7 @@ impl Conversation {
         let outage = Outage {
             now,
             number,
-            allowance: pair.outage_allowance,
+            restraint: pair.restraint,
         };
         Ok(Self {
             people,
@@ -166,13 +166,13 @@ fn speak(client: &Client, room: &str, words: &[String], outage: &Outage) -> Resu
     Ok(())
 }
 
-/// Counts what is said during the outage of this number; beyond the allowance, waits for its end.
+/// Counts what is said during the outage of this number; beyond what is allowed, waits for its end.
 fn wait_for_permission(outage: &Outage, (number, said): (usize, usize)) -> (usize, usize) {
     let current = outage.number.load(Ordering::SeqCst);
     if current != number {
         return (current, 1);
     }
-    while said >= outage.allowance && outage.now.load(Ordering::SeqCst) {
+    while said >= outage.restraint.messages && outage.now.load(Ordering::SeqCst) {
         thread::sleep(Duration::from_millis(50));
     }
     (number, said.saturating_add(1))

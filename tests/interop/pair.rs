@@ -1,8 +1,9 @@
 //! The two servers of a run: started when the first scenario needs them, shared by all, ended
 //! with the run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -33,46 +34,50 @@ impl Casting {
             Self::SynapseTwice => ["synapse_one", "synapse_two"],
         }
     }
+
+    fn restraint(self) -> Restraint {
+        match self {
+            Self::ComityAndSynapse => Restraint {
+                messages: usize::MAX,
+                recovery: Duration::ZERO,
+            },
+            Self::SynapseTwice => Restraint {
+                messages: 2,
+                recovery: Duration::from_secs(4),
+            },
+        }
+    }
+}
+
+/// What users hold back around an outage, so that both servers can be expected to see everything.
+///
+/// A Synapse that was away gets from another Synapse the newest event of a room only, asks for ten
+/// before it, and leaves what is older out of `sync`. Comity sends and asks for everything, so
+/// nothing is held back where it takes part.
+#[derive(Clone, Copy)]
+pub struct Restraint {
+    /// How many messages each user says in each room during one outage.
+    pub messages: usize,
+    /// How long after its start a server still counts as down.
+    pub recovery: Duration,
 }
 
 /// Two running servers that trust the same authority.
 pub struct Pair {
     pub servers: [Arc<dyn Homeserver>; 2],
-    /// How many messages may be said in one room while the other server is down.
-    ///
-    /// A Synapse that was away gets the newest event only and asks for at most ten before it; what
-    /// is older it leaves out of `sync`. That is between two Synapses, so only they are spared.
-    pub outage_allowance: usize,
+    /// How much is said while a server is down.
+    pub restraint: Restraint,
 }
 
 impl Pair {
-    fn start(
-        casting: Casting,
-        python: &std::path::Path,
-        directory: &std::path::Path,
-    ) -> Result<Self, Failure> {
-        let authority = Authority::create(directory)?;
-        let [first, second] = casting.labels();
-        let synapse = |label, host| Synapse::prepare(label, host, python, directory, &authority);
-        let (servers, outage_allowance): ([Arc<dyn Homeserver>; 2], usize) = match casting {
-            Casting::ComityAndSynapse => {
-                let comity = Comity::prepare(first, directory, &authority)?;
-                (
-                    [Arc::new(comity), Arc::new(synapse(second, "127.0.0.1")?)],
-                    usize::MAX,
-                )
-            }
-            Casting::SynapseTwice => {
-                let (one, two) = (synapse(first, "localhost")?, synapse(second, "127.0.0.1")?);
-                ([Arc::new(one), Arc::new(two)], 4)
-            }
-        };
+    fn start(casting: Casting, python: &Path, directory: &Path) -> Result<Self, Failure> {
+        let servers = prepare(casting, python, directory)?;
         for server in &servers {
             server.start()?;
         }
         Ok(Self {
             servers,
-            outage_allowance,
+            restraint: casting.restraint(),
         })
     }
 
@@ -100,6 +105,24 @@ impl Pair {
         };
         self.servers.iter().map(tail).collect()
     }
+}
+
+fn prepare(
+    casting: Casting,
+    python: &Path,
+    directory: &Path,
+) -> Result<[Arc<dyn Homeserver>; 2], Failure> {
+    let authority = Authority::create(directory)?;
+    let [first, second] = casting.labels();
+    let synapse = |label, host| Synapse::prepare(label, host, python, directory, &authority);
+    let other = Arc::new(synapse(second, "127.0.0.1")?);
+    Ok(match casting {
+        Casting::ComityAndSynapse => [
+            Arc::new(Comity::prepare(first, directory, &authority)?),
+            other,
+        ],
+        Casting::SynapseTwice => [Arc::new(synapse(first, "localhost")?), other],
+    })
 }
 
 /// The pair all scenarios share.

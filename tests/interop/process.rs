@@ -79,11 +79,12 @@ impl Process {
         )))
     }
 
-    /// The last `lines` lines it wrote.
+    /// The last `lines` lines it wrote that do not tell of a `sync`, of which there are too many.
     pub fn log_tail(&self, lines: usize) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let mut tail: Vec<&str> = text.lines().rev().take(lines).collect();
+        let telling = |line: &&str| !line.contains("/_matrix/client/v3/sync");
+        let mut tail: Vec<&str> = text.lines().rev().filter(telling).take(lines).collect();
         tail.reverse();
         tail.join("\n")
     }

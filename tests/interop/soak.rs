@@ -19,13 +19,15 @@ const ROUNDS_PER_CONVERSATION: usize = 5;
 /// Begins one conversation after the other on the same two servers, until the time is over.
 pub fn soak(pair: &Pair) -> Result<(), Failure> {
     let end = Instant::now() + Duration::from_secs(60 * minutes()?);
-    let mut rounds = 0;
-    while Instant::now() < end {
-        let mut conversation = Conversation::begin(pair)?;
-        for _ in 0..ROUNDS_PER_CONVERSATION {
-            play_round(pair, &mut conversation, rounds % 2 == 1)?;
-            rounds += 1;
-            println!("soak: nothing lost, repeated or out of order after {rounds} rounds");
+    let mut conversation = Conversation::begin(pair)?;
+    for round in 1.. {
+        play_round(pair, &mut conversation, round % 2 == 0)?;
+        println!("soak: nothing lost, repeated or out of order after {round} rounds");
+        if Instant::now() > end {
+            break;
+        }
+        if round % ROUNDS_PER_CONVERSATION == 0 {
+            conversation = Conversation::begin(pair)?;
         }
     }
     Ok(())

@@ -179,6 +179,11 @@ fn log_settings() -> Value {
         "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"level": "INFO", "handlers": ["stderr"]},
+        "loggers": {
+            "synapse.metrics": {"level": "WARNING"},
+            "synapse.storage": {"level": "WARNING"},
+            "synapse.util": {"level": "WARNING"},
+        },
         "disable_existing_loggers": false,
     })
 }
