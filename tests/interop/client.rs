@@ -138,6 +138,7 @@ pub struct Page {
 }
 
 impl Client {
+    /// Whom this client acts as.
     pub fn user_id(&self) -> &str {
         &self.user_id
     }
@@ -162,23 +163,28 @@ impl Client {
         )
     }
 
+    /// Leaves, or refuses an invite.
     pub fn leave(&self, room: &str) -> Result<(), Failure> {
         self.post(&format!("rooms/{}/leave", segment(room)), &json!({}))
             .map(drop)
     }
 
+    /// Invites a user.
     pub fn invite(&self, room: &str, user: &str) -> Result<(), Failure> {
         self.change_membership("invite", room, user)
     }
 
+    /// Puts a user out.
     pub fn kick(&self, room: &str, user: &str) -> Result<(), Failure> {
         self.change_membership("kick", room, user)
     }
 
+    /// Puts a user out for good.
     pub fn ban(&self, room: &str, user: &str) -> Result<(), Failure> {
         self.change_membership("ban", room, user)
     }
 
+    /// Lifts a ban.
     pub fn unban(&self, room: &str, user: &str) -> Result<(), Failure> {
         self.change_membership("unban", room, user)
     }
@@ -246,6 +252,7 @@ impl Client {
         ))
     }
 
+    /// One event, as the server shows it to this user.
     pub fn event(&self, room: &str, event: &str) -> Result<Value, Failure> {
         self.get(&format!("rooms/{}/event/{}", segment(room), segment(event)))
     }
@@ -274,6 +281,7 @@ impl Client {
         self.get(&format!("directory/room/{}", segment(alias)))
     }
 
+    /// A user's profile; of another server's user, too.
     pub fn profile(&self, user: &str) -> Result<Value, Failure> {
         self.get(&format!("profile/{}", segment(user)))
     }

@@ -145,6 +145,7 @@ impl SharedPair {
         }
     }
 
+    /// Which software plays.
     pub fn casting(&self) -> Casting {
         self.casting
     }

@@ -43,6 +43,7 @@ impl Person {
         Ok(person)
     }
 
+    /// Their user id.
     pub fn id(&self) -> &str {
         self.client.user_id()
     }

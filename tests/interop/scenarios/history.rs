@@ -6,6 +6,7 @@ use crate::failure::{Failure, demand};
 use crate::person::eventually;
 use crate::stage::Stage;
 
+/// A newcomer pages back to the creation of the room.
 pub fn before_the_join(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob) = (stage.host()?, stage.guest()?);
     let room = stage.public_room(&alice)?;

@@ -7,6 +7,7 @@ use crate::failure::{Failure, demand, demand_refusal};
 use crate::person::Person;
 use crate::stage::{Stage, agree_on_state};
 
+/// A private room lets in whom it invited, and no one else.
 pub fn accepted(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob) = (stage.host()?, stage.guest()?);
     let room = stage.private_room(&alice, &[])?;
@@ -24,6 +25,7 @@ pub fn accepted(stage: &Stage) -> Result<(), Failure> {
     agree_on_state(&alice.client, &bob.client, &room)
 }
 
+/// Who was invited says no, and the room is closed to them again.
 pub fn refused(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob) = (stage.host()?, stage.guest()?);
     let room = stage.private_room(&alice, &[bob.id()])?;

@@ -8,6 +8,7 @@ use crate::failure::{Failure, demand};
 use crate::person::{Person, eventually};
 use crate::stage::{Stage, agree_on_state};
 
+/// By room id, through a server that is in the room.
 pub fn by_room_id(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob) = (stage.host()?, stage.guest()?);
     let room = stage.public_room(&alice)?;
@@ -16,6 +17,7 @@ pub fn by_room_id(stage: &Stage) -> Result<(), Failure> {
     both_are_in(&mut alice, &mut bob, &room)
 }
 
+/// By alias alone, after the directory was asked for it.
 pub fn by_alias(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob) = (stage.host()?, stage.guest()?);
     let name = alice

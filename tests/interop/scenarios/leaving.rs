@@ -5,6 +5,7 @@ use crate::failure::{Failure, demand, demand_refusal};
 use crate::person::eventually;
 use crate::stage::{Stage, agree_on_state};
 
+/// Who left hears nothing, and on coming back can read what was said meanwhile.
 pub fn and_rejoining(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob, room) = stage.shared_room()?;
     is_heard(&mut bob, &mut alice, &room, "hello")?;

@@ -5,6 +5,7 @@ use crate::failure::{Failure, demand, demand_refusal};
 use crate::person::Person;
 use crate::stage::{Stage, agree_on_state, power_levels_with};
 
+/// Who was kicked is out but may come back.
 pub fn kick(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob, room) = stage.shared_room()?;
     alice.client.kick(&room, bob.id())?;
@@ -15,6 +16,7 @@ pub fn kick(stage: &Stage) -> Result<(), Failure> {
     is_heard(&mut bob, &mut alice, &room, "I shall behave")
 }
 
+/// Who was banned stays out until the ban is lifted.
 pub fn ban(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob, room) = stage.shared_room()?;
     alice.client.ban(&room, bob.id())?;
@@ -30,6 +32,7 @@ pub fn ban(stage: &Stage) -> Result<(), Failure> {
     agree_on_state(&alice.client, &bob.client, &room)
 }
 
+/// A user of the other server, once given the power, kicks and bans a user of the room's own.
 pub fn remote_moderator(stage: &Stage) -> Result<(), Failure> {
     let (alice, mut bob, room) = stage.shared_room()?;
     let mut carol = stage.host()?;

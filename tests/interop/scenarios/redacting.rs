@@ -1,37 +1,31 @@
 //! Redactions.
 
+use serde_json::{Value, json};
+
 use crate::failure::Failure;
 use crate::person::{Person, eventually};
 use crate::stage::Stage;
 
+/// Each takes back a message of their own.
 pub fn own_message(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob, room) = stage.shared_room()?;
-    is_redacted(&alice, &alice, &mut bob, &room)?;
-    is_redacted(&bob, &bob, &mut alice, &room)
+    takes_back(&alice, &mut bob, &room)?;
+    takes_back(&bob, &mut alice, &room)
 }
 
+/// The room's creator redacts what someone on the other server said.
 pub fn message_of_another(stage: &Stage) -> Result<(), Failure> {
-    let (alice, mut bob, room) = stage.shared_room()?;
-    let speaker = Person::new(bob.client.clone())?;
-    let mut watcher = Person::new(alice.client.clone())?;
-    let regretted = said_and_seen(&speaker, &mut watcher, &room)?;
+    let (mut alice, mut bob, room) = stage.shared_room()?;
+    let regretted = said_and_seen(&bob, &mut alice, &room)?;
     let redaction = alice.client.redact(&room, &regretted, "tidy")?;
     bob.watch_event(&room, &redaction)?;
-    for person in [&alice, &bob] {
-        is_bare(person, &room, &regretted)?;
-    }
-    Ok(())
+    is_bare(&alice, &room, &regretted)?;
+    is_bare(&bob, &room, &regretted)
 }
 
-/// `speaker` says something, `redactor` takes it back, and `watcher`'s server shows it bare.
-fn is_redacted(
-    speaker: &Person,
-    redactor: &Person,
-    watcher: &mut Person,
-    room: &str,
-) -> Result<(), Failure> {
+fn takes_back(speaker: &Person, watcher: &mut Person, room: &str) -> Result<(), Failure> {
     let regretted = said_and_seen(speaker, watcher, room)?;
-    let redaction = redactor.client.redact(room, &regretted, "take back")?;
+    let redaction = speaker.client.redact(room, &regretted, "take back")?;
     watcher.watch_event(room, &redaction)?;
     is_bare(watcher, room, &regretted)?;
     is_bare(speaker, room, &regretted)
@@ -51,7 +45,7 @@ fn is_bare(person: &Person, room: &str, event: &str) -> Result<(), Failure> {
             let alone = person.client.event(room, event)?;
             let history = person.history(room, 50)?;
             let listed = history.iter().find(|other| other["event_id"] == event);
-            let bare = |event: &serde_json::Value| event["content"] == serde_json::json!({});
+            let bare = |event: &Value| event["content"] == json!({});
             Ok(bare(&alone) && listed.is_some_and(bare))
         },
     )

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::person::{Person, eventually};
 use crate::stage::{Stage, agree_on_state, power_levels_with};
 
+/// Topics both ways, the power to set them, and an event type of our own.
 pub fn shows_on_both_sides(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob, room) = stage.shared_room()?;
     set_and_show(

@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::person::{Person, Speech};
 use crate::stage::{Stage, agree_on_state};
 
+/// Both talk at the same time.
 pub fn ten_messages_each_way(stage: &Stage) -> Result<(), Failure> {
     let (mut alice, mut bob, room) = stage.shared_room()?;
     let words: Vec<String> = (1..=10).map(|number| format!("message {number}")).collect();
