@@ -1,0 +1,266 @@
+//! What the rest of a homeserver may ask for, and what it gets back.
+
+use std::sync::Arc;
+
+use ruma_common::{
+    OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId,
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    pdu::RoomVersion,
+    persistence::{
+        queries::{Answer, Read},
+        tables::SnapshotId,
+    },
+};
+
+/// A JSON object, the content of an event.
+pub type Content = Map<String, Value>;
+
+/// Something a user or the application wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Create a room. → [`Reply::Room`]
+    CreateRoom(Box<CreateRoom>),
+    /// Join a room, by federation if we are not in it. → [`Reply::Room`]
+    Join {
+        /// Our user.
+        user_id: OwnedUserId,
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Servers that are likely in the room, best first. An invite's sender is tried too.
+        via: Vec<OwnedServerName>,
+        /// Further keys of the member event, such as `displayname` and `reason`.
+        content: Content,
+    },
+    /// Leave a room, refuse an invite or take back a knock. → [`Reply::Event`]
+    Leave {
+        /// Our user.
+        user_id: OwnedUserId,
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Further keys of the member event, such as `reason`.
+        content: Content,
+    },
+    /// Invite somebody, of this server or another. → [`Reply::Event`]
+    Invite {
+        /// Our user, who invites.
+        sender: OwnedUserId,
+        /// Who is invited.
+        target: OwnedUserId,
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Further keys of the member event, such as `displayname`, `is_direct` and `reason`.
+        content: Content,
+    },
+    /// Send a message or state event. → [`Reply::Event`]
+    Send(Box<SendEvent>),
+    /// Redact an event. → [`Reply::Event`]
+    Redact {
+        /// Our user.
+        sender: OwnedUserId,
+        /// The room.
+        room_id: OwnedRoomId,
+        /// The event to strip.
+        redacts: OwnedEventId,
+        /// Why, for people.
+        reason: Option<String>,
+        /// As [`SendEvent::once`].
+        once: Option<String>,
+    },
+    /// Fetch events from before our history of a room begins. → [`Reply::Backfilled`]
+    Backfill {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// At most so many events; more than 100 are not asked for.
+        limit: u32,
+    },
+    /// Ask what room an alias of any server stands for. → [`Reply::Directory`]
+    ResolveAlias(OwnedRoomAliasId),
+    /// Ask for the profile of a user of any server. → [`Reply::Profile`]
+    Profile(OwnedUserId),
+    /// Read what is stored. → [`Reply::Read`]
+    Read(Read),
+    /// Say how a room stands. → [`Reply::RoomSummary`]
+    RoomSummary(OwnedRoomId),
+    /// Say how the engine stands. → [`Reply::Statistics`]
+    Statistics,
+}
+
+/// See [`Command::CreateRoom`]. The events are made in the order that the client-server API
+/// gives for `createRoom`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateRoom {
+    /// Our user.
+    pub creator: OwnedUserId,
+    /// The room's version; [`RoomVersion::DEFAULT`] if not given.
+    pub version: Option<RoomVersion>,
+    /// Who may come in and what newcomers see.
+    pub preset: Preset,
+    /// Further keys of the create event, such as `m.federate` and `type`.
+    pub creation_content: Content,
+    /// Keys of the power levels that replace the preset's.
+    pub power_levels: Content,
+    /// Further keys of the creator's member event, such as `displayname`.
+    pub creator_content: Content,
+    /// The room's alias here, already reserved by the caller.
+    pub alias: Option<OwnedRoomAliasId>,
+    /// State events that come after the preset's own and may replace them.
+    pub initial_state: Vec<InitialState>,
+    /// The room's name.
+    pub name: Option<String>,
+    /// The room's topic.
+    pub topic: Option<String>,
+}
+
+/// Which rules a new room starts with (client-server API, `createRoom`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// By invitation only.
+    #[default]
+    Private,
+    /// By invitation only, and those who are invited at the start get the creator's power. Here
+    /// the same as [`Preset::Private`] but for the power given in [`CreateRoom::power_levels`].
+    TrustedPrivate,
+    /// Anybody may join.
+    Public,
+}
+
+/// One state event of a new room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InitialState {
+    /// Its type.
+    pub event_type: String,
+    /// Its state key.
+    pub state_key: String,
+    /// Its content.
+    pub content: Content,
+}
+
+/// See [`Command::Send`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendEvent {
+    /// Our user.
+    pub sender: OwnedUserId,
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// The event's type. Member events of others (kick, ban, unban) are sent this way too.
+    pub event_type: String,
+    /// The state key of a state event.
+    pub state_key: Option<String>,
+    /// The content.
+    pub content: Content,
+    /// A key of the caller's choice. A second command with the same key, even after a crash,
+    /// sends nothing and gets the first one's event id.
+    pub once: Option<String>,
+}
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The room that was created or joined.
+    Room(OwnedRoomId),
+    /// The event that was sent; it is on disk and queued for every other server in the room.
+    Event(OwnedEventId),
+    /// How many events of the past were added to the room's timeline, and whether a server was
+    /// found that had any.
+    Backfilled(u32),
+    /// What an alias stands for.
+    Directory {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Servers that are in it.
+        servers: Vec<OwnedServerName>,
+    },
+    /// The public profile of a user.
+    Profile(Content),
+    /// What was read.
+    Read(Answer),
+    /// To [`Command::RoomSummary`].
+    RoomSummary(RoomSummary),
+    /// To [`Command::Statistics`].
+    Statistics(Statistics),
+}
+
+/// How a room stands on this server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoomSummary {
+    /// Its version.
+    pub version: RoomVersion,
+    /// The ends of its graph, sorted.
+    pub extremities: Vec<OwnedEventId>,
+    /// Its current state.
+    pub current: SnapshotId,
+    /// A digest of the current state: equal on two servers exactly if their states are.
+    pub state_digest: String,
+    /// How many users are joined.
+    pub joined: usize,
+    /// The servers of joined users, sorted.
+    pub servers: Vec<OwnedServerName>,
+}
+
+/// How the engine stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Transactions received and answered with 200 for the first time since the start.
+    pub transactions_received: u64,
+    /// Transactions of ours answered with 200 since the start.
+    pub transactions_sent: u64,
+    /// Events received by transaction since the start, duplicates not counted.
+    pub events_received: u64,
+    /// Jobs under way.
+    pub jobs: u64,
+    /// Events queued in memory for other servers, counted once per destination.
+    pub queued: u64,
+    /// Destinations that are being backed off from.
+    pub destinations_down: u64,
+}
+
+/// Why a command failed. The Matrix error codes are those a client should see.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The room's rules do not allow it, or another server says so.
+    #[error("{0}")]
+    Forbidden(String),
+    /// There is no such room, event, alias or user.
+    #[error("{0}")]
+    NotFound(String),
+    /// The command does not make sense as given.
+    #[error("{0}")]
+    Invalid(String),
+    /// The room has a version that we do not know, or the other server lacks it.
+    #[error("room version {0} is not supported")]
+    UnsupportedRoomVersion(String),
+    /// No server that could help was reachable or willing; the last one's reason.
+    #[error("no server could help: {0}")]
+    Unreachable(String),
+    /// Another server refused with an error of its own, to be passed on.
+    #[error("{server} refused: {errcode}: {error}")]
+    Refused {
+        /// Which server.
+        server: OwnedServerName,
+        /// Its HTTP status.
+        status: u16,
+        /// Its error code.
+        errcode: String,
+        /// Its explanation.
+        error: String,
+    },
+    /// Too much is going on at once.
+    #[error("too busy: {0}")]
+    Busy(String),
+    /// The server is shutting down or its database failed.
+    #[error("stopped: {0}")]
+    Stopped(String),
+}
+
+/// A [`Read`] wrapped for the callers' convenience.
+impl From<Read> for Command {
+    fn from(read: Read) -> Self {
+        Self::Read(read)
+    }
+}
+
+/// What a shared, finished event list is; spelled once for callers.
+pub type Events = Vec<Arc<crate::persistence::tables::StoredEvent>>;

@@ -1,0 +1,12 @@
+//! The messaging layer: what the rest of a homeserver talks to.
+//!
+//! **Contract.** A [`Command`](command::Command) goes in and is answered exactly once, by a
+//! [`Reply`](command::Reply) or a [`CommandError`](command::CommandError), when its effects are on
+//! disk. A [`Notice`](notice::Notice) comes out for what happened, whoever caused it. A
+//! [`Question`](notice::Question) comes out for what only the application knows.
+//!
+//! **Invariants.** No event is noticed twice, before an event that it builds on, or after it was
+//! rejected or soft-failed.
+
+pub mod command;
+pub mod notice;

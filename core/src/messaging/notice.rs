@@ -1,0 +1,73 @@
+//! What the core tells the application, and what it asks it.
+
+use std::sync::Arc;
+
+use ruma_common::{OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
+use serde_json::Value;
+
+use super::command::Content;
+use crate::persistence::tables::{LocalMembership, StoredEvent};
+
+/// Something the application should know. A notice is given after what it speaks of is on disk;
+/// after a crash the application reads what it missed from the store by position.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// A new event in a room of ours, in causal order, each exactly once. Its `position` is set.
+    Event(Arc<StoredEvent>),
+    /// An event was redacted; this is what is left of it.
+    Redacted(Arc<StoredEvent>),
+    /// One of our users was invited, left, was removed…, in a room we may hold no state of.
+    Membership(Box<LocalMembership>),
+    /// A server sent an ephemeral message. What it claims about users of other servers has been
+    /// dropped already.
+    Edu {
+        /// Who sent it.
+        origin: OwnedServerName,
+        /// Its type, such as `m.typing`.
+        edu_type: String,
+        /// Its content.
+        content: Content,
+    },
+    /// A server does not answer; what is queued for it is kept.
+    DestinationDown {
+        /// Which.
+        destination: OwnedServerName,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A server that did not answer answers again.
+    DestinationUp(OwnedServerName),
+    /// An event was judged and not accepted.
+    NotAccepted {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// The event, as it was judged.
+        event: Arc<StoredEvent>,
+    },
+}
+
+/// Something that belongs to the homeserver and not to federation, which another server wants to
+/// know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// What room does one of our aliases stand for? → [`Told::Directory`]
+    Directory(OwnedRoomAliasId),
+    /// What is the public profile of one of our users? → [`Told::Profile`]
+    Profile(OwnedUserId),
+}
+
+/// The application's answer to a [`Question`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// The room and servers in it.
+    Directory {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Servers that are in it.
+        servers: Vec<OwnedServerName>,
+    },
+    /// The profile's fields, such as `displayname`.
+    Profile(std::collections::BTreeMap<String, Value>),
+    /// There is no such alias or user; also what a missing answer counts as.
+    NotFound,
+}

@@ -1,0 +1,287 @@
+//! Every query, typed: what the core may ask of the store and what it gets back.
+
+use std::sync::Arc;
+
+use ruma_common::{
+    OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId,
+};
+
+use super::tables::{
+    BegunTransaction, DestinationRecord, LocalMembership, OutgoingRecord, Position, RoomRecord,
+    ServerKeyRecord, SnapshotId, SnapshotRecord, StateChange, StateEntry, StoredEvent,
+};
+use crate::{pdu::{RoomVersion, StateKey}, time::WallTime};
+
+/// One unit of work for the store.
+#[derive(Clone, Debug)]
+pub enum Query {
+    /// Answer a question; changes nothing.
+    Read(Read),
+    /// Write a batch, all or nothing, durably; answered by [`Answer::Committed`].
+    Commit(Batch),
+}
+
+/// Writes that become durable together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// In the order in which they are applied.
+    pub writes: Vec<Write>,
+}
+
+/// Which way to walk a timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// From newer to older events.
+    Backward,
+    /// From older to newer events.
+    Forward,
+}
+
+/// A question to the store. Two equal questions may share one answer, hence the ordering.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Read {
+    /// The counters and queues to start from; also counts this start. → [`Answer::Boot`]
+    Boot,
+    /// A room we take part in. → [`Answer::Room`]
+    Room(OwnedRoomId),
+    /// Those of these events that are stored, in any order. → [`Answer::Events`]
+    Events(Vec<OwnedEventId>),
+    /// Those of these events that are stored, and all events reachable from them by
+    /// `auth_events`. → [`Answer::Events`]
+    AuthChain(Vec<OwnedEventId>),
+    /// A whole state. → [`Answer::State`]
+    Snapshot(SnapshotId),
+    /// The stored answer to a transaction. → [`Answer::Response`]
+    ReceivedTransaction {
+        /// Who sent it, as authenticated.
+        origin: OwnedServerName,
+        /// Its id.
+        transaction_id: OwnedTransactionId,
+    },
+    /// All keys held of a server. → [`Answer::Keys`]
+    ServerKeys(OwnedServerName),
+    /// The queue for a destination, oldest first. → [`Answer::Outgoing`]
+    Outgoing {
+        /// The server.
+        destination: OwnedServerName,
+        /// Only what is queued after this sequence.
+        after: u64,
+        /// At most so many.
+        limit: u32,
+    },
+    /// The event that an earlier command with this key produced. → [`Answer::Once`]
+    Once(String),
+    /// These events and their ancestors in the graph, breadth-first by depth, deepest first;
+    /// outliers and rejected events are left out. → [`Answer::Events`]
+    Ancestors {
+        /// The room all of it must be of.
+        room_id: OwnedRoomId,
+        /// Where to start.
+        from: Vec<OwnedEventId>,
+        /// Whether `from` itself is part of the answer.
+        include_from: bool,
+        /// Never enter these events.
+        stop_at: Vec<OwnedEventId>,
+        /// At most so many events.
+        limit: u32,
+    },
+    /// Previous events that events of the room name and we do not hold in the graph, each with
+    /// the depth of the shallowest event naming it; the deepest first, at most 20.
+    /// → [`Answer::BackwardExtremities`]
+    BackwardExtremities(OwnedRoomId),
+    /// Shown events of a room, in the direction asked. → [`Answer::Events`]
+    Timeline {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Start after (forward) or before (backward) this position; `None` is the very end
+        /// to start from.
+        from: Option<Position>,
+        /// Stop before reaching this position; `None` is no bound.
+        to: Option<Position>,
+        /// Which way.
+        direction: Direction,
+        /// At most so many.
+        limit: u32,
+    },
+    /// The events of a room's current state, sorted by type and state key. → [`Answer::Events`]
+    CurrentState(OwnedRoomId),
+    /// One event of a room's current state. → [`Answer::Events`] with at most one event
+    CurrentStateEvent(OwnedRoomId, StateKey),
+    /// The events of a snapshot, sorted by type and state key. → [`Answer::Events`]
+    SnapshotEvents(SnapshotId),
+    /// What we know of one of our users in all rooms. → [`Answer::Memberships`]
+    Memberships(OwnedUserId),
+    /// The newest position in use. → [`Answer::Position`]
+    NewestPosition,
+    /// How much is stored. → [`Answer::Counts`]
+    Counts,
+}
+
+/// What the store answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The batch is durable.
+    Committed,
+    /// To [`Read::Boot`].
+    Boot(Boot),
+    /// To [`Read::Room`]: `None` if we do not take part in it.
+    Room(Option<Box<LoadedRoom>>),
+    /// A list of events.
+    Events(Vec<Arc<StoredEvent>>),
+    /// To [`Read::Snapshot`]; `None` if there is no such snapshot.
+    State(Option<Vec<StateEntry>>),
+    /// To [`Read::ReceivedTransaction`]: the body of the response given then.
+    Response(Option<Vec<u8>>),
+    /// To [`Read::ServerKeys`].
+    Keys(Vec<ServerKeyRecord>),
+    /// To [`Read::Outgoing`].
+    Outgoing(Vec<OutgoingRecord>),
+    /// To [`Read::Once`].
+    Once(Option<OwnedEventId>),
+    /// To [`Read::BackwardExtremities`]: event id and depth.
+    BackwardExtremities(Vec<(OwnedEventId, u64)>),
+    /// To [`Read::Memberships`].
+    Memberships(Vec<LocalMembership>),
+    /// To [`Read::NewestPosition`].
+    Position(Position),
+    /// To [`Read::Counts`].
+    Counts(Counts),
+}
+
+/// Where the last run ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Boot {
+    /// How often this database was started before this time.
+    pub starts: u64,
+    /// The highest snapshot id in use.
+    pub last_snapshot: SnapshotId,
+    /// The highest position in use.
+    pub newest_position: Position,
+    /// The lowest position in use, zero or negative.
+    pub oldest_position: Position,
+    /// The highest sequence ever queued.
+    pub last_sequence: u64,
+    /// Every server that has something queued or a failure on record.
+    pub destinations: Vec<DestinationRecord>,
+}
+
+/// A room with what is needed to judge its next event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoadedRoom {
+    /// The room.
+    pub record: RoomRecord,
+    /// Its current state.
+    pub state: Vec<StateEntry>,
+    /// Who is joined in that state.
+    pub joined: Vec<OwnedUserId>,
+    /// The smallest depth of an event in its graph that is no outlier.
+    pub least_depth: u64,
+}
+
+/// How much is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events, outliers and rejected ones included.
+    pub events: u64,
+    /// Rooms.
+    pub rooms: u64,
+    /// Events queued for other servers, counted once per destination.
+    pub queued: u64,
+    /// Transactions received whose response is kept.
+    pub received_transactions: u64,
+}
+
+/// One change to the database.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Remember which version a room has, before any event of it is written.
+    RoomVersion(OwnedRoomId, RoomVersion),
+    /// Insert an event with its edges. If it is there as an outlier, and this row is not one,
+    /// promote it; otherwise an event that is there stays untouched.
+    Event(Arc<StoredEvent>),
+    /// Replace an event by its redacted form.
+    Redact {
+        /// The event, already in its redacted form.
+        redacted: Arc<StoredEvent>,
+    },
+    /// Insert a state.
+    Snapshot(SnapshotRecord),
+    /// Replace what is known of a room's ends and current state.
+    Room {
+        /// The new record.
+        record: RoomRecord,
+        /// How its current state differs from the one before (from the empty one for a new
+        /// room).
+        changes: Vec<StateChange>,
+    },
+    /// Replace what is known of one of our users in a room.
+    Membership(LocalMembership),
+    /// Keep keys of another server; a key that is there keeps the larger validity.
+    ServerKeys(Vec<ServerKeyRecord>),
+    /// Keep the response to a transaction.
+    ReceivedTransaction {
+        /// Who sent it.
+        origin: OwnedServerName,
+        /// Its id.
+        transaction_id: OwnedTransactionId,
+        /// The body we answer with, now and whenever it is repeated.
+        response: Vec<u8>,
+        /// When it was answered.
+        received_at: WallTime,
+    },
+    /// Forget the responses to transactions received before this time.
+    ForgetTransactions {
+        /// Up to when.
+        received_before: WallTime,
+    },
+    /// Queue one event for several servers.
+    Enqueue {
+        /// Its place in every one of the queues.
+        sequence: u64,
+        /// The event, which is stored before or within this batch.
+        event_id: OwnedEventId,
+        /// The servers.
+        destinations: Vec<OwnedServerName>,
+    },
+    /// A transaction is about to be sent.
+    TransactionBegun {
+        /// Where to.
+        destination: OwnedServerName,
+        /// Which.
+        transaction: BegunTransaction,
+    },
+    /// A transaction was answered with 200: its events leave the queue, failures are forgotten.
+    TransactionDelivered {
+        /// Where to.
+        destination: OwnedServerName,
+        /// The last sequence that it held.
+        through: u64,
+    },
+    /// An attempt failed.
+    DestinationFailed {
+        /// The server.
+        destination: OwnedServerName,
+        /// How many attempts failed in a row.
+        failures: u32,
+        /// When to try again.
+        retry_at: WallTime,
+    },
+    /// A command with this key has produced this event.
+    Once {
+        /// The caller's key.
+        key: String,
+        /// The event.
+        event_id: OwnedEventId,
+    },
+}
+
+/// Why the store could not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or the disk failed; for a commit, nothing of the batch is there.
+    #[error("the database failed: {0}")]
+    Failed(String),
+    /// A row does not make sense.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+}

@@ -1,0 +1,199 @@
+//! What is stored: one type per table row.
+
+use std::sync::Arc;
+
+use ruma_common::{
+    OwnedEventId, OwnedRoomId, OwnedServerName, OwnedServerSigningKeyId, OwnedUserId,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    pdu::{Pdu, RoomVersion, StateKey},
+    time::WallTime,
+};
+
+/// Names one state of one room. Chosen by the core, ascending, never reused.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct SnapshotId(pub u64);
+
+/// Where an event stands in the order in which this server shows events to its users.
+///
+/// New events get ascending positive positions, across all rooms. Events older than everything
+/// known (backfill) get descending negative ones, so that one room's timeline is always its
+/// events sorted by position.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Position(pub i64);
+
+/// What became of an event when it was judged.
+/// (Server-server API, "Checks performed on receipt of a PDU".)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Passed every check.
+    Accepted,
+    /// Allowed by the state it names, but not by the room's current state. In the graph, not
+    /// shown, never a forward extremity.
+    SoftFailed(String),
+    /// Denied by the authorisation rules. Stored so that it is not fetched again, and nothing else.
+    Rejected(String),
+}
+
+impl Verdict {
+    /// Whether the event was rejected.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected(_))
+    }
+}
+
+/// The room's state around one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventState {
+    /// The state before the event.
+    pub before: SnapshotId,
+    /// The state after it: the same unless it is an accepted state event.
+    pub after: SnapshotId,
+}
+
+/// One row of the event table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredEvent {
+    /// The event itself.
+    pub pdu: Arc<Pdu>,
+    /// How it was judged.
+    pub verdict: Verdict,
+    /// The state around it; `None` for an outlier, an event we hold without knowing the history
+    /// that led to it.
+    pub state: Option<EventState>,
+    /// Its place in the timeline shown to users; `None` if it is not shown.
+    pub position: Option<Position>,
+    /// The redaction that was applied to it. `pdu` is then already the redacted form.
+    pub redacted_because: Option<OwnedEventId>,
+}
+
+impl StoredEvent {
+    /// An event we hold without the history that led to it.
+    #[must_use]
+    pub fn outlier(pdu: Arc<Pdu>, verdict: Verdict) -> Self {
+        Self { pdu, verdict, state: None, position: None, redacted_because: None }
+    }
+
+    /// Whether the event is held without its history.
+    #[must_use]
+    pub fn is_outlier(&self) -> bool {
+        self.state.is_none()
+    }
+}
+
+/// One change of a [`SnapshotRecord`] against its parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// Which entry of the state.
+    pub key: StateKey,
+    /// Its new event; `None` takes the entry out.
+    pub event_id: Option<OwnedEventId>,
+}
+
+/// One state of a room, stored as its difference from another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotRecord {
+    /// Its name.
+    pub id: SnapshotId,
+    /// The state it differs from; `None` means the empty state.
+    pub parent: Option<SnapshotId>,
+    /// The differences.
+    pub changes: Vec<StateChange>,
+}
+
+/// One entry of a whole state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateEntry {
+    /// Which entry.
+    pub key: StateKey,
+    /// The event that holds it.
+    pub event_id: OwnedEventId,
+}
+
+/// A room this server takes part in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomRecord {
+    /// Its id.
+    pub room_id: OwnedRoomId,
+    /// Its version.
+    pub version: RoomVersion,
+    /// The ends of its event graph: accepted events that no accepted event names as previous.
+    pub extremities: Vec<OwnedEventId>,
+    /// The state after all of `extremities`.
+    pub current: SnapshotId,
+}
+
+/// What we know about one of our own users in one room, also where we hold no state of the room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalMembership {
+    /// Our user.
+    pub user_id: OwnedUserId,
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// `join`, `invite`, `leave`, `ban` or `knock`.
+    pub membership: String,
+    /// The member event that says so.
+    pub event: Arc<StoredEvent>,
+    /// When this became so, in the order of events.
+    pub position: Position,
+    /// For an invite from outside: events that describe the room, as the inviting server gave
+    /// them, checked for shape only.
+    pub stripped_state: Vec<serde_json::Value>,
+}
+
+/// One public key of another server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerKeyRecord {
+    /// Whose key it is.
+    pub server: OwnedServerName,
+    /// The key's name, such as `ed25519:a_1`.
+    pub key_id: OwnedServerSigningKeyId,
+    /// The 32 bytes of the public key.
+    pub public: [u8; 32],
+    /// A current key: until when it is valid. A retired key: when it stopped being used.
+    pub valid_until: WallTime,
+    /// Whether it is retired: it still proves old events, but no request.
+    pub retired: bool,
+}
+
+/// One event that waits to be sent to one server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutgoingRecord {
+    /// Ascending over everything this server ever queued.
+    pub sequence: u64,
+    /// What to send.
+    pub event: Arc<StoredEvent>,
+}
+
+/// The transaction that was last begun towards a server and not yet answered with 200.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BegunTransaction {
+    /// Its id, never used again for this destination.
+    pub transaction_id: String,
+    /// The sequence of the last queued event in it; the first is the first still queued.
+    pub through: u64,
+    /// The `origin_server_ts` in its body.
+    pub begun_at: WallTime,
+}
+
+/// Where we stand with one other server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestinationRecord {
+    /// The server.
+    pub destination: OwnedServerName,
+    /// How many attempts failed since the last that succeeded.
+    pub failures: u32,
+    /// Not before this time is it tried again.
+    pub retry_at: WallTime,
+    /// The transaction that must be repeated, if any.
+    pub begun: Option<BegunTransaction>,
+    /// How many events are queued for it.
+    pub queued: u64,
+}
