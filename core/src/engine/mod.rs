@@ -1,0 +1,378 @@
+//! The engine: runs jobs until they block, meets their needs, applies their outcomes.
+//!
+//! **Contract.** A [`Job`](job::Job) is plain data. Its decision is a pure function of the job and
+//! the [`Facts`](facts::Facts); when it lacks a fact it says so and is asked again, from the top,
+//! once every [`Need`](need::Need) of that run is met. When it lacks none it returns an
+//! [`Outcome`](outcome::Outcome), which is applied at once and as a whole.
+//!
+//! **Invariants.**
+//! - A blocked run has no effect. An applied outcome is seen by every later decision.
+//! - What an outcome sends, answers or tells leaves after its writes, and all earlier ones, are
+//!   acknowledged ([`commits`]).
+//! - Equal needs are met once. A need is always met in the end: queries, computations and calls
+//!   are always answered, and a decision runs at most [`RUNS_MAX`] times a phase.
+//! - The same inputs give the same actions: every collection that is walked is ordered.
+
+pub(crate) mod cache;
+mod commits;
+pub mod compute;
+pub mod facts;
+pub mod job;
+mod meet;
+pub mod need;
+pub mod outcome;
+pub mod registry;
+mod sending;
+pub mod world;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+};
+
+use crate::{
+    action::Action,
+    engine::{
+        commits::Commits,
+        facts::{Blocked, Facts, Missing},
+        job::Job,
+        meet::Pending,
+        need::{Met, Need},
+        outcome::{Fate, JobAnswer, Next, Outcome},
+        registry::{Identity, Registry},
+        world::World,
+    },
+    input::{CommandId, QueryId, RequestId},
+    keys::OwnKeys,
+    messaging::command::{CommandError, Statistics},
+    persistence::queries::{Batch, Query, Write},
+    time::{Monotonic, Now},
+    transaction::outgoing::Outgoing,
+    transport::matrix_error::{ErrorCode, MatrixError},
+};
+
+/// Names a job; ascending in the order of creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// How often a phase may be asked before it is given up: more round trips than any flow has.
+pub const RUNS_MAX: u32 = 200;
+
+/// How many jobs may be under way before new requests are refused.
+pub const JOBS_MAX: usize = 20_000;
+
+/// Who wants to know how a job went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Another server.
+    Request(RequestId),
+    /// The application.
+    Command(CommandId),
+}
+
+/// A job and where it stands.
+#[derive(Debug)]
+struct Running {
+    job: Job,
+    askers: Vec<Asker>,
+    /// The job that waits for this one, and which of its fates this one reports.
+    parent: Option<(JobId, usize)>,
+    met: BTreeMap<Need, Met>,
+    waits_for: BTreeSet<Need>,
+    fates: Vec<Fate>,
+    children: usize,
+    runs: u32,
+    since: Monotonic,
+}
+
+/// Runs jobs; see the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    world: World,
+    registry: Registry,
+    jobs: BTreeMap<JobId, Running>,
+    ready: VecDeque<JobId>,
+    pending: Pending,
+    commits: Commits,
+    outgoing: Outgoing,
+    actions: VecDeque<Action>,
+    last_id: u64,
+    now: Now,
+    statistics: Statistics,
+    halted: bool,
+}
+
+impl Engine {
+    pub(crate) fn new(own: OwnKeys, seed: [u8; 32]) -> Self {
+        let outgoing = Outgoing::new(own.server_name().to_owned(), seed);
+        Self {
+            world: World::new(own),
+            registry: Registry::default(),
+            jobs: BTreeMap::new(),
+            ready: VecDeque::new(),
+            pending: Pending::default(),
+            commits: Commits::default(),
+            outgoing,
+            actions: VecDeque::new(),
+            last_id: 0,
+            now: Now::default(),
+            statistics: Statistics::default(),
+            halted: false,
+        }
+    }
+
+    pub(crate) fn set_now(&mut self, now: Now) {
+        self.now = now;
+    }
+
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Monotonic> {
+        self.outgoing.next_deadline()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.jobs.len() >= JOBS_MAX
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let (queued, destinations_down) = self.outgoing.counts();
+        Statistics { jobs: self.jobs.len() as u64, queued, destinations_down, ..self.statistics }
+    }
+
+    /// Every job with what it waits for and since when, for people.
+    pub(crate) fn describe_jobs(&self) -> Vec<String> {
+        self.jobs
+            .iter()
+            .map(|(id, running)| {
+                let Running { job, waits_for, since, children, .. } = running;
+                format!("{id:?} since {:?}: {} waits for {waits_for:?} and {children} jobs",
+                    since.0, job.name())
+            })
+            .collect()
+    }
+
+    /// Starts a job and runs everything that can run.
+    pub(crate) fn start(&mut self, job: Job, asker: Option<Asker>) {
+        self.create(job, asker.into_iter().collect(), None);
+        self.run_ready();
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn create(&mut self, job: Job, askers: Vec<Asker>, parent: Option<(JobId, usize)>) {
+        let id = JobId(self.next_id());
+        let running = Running {
+            job,
+            askers,
+            parent,
+            met: BTreeMap::new(),
+            waits_for: BTreeSet::new(),
+            fates: Vec::new(),
+            children: 0,
+            runs: 0,
+            since: self.now.monotonic,
+        };
+        self.jobs.insert(id, running);
+        self.enlist(id);
+    }
+
+    /// Registers what a job works on and makes it run, unless it repeats a transaction that is
+    /// being received: then whoever asked waits for that one's answer (TXN-7).
+    fn enlist(&mut self, id: JobId) {
+        let Some(identity) = self.jobs.get(&id).and_then(|running| running.job.identity()) else {
+            self.ready.push_back(id);
+            return;
+        };
+        let first = self.registry.at_work(&identity).filter(|first| *first != id);
+        if let (Identity::Transaction(..), Some(first)) = (&identity, first) {
+            let askers = self.jobs.remove(&id).map(|running| running.askers).unwrap_or_default();
+            if let Some(first) = self.jobs.get_mut(&first) {
+                first.askers.extend(askers);
+            }
+            return;
+        }
+        self.registry.begin(identity, id);
+        self.ready.push_back(id);
+    }
+
+    pub(crate) fn run_ready(&mut self) {
+        while let Some(id) = self.ready.pop_front() {
+            self.run(id);
+        }
+    }
+
+    fn run(&mut self, id: JobId) {
+        let Some(running) = self.jobs.get_mut(&id) else { return };
+        running.runs += 1;
+        if running.runs > RUNS_MAX {
+            self.abandon(id, "needs too many round trips");
+            return;
+        }
+        let facts = Facts {
+            job: id,
+            now: self.now,
+            world: &self.world,
+            registry: &self.registry,
+            met: &running.met,
+            fates: &running.fates,
+            missing: RefCell::new(Missing::default()),
+        };
+        match running.job.decide(&facts) {
+            Ok(outcome) => self.apply(id, outcome),
+            Err(Blocked) => {
+                let missing = facts.missing.into_inner();
+                running.waits_for = missing.needs.clone();
+                self.meet(id, missing);
+            }
+        }
+    }
+
+    fn apply(&mut self, id: JobId, mut outcome: Outcome) {
+        self.world.apply(&mut outcome);
+        if let Some(learnt) = outcome.keys.take() {
+            self.world.keys.learn(learnt, self.now.monotonic);
+        }
+        let mut writes = std::mem::take(&mut outcome.writes);
+        let mut held: Vec<Action> = outcome.notices.drain(..).map(Action::Notify).collect();
+        if let Some(answer) = outcome.answer.take() {
+            held.extend(self.answer(id, answer));
+        }
+        for send in outcome.sends.drain(..) {
+            self.enqueue(send, &mut writes);
+        }
+        self.pump_outgoing(&mut writes, &mut held);
+        self.commit(writes, held);
+        self.advance(id, outcome.fate, outcome.next);
+    }
+
+    /// Gives the store what is to be written and keeps the rest until it is there.
+    fn commit(&mut self, writes: Vec<Write>, held: Vec<Action>) {
+        if writes.is_empty() {
+            let free = self.commits.hold(held);
+            self.actions.extend(free);
+            return;
+        }
+        let query = QueryId(self.next_id());
+        self.pending.commit(query);
+        self.commits.submit(query, held);
+        self.actions.push_back(Action::Query(query, Query::Commit(Batch { writes })));
+    }
+
+    /// The store acknowledged a batch.
+    fn committed(&mut self, query: QueryId) {
+        let released = self.commits.acknowledge(query);
+        self.actions.extend(released);
+    }
+
+    fn advance(&mut self, id: JobId, fate: Fate, next: Next) {
+        match next {
+            Next::Done => self.finish(id, fate),
+            Next::Phase { first, then } => self.next_phase(id, first, *then),
+        }
+    }
+
+    fn next_phase(&mut self, id: JobId, first: Vec<Job>, then: Job) {
+        let Some(running) = self.jobs.get_mut(&id) else { return };
+        let before = running.job.identity();
+        running.job = then;
+        running.met.clear();
+        running.waits_for.clear();
+        running.runs = 0;
+        running.since = self.now.monotonic;
+        running.children = first.len();
+        running.fates = vec![Fate::Handled; first.len()];
+        let after = running.job.identity();
+        if before != after
+            && let Some(before) = before
+        {
+            self.leave_place(id, &before);
+        }
+        let alone = first.is_empty();
+        for (index, job) in first.into_iter().enumerate() {
+            self.create(job, Vec::new(), Some((id, index)));
+        }
+        if alone {
+            self.enlist(id);
+        } else if let Some(after) = after {
+            self.registry.begin(after, id);
+        }
+    }
+
+    fn finish(&mut self, id: JobId, fate: Fate) {
+        let Some(running) = self.jobs.remove(&id) else { return };
+        if let Some(identity) = running.job.identity() {
+            self.leave_place(id, &identity);
+        }
+        self.pending.met_by_end_of(&running.job).into_iter().for_each(|need| {
+            self.resolve(&need, &Met::InWorld);
+        });
+        let Some((parent, index)) = running.parent else { return };
+        let Some(waiting) = self.jobs.get_mut(&parent) else { return };
+        if let Some(place) = waiting.fates.get_mut(index) {
+            *place = fate;
+        }
+        waiting.children -= 1;
+        if waiting.children == 0 {
+            self.enlist(parent);
+        }
+    }
+
+    /// Ends a job that cannot go on; whoever asked is told.
+    fn abandon(&mut self, id: JobId, reason: &str) {
+        let Some(running) = self.jobs.get(&id) else { return };
+        tracing::warn!(job = running.job.name(), reason, "job abandoned");
+        let fate = match running.job.identity() {
+            Some(Identity::Event(event_id)) => Fate::Failed(event_id, reason.to_owned()),
+            _ => Fate::Handled,
+        };
+        for asker in running.askers.clone() {
+            let action = match asker {
+                Asker::Request(request) => {
+                    let error = MatrixError::new(ErrorCode::Unknown, reason);
+                    Action::Respond(request, error.into_response())
+                }
+                Asker::Command(command) => {
+                    Action::Complete(command, Err(CommandError::Stopped(reason.to_owned())))
+                }
+            };
+            self.actions.push_back(action);
+        }
+        self.finish(id, fate);
+    }
+
+    fn answer(&mut self, id: JobId, answer: JobAnswer) -> Vec<Action> {
+        let Some(running) = self.jobs.get_mut(&id) else { return Vec::new() };
+        let askers = std::mem::take(&mut running.askers);
+        askers
+            .into_iter()
+            .filter_map(|asker| match (asker, &answer) {
+                (Asker::Request(request), JobAnswer::Response(response)) => {
+                    Some(Action::Respond(request, response.clone()))
+                }
+                (Asker::Command(command), JobAnswer::Command(result)) => {
+                    Some(Action::Complete(command, result.clone()))
+                }
+                (Asker::Request(_), JobAnswer::Command(_))
+                | (Asker::Command(_), JobAnswer::Response(_)) => None,
+            })
+            .collect()
+    }
+
+    /// A job no longer works on this: those who waited for it look again.
+    fn leave_place(&mut self, id: JobId, identity: &Identity) {
+        if !self.registry.end(identity, id) {
+            return;
+        }
+        match identity {
+            Identity::Event(event_id) => self.event_judged(event_id),
+            Identity::Join(room_id) => self.resolve(&Need::Room(room_id.clone()), &Met::InWorld),
+            Identity::Transaction(..) => {}
+        }
+    }
+}

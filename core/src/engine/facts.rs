@@ -1,0 +1,259 @@
+//! What a decision may look at.
+
+use std::{cell::RefCell, collections::{BTreeMap, BTreeSet}, sync::Arc};
+
+use ruma_common::{
+    EventId, OwnedEventId, OwnedServerName, RoomId, ServerName, ServerSigningKeyId,
+};
+
+use super::{
+    compute::{Computation, KnownKeys},
+    need::{Met, Need},
+    outcome::Fate,
+    registry::{Identity, Registry},
+    world::{Counters, Room, World},
+    JobId,
+};
+use crate::{
+    keys::OwnKeys,
+    messaging::notice::{Question, Told},
+    pdu::{Pdu, StateMap, signing::{self, SignatureError}},
+    persistence::{
+        queries::{Answer, Read},
+        tables::{SnapshotId, StoredEvent},
+    },
+    time::{Now, WallTime},
+    transport::{
+        remote_request::{Endpoint, RemoteRequest},
+        remote_response::RemoteResponse,
+    },
+};
+
+/// A fact is missing; which one is noted in the [`Facts`] that were asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocked;
+
+/// A read-only view of the world, then of the answers that this job has got.
+///
+/// Every question has three kinds of answer: `Err(Blocked)` is *not known yet*, and the decision
+/// is asked again from the top once it is known; *absent* and *could not be had* are values.
+/// Ask for everything that can be asked for before the first `?`, so that it is fetched together.
+pub struct Facts<'a> {
+    pub(super) job: JobId,
+    pub(super) now: Now,
+    pub(super) world: &'a World,
+    pub(super) registry: &'a Registry,
+    pub(super) met: &'a BTreeMap<Need, Met>,
+    pub(super) fates: &'a [Fate],
+    pub(super) missing: RefCell<Missing>,
+}
+
+/// What a blocked decision lacked.
+#[derive(Default)]
+pub(super) struct Missing {
+    pub(super) needs: BTreeSet<Need>,
+    pub(super) computations: BTreeMap<Need, Computation>,
+}
+
+impl<'a> Facts<'a> {
+    /// The time of the input that made this decision run.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Our name and keys.
+    pub fn own(&self) -> &'a OwnKeys {
+        &self.world.own
+    }
+
+    /// Our name.
+    pub fn our_name(&self) -> &'a ServerName {
+        self.world.own.server_name()
+    }
+
+    /// Numbers to take from; hand them back in the outcome.
+    pub fn counters(&self) -> Counters {
+        self.world.counters
+    }
+
+    /// How the jobs fared that came before this phase, in order.
+    pub fn fates(&self) -> &'a [Fate] {
+        self.fates
+    }
+
+    /// A room; `None` if we never took part in it. Waits for a join under way.
+    pub fn room(&self, room_id: &RoomId) -> Result<Option<&'a Room>, Blocked> {
+        let need = Need::Room(room_id.to_owned());
+        if self.registry.is_elsewhere(&Identity::Join(room_id.to_owned()), self.job) {
+            return self.lacks(need);
+        }
+        match (self.world.room(room_id), self.met.get(&need)) {
+            (Some(room), _) => Ok(Some(room)),
+            (None, Some(Met::NoRoom)) => Ok(None),
+            (None, _) => self.lacks(need),
+        }
+    }
+
+    /// An event; `None` if we do not hold it. Waits for a job that is judging it.
+    pub fn event(&self, event_id: &EventId) -> Result<Option<Arc<StoredEvent>>, Blocked> {
+        if let Some(event) = self.world.event(event_id)
+            && !(event.is_outlier() && self.is_judged_elsewhere(event_id))
+        {
+            return Ok(Some(event.clone()));
+        }
+        let need = Need::Event(event_id.to_owned());
+        match self.met.get(&need) {
+            Some(Met::Event(event)) if !self.is_judged_elsewhere(event_id) => Ok(event.clone()),
+            _ => self.lacks(need),
+        }
+    }
+
+    /// Several events, asked for together; `None` for each that we do not hold.
+    pub fn events<'i>(
+        &self,
+        event_ids: impl IntoIterator<Item = &'i OwnedEventId>,
+    ) -> Result<Vec<Option<Arc<StoredEvent>>>, Blocked> {
+        let answers: Vec<_> = event_ids.into_iter().map(|id| self.event(id)).collect();
+        answers.into_iter().collect()
+    }
+
+    /// These events and everything that authorises them, as far as we hold it.
+    pub fn auth_chain(
+        &self,
+        mut event_ids: Vec<OwnedEventId>,
+    ) -> Result<&'a BTreeMap<OwnedEventId, Arc<StoredEvent>>, Blocked> {
+        event_ids.sort();
+        event_ids.dedup();
+        let need = Need::AuthChain(event_ids);
+        match self.met.get(&need) {
+            Some(Met::Chain(events)) => Ok(events),
+            _ => self.lacks(need),
+        }
+    }
+
+    /// Looks for an event in memory and in the auth chains this job has got, without asking.
+    pub fn event_at_hand(&self, event_id: &EventId) -> Option<&'a Arc<StoredEvent>> {
+        let in_chains = || {
+            self.met.values().find_map(|met| match met {
+                Met::Chain(events) => events.get(event_id),
+                _ => None,
+            })
+        };
+        self.world.event(event_id).or_else(in_chains)
+    }
+
+    /// A whole state.
+    pub fn state(&self, snapshot: SnapshotId) -> Result<StateMap, Blocked> {
+        let need = Need::Snapshot(snapshot);
+        match (self.world.state(snapshot), self.met.get(&need)) {
+            (Some(state), _) | (None, Some(Met::State(state))) => Ok(state.clone()),
+            (None, _) => self.lacks(need),
+        }
+    }
+
+    /// The keys that are needed to check the signatures of `events`, as far as they can be had.
+    pub fn keys_for<'i>(
+        &self,
+        events: impl IntoIterator<Item = &'i Arc<Pdu>>,
+    ) -> Result<KnownKeys, Blocked> {
+        let mut keys = KnownKeys::new();
+        let mut blocked = false;
+        for event in events {
+            for (server, key_id) in signing::required_keys(event) {
+                let valid_at = WallTime(event.origin_server_ts());
+                blocked |= self.key(&server, &key_id, valid_at).is_err();
+                keys.entry(server.clone()).or_insert_with(|| self.keys_of(&server));
+            }
+        }
+        if blocked { Err(Blocked) } else { Ok(keys) }
+    }
+
+    /// Makes sure that a key is known if it can be had; the keys are then in [`Facts::keys_of`].
+    pub fn key(
+        &self,
+        server: &ServerName,
+        key_id: &ServerSigningKeyId,
+        valid_at: WallTime,
+    ) -> Result<(), Blocked> {
+        if self.world.keys.is_known(server, key_id, valid_at) {
+            return Ok(());
+        }
+        let need = Need::Key {
+            server: server.to_owned(),
+            key_id: key_id.to_owned(),
+            valid_at,
+        };
+        if self.met.contains_key(&need) { Ok(()) } else { self.lacks(need) }
+    }
+
+    /// All keys in memory of a server.
+    pub fn keys_of(&self, server: &ServerName) -> Arc<Vec<signing::VerifyKey>> {
+        if server == self.our_name() {
+            return self.own().verify_keys();
+        }
+        self.world.keys.of(server)
+    }
+
+    /// Whether keys of this server were asked for so recently that asking again would be rude.
+    pub fn key_asked_recently(&self, server: &ServerName) -> bool {
+        self.world.keys.asked_recently(server, self.now.monotonic)
+    }
+
+    /// Whether the signatures of these events hold, computed off the main loop.
+    pub fn signatures(
+        &self,
+        events: &[Arc<Pdu>],
+        keys: KnownKeys,
+    ) -> Result<&'a [Result<(), SignatureError>], Blocked> {
+        let ids = events.iter().map(|event| event.event_id().to_owned()).collect();
+        let need = Need::Signatures(ids);
+        if let Some(Met::Signatures(results)) = self.met.get(&need) {
+            return Ok(results);
+        }
+        let computation = Computation { events: events.to_vec(), keys: Arc::new(keys) };
+        self.missing.borrow_mut().computations.insert(need.clone(), computation);
+        self.lacks(need)
+    }
+
+    /// The answer of another server.
+    pub fn call(
+        &self,
+        destination: &ServerName,
+        endpoint: Endpoint,
+    ) -> Result<&'a RemoteResponse, Blocked> {
+        let request = RemoteRequest { destination: destination.to_owned(), endpoint };
+        let need = Need::Call(Box::new(request));
+        match self.met.get(&need) {
+            Some(Met::Response(response)) => Ok(response),
+            _ => self.lacks(need),
+        }
+    }
+
+    /// The answer of the store.
+    pub fn read(&self, read: Read) -> Result<&'a Answer, Blocked> {
+        let need = Need::Read(read);
+        match self.met.get(&need) {
+            Some(Met::Read(answer)) => Ok(answer),
+            _ => self.lacks(need),
+        }
+    }
+
+    /// The answer of the application.
+    pub fn told(&self, question: Question) -> Result<&'a Told, Blocked> {
+        let need = Need::Told(question);
+        match self.met.get(&need) {
+            Some(Met::Told(told)) => Ok(told),
+            _ => self.lacks(need),
+        }
+    }
+
+    fn is_judged_elsewhere(&self, event_id: &EventId) -> bool {
+        self.registry.is_elsewhere(&Identity::Event(event_id.to_owned()), self.job)
+    }
+
+    fn lacks<T>(&self, need: Need) -> Result<T, Blocked> {
+        self.missing.borrow_mut().needs.insert(need);
+        Err(Blocked)
+    }
+}
+

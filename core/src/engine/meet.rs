@@ -1,0 +1,312 @@
+//! Meeting needs: from a job's question to an action, and from the answer back to every job that
+//! asked.
+
+use std::collections::BTreeMap;
+
+use ruma_common::{OwnedEventId, OwnedServerName};
+
+use super::{
+    Engine, JobId,
+    facts::Missing,
+    job::Job,
+    need::{Met, Need},
+    registry::Identity,
+};
+use crate::{
+    action::Action,
+    engine::compute::{Computation, ComputationResult},
+    input::{CallError, CallId, ComputationId, QueryId, QuestionId},
+    keys::fetch::FetchKey,
+    messaging::notice::Told,
+    pdu::StateMap,
+    persistence::queries::{Answer, Query, Read, StoreError},
+    transport::{remote_request::RemoteRequest, remote_response},
+};
+
+/// Who waits for what, and which question outside belongs to which need.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    waiting: BTreeMap<Need, Vec<JobId>>,
+    queries: BTreeMap<QueryId, QueryFor>,
+    calls: BTreeMap<CallId, CallFor>,
+    computations: BTreeMap<ComputationId, Need>,
+    questions: BTreeMap<QuestionId, Need>,
+}
+
+/// What a query is for.
+#[derive(Debug)]
+enum QueryFor {
+    Need(Need),
+    Events(Vec<OwnedEventId>),
+    Commit,
+    Queue(OwnedServerName),
+}
+
+/// What a call is for.
+#[derive(Debug)]
+enum CallFor {
+    Need(Need),
+    Transaction(OwnedServerName),
+}
+
+impl Pending {
+    pub(super) fn commit(&mut self, query: QueryId) {
+        self.queries.insert(query, QueryFor::Commit);
+    }
+
+    pub(super) fn queue(&mut self, query: QueryId, destination: OwnedServerName) {
+        self.queries.insert(query, QueryFor::Queue(destination));
+    }
+
+    pub(super) fn transaction(&mut self, call: CallId, destination: OwnedServerName) {
+        self.calls.insert(call, CallFor::Transaction(destination));
+    }
+
+    /// The need that the end of this job meets.
+    pub(super) fn met_by_end_of(&self, job: &Job) -> Option<Need> {
+        let Job::FetchKey(job) = job else { return None };
+        Some(job.need())
+    }
+}
+
+impl Engine {
+    /// Begins to meet what a blocked job lacks.
+    pub(super) fn meet(&mut self, id: JobId, mut missing: Missing) {
+        if missing.needs.is_empty() {
+            self.abandon(id, "blocked on nothing");
+            return;
+        }
+        let mut unread = Vec::new();
+        for need in missing.needs {
+            if let Some(waiting) = self.pending.waiting.get_mut(&need) {
+                waiting.push(id);
+                continue;
+            }
+            self.pending.waiting.insert(need.clone(), vec![id]);
+            let computation = missing.computations.remove(&need);
+            self.ask_for(need, computation, &mut unread);
+        }
+        self.read_events(unread);
+    }
+
+    fn ask_for(
+        &mut self,
+        need: Need,
+        computation: Option<Computation>,
+        unread: &mut Vec<OwnedEventId>,
+    ) {
+        match &need {
+            Need::Room(room_id) => {
+                if self.registry.at_work(&Identity::Join(room_id.clone())).is_none() {
+                    self.read(need.clone(), Read::Room(room_id.clone()));
+                }
+            }
+            Need::Event(event_id) => {
+                if self.registry.at_work(&Identity::Event(event_id.clone())).is_none() {
+                    unread.push(event_id.clone());
+                }
+            }
+            Need::AuthChain(event_ids) => {
+                self.read(need.clone(), Read::AuthChain(event_ids.clone()));
+            }
+            Need::Snapshot(snapshot) => self.read(need.clone(), Read::Snapshot(*snapshot)),
+            Need::Read(read) => self.read(need.clone(), read.clone()),
+            Need::Key { server, key_id, valid_at } => {
+                let job = FetchKey {
+                    server: server.clone(),
+                    key_id: key_id.clone(),
+                    valid_at: *valid_at,
+                };
+                self.create(job.into(), Vec::new(), None);
+            }
+            Need::Signatures(_) => self.compute(need, computation),
+            Need::Call(request) => {
+                let request = request.as_ref().clone();
+                self.call(need, &request);
+            }
+            Need::Told(question) => {
+                let id = QuestionId(self.next_id());
+                self.actions.push_back(Action::Ask(id, question.clone()));
+                self.pending.questions.insert(id, need);
+            }
+        }
+    }
+
+    fn read(&mut self, need: Need, read: Read) {
+        let id = QueryId(self.next_id());
+        self.pending.queries.insert(id, QueryFor::Need(need));
+        self.actions.push_back(Action::Query(id, Query::Read(read)));
+    }
+
+    fn read_events(&mut self, event_ids: Vec<OwnedEventId>) {
+        if event_ids.is_empty() {
+            return;
+        }
+        let id = QueryId(self.next_id());
+        self.pending.queries.insert(id, QueryFor::Events(event_ids.clone()));
+        self.actions.push_back(Action::Query(id, Query::Read(Read::Events(event_ids))));
+    }
+
+    fn compute(&mut self, need: Need, computation: Option<Computation>) {
+        let id = ComputationId(self.next_id());
+        self.pending.computations.insert(id, need);
+        if let Some(computation) = computation {
+            self.actions.push_back(Action::Compute(id, computation));
+        }
+    }
+
+    fn call(&mut self, need: Need, request: &RemoteRequest) {
+        let id = CallId(self.next_id());
+        match self.world.own.call(id, request, self.now) {
+            Ok(call) => {
+                self.pending.calls.insert(id, CallFor::Need(need));
+                self.actions.push_back(Action::Call(Box::new(call)));
+            }
+            Err(error) => self.resolve(&need, &Met::Response(Err(error))),
+        }
+    }
+
+    /// Gives every job that waits for `need` its answer, and makes those run that lack no more.
+    pub(super) fn resolve(&mut self, need: &Need, met: &Met) {
+        for id in self.pending.waiting.remove(need).unwrap_or_default() {
+            let Some(running) = self.jobs.get_mut(&id) else { continue };
+            running.waits_for.remove(need);
+            running.met.insert(need.clone(), met.clone());
+            if running.waits_for.is_empty() {
+                self.ready.push_back(id);
+            }
+        }
+    }
+
+    /// A job is done with an event. Those who wait for it get it, or look for it in the store.
+    pub(super) fn event_judged(&mut self, event_id: &OwnedEventId) {
+        let need = Need::Event(event_id.clone());
+        if !self.pending.waiting.contains_key(&need) {
+            return;
+        }
+        match self.world.event(event_id).cloned() {
+            Some(event) => self.resolve(&need, &Met::Event(Some(event))),
+            None => self.read_events(vec![event_id.clone()]),
+        }
+    }
+
+    /// The store answered.
+    pub(crate) fn answered(&mut self, query: QueryId, result: Result<Answer, StoreError>) {
+        let Some(purpose) = self.pending.queries.remove(&query) else { return };
+        match (purpose, result) {
+            (QueryFor::Commit, Ok(_)) => self.committed(query),
+            (QueryFor::Commit, Err(error)) => self.halt(&error),
+            (QueryFor::Queue(destination), Ok(Answer::Outgoing(queue))) => {
+                self.queue_loaded(&destination, queue);
+            }
+            (QueryFor::Queue(_), Ok(_)) => {}
+            (QueryFor::Queue(_), Err(error)) => self.halt(&error),
+            (QueryFor::Events(event_ids), Ok(Answer::Events(events))) => {
+                self.events_read(event_ids, events);
+            }
+            (QueryFor::Events(event_ids), other) => {
+                for event_id in event_ids {
+                    self.fail(&Need::Event(event_id), &unexpected(&other));
+                }
+            }
+            (QueryFor::Need(need), Ok(answer)) => self.need_read(&need, answer),
+            (QueryFor::Need(need), Err(error)) => self.fail(&need, &error.to_string()),
+        }
+        self.run_ready();
+    }
+
+    fn events_read(
+        &mut self,
+        event_ids: Vec<OwnedEventId>,
+        events: Vec<std::sync::Arc<crate::persistence::tables::StoredEvent>>,
+    ) {
+        for event in events {
+            self.world.load_event(event);
+        }
+        for event_id in event_ids {
+            let event = self.world.event(&event_id).cloned();
+            self.resolve(&Need::Event(event_id), &Met::Event(event));
+        }
+    }
+
+    fn need_read(&mut self, need: &Need, answer: Answer) {
+        match (need, answer) {
+            (Need::Room(_), Answer::Room(Some(loaded))) => {
+                self.world.load_room(*loaded);
+                self.resolve(need, &Met::InWorld);
+            }
+            (Need::Room(_), Answer::Room(None)) => self.resolve(need, &Met::NoRoom),
+            (Need::AuthChain(_), Answer::Events(events)) => {
+                let by_id = |event: std::sync::Arc<crate::persistence::tables::StoredEvent>| {
+                    (event.pdu.event_id().to_owned(), event)
+                };
+                self.resolve(need, &Met::Chain(events.into_iter().map(by_id).collect()));
+            }
+            (Need::Snapshot(snapshot), Answer::State(Some(entries))) => {
+                let state: StateMap =
+                    entries.into_iter().map(|entry| (entry.key, entry.event_id)).collect();
+                self.world.load_state(*snapshot, state.clone());
+                self.resolve(need, &Met::State(state));
+            }
+            (Need::Read(_), answer) => self.resolve(need, &Met::Read(answer)),
+            (need, answer) => {
+                let reason = format!("the store answered {need:?} with {answer:?}");
+                self.fail(need, &reason);
+            }
+        }
+    }
+
+    /// A need that cannot be met ends every job that has it.
+    fn fail(&mut self, need: &Need, reason: &str) {
+        for id in self.pending.waiting.remove(need).unwrap_or_default() {
+            self.abandon(id, reason);
+        }
+    }
+
+    /// A request of ours was answered, or was not.
+    pub(crate) fn responded(
+        &mut self,
+        call: CallId,
+        result: Result<http::Response<bytes::Bytes>, CallError>,
+    ) {
+        let response = remote_response::sort(result);
+        match self.pending.calls.remove(&call) {
+            Some(CallFor::Need(need)) => self.resolve(&need, &Met::Response(response)),
+            Some(CallFor::Transaction(destination)) => {
+                self.transaction_answered(&destination, response);
+            }
+            None => {}
+        }
+        self.run_ready();
+    }
+
+    /// A computation is done.
+    pub(crate) fn computed(&mut self, computation: ComputationId, result: ComputationResult) {
+        if let Some(need) = self.pending.computations.remove(&computation) {
+            self.resolve(&need, &Met::Signatures(result.0));
+        }
+        self.run_ready();
+    }
+
+    /// The application answered.
+    pub(crate) fn told(&mut self, question: QuestionId, told: Told) {
+        if let Some(need) = self.pending.questions.remove(&question) {
+            self.resolve(&need, &Met::Told(told));
+        }
+        self.run_ready();
+    }
+
+    fn halt(&mut self, error: &StoreError) {
+        if !self.halted {
+            self.halted = true;
+            self.actions.push_back(Action::Halt(error.to_string()));
+        }
+    }
+}
+
+fn unexpected(result: &Result<Answer, StoreError>) -> String {
+    match result {
+        Ok(_) => "the store answered another question".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}

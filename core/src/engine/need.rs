@@ -1,0 +1,70 @@
+//! What a decision may lack, and what it is given.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedServerSigningKeyId};
+
+use crate::{
+    messaging::notice::{Question, Told},
+    pdu::{StateMap, signing::SignatureError},
+    persistence::{
+        queries::{Answer, Read},
+        tables::{SnapshotId, StoredEvent},
+    },
+    time::WallTime,
+    transport::{remote_request::RemoteRequest, remote_response::RemoteResponse},
+};
+
+/// A fact that a decision lacks. Jobs with equal needs share the work of meeting them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// A room, loaded into the world.
+    Room(OwnedRoomId),
+    /// An event: from the jobs in flight, then from the store. Never from the network: which
+    /// server to ask is a decision.
+    Event(OwnedEventId),
+    /// Events with everything that authorises them.
+    AuthChain(Vec<OwnedEventId>),
+    /// A whole state.
+    Snapshot(SnapshotId),
+    /// A key of a server that is valid at a time: from memory, the store, then that server.
+    Key {
+        /// Whose key.
+        server: OwnedServerName,
+        /// Which key.
+        key_id: OwnedServerSigningKeyId,
+        /// When it must be valid.
+        valid_at: WallTime,
+    },
+    /// Whether the signatures of these events hold.
+    Signatures(Vec<OwnedEventId>),
+    /// The answer of another server.
+    Call(Box<RemoteRequest>),
+    /// The answer of the store.
+    Read(Read),
+    /// The answer of the application.
+    Told(Question),
+}
+
+/// A need, met. That something does not exist, or could not be had, is an answer too.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Met {
+    /// It is in the world now, or is known not to be had.
+    InWorld,
+    /// To [`Need::Room`] for a room that we do not take part in.
+    NoRoom,
+    /// To [`Need::Event`].
+    Event(Option<Arc<StoredEvent>>),
+    /// To [`Need::AuthChain`].
+    Chain(BTreeMap<OwnedEventId, Arc<StoredEvent>>),
+    /// To [`Need::Snapshot`].
+    State(StateMap),
+    /// To [`Need::Signatures`], in the same order.
+    Signatures(Vec<Result<(), SignatureError>>),
+    /// To [`Need::Call`].
+    Response(RemoteResponse),
+    /// To [`Need::Read`].
+    Read(Answer),
+    /// To [`Need::Told`].
+    Told(Told),
+}

@@ -1,0 +1,145 @@
+//! What a decision comes to.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use http::Response;
+use ruma_common::{OwnedEventId, OwnedServerName};
+
+use super::{job::Job, world::{Counters, Room}};
+use crate::{
+    messaging::{
+        command::{CommandError, Reply},
+        notice::Notice,
+    },
+    pdu::StateMap,
+    persistence::{queries::Write, tables::{ServerKeyRecord, SnapshotId}},
+};
+
+/// Everything that a decision wants to happen. Nothing of it has happened while it is built;
+/// applying it cannot fail.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What to write, in one batch.
+    pub writes: Vec<Write>,
+    /// Rooms as they are after this decision.
+    pub rooms: Vec<Room>,
+    /// The states behind the snapshots written.
+    pub states: Vec<(SnapshotId, StateMap)>,
+    /// The counters after the numbers this decision took; `None` if it took none.
+    pub counters: Option<Counters>,
+    /// Events to queue for other servers.
+    pub sends: Vec<SendTo>,
+    /// What to tell the application.
+    pub notices: Vec<Notice>,
+    /// The answer to whoever caused the job.
+    pub answer: Option<JobAnswer>,
+    /// Keys of other servers that were learnt.
+    pub keys: Option<LearntKeys>,
+    /// How the event fared that the job was about.
+    pub fate: Fate,
+    /// What comes next.
+    pub next: Next,
+}
+
+/// An event for other servers.
+#[derive(Clone, Debug)]
+pub struct SendTo {
+    /// The event.
+    pub event: std::sync::Arc<crate::persistence::tables::StoredEvent>,
+    /// The servers; ours among them is skipped.
+    pub destinations: BTreeSet<OwnedServerName>,
+}
+
+/// The answer to whoever caused a job.
+#[derive(Clone, Debug)]
+pub enum JobAnswer {
+    /// To a request.
+    Response(Response<Bytes>),
+    /// To a command.
+    Command(Result<Reply, CommandError>),
+}
+
+/// What was learnt about a server's keys.
+#[derive(Clone, Debug)]
+pub struct LearntKeys {
+    /// Whose keys.
+    pub server: OwnedServerName,
+    /// The keys; none if the server could not be asked.
+    pub keys: Vec<ServerKeyRecord>,
+    /// Whether the server itself was asked, not only the store.
+    pub asked: bool,
+}
+
+/// How an event fared; what the job that waits for it is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// It is in hand: accepted, rejected, soft-failed, or known before. Also the fate of a job
+    /// that is about no event.
+    #[default]
+    Handled,
+    /// It was not taken in, with the reason; another attempt may fare better.
+    Failed(OwnedEventId, String),
+}
+
+/// What comes after a decision.
+#[derive(Debug, Default)]
+pub enum Next {
+    /// Nothing: the job is done.
+    #[default]
+    Done,
+    /// The next phase of the same job, after all of `first` are done. It finds their fates, in
+    /// order, in the facts.
+    Phase {
+        /// Jobs of their own that come before.
+        first: Vec<Job>,
+        /// The next phase.
+        then: Box<Job>,
+    },
+}
+
+impl Outcome {
+    /// The end of a job that changes nothing.
+    #[must_use]
+    pub fn done() -> Self {
+        Self::default()
+    }
+
+    /// The next phase of the same job.
+    #[must_use]
+    pub fn phase(then: impl Into<Job>) -> Self {
+        Self::default().then(Vec::new(), then)
+    }
+
+    /// The end of a job about an event that was not taken in.
+    #[must_use]
+    pub fn failed(event_id: &ruma_common::EventId, reason: impl Into<String>) -> Self {
+        Self { fate: Fate::Failed(event_id.to_owned(), reason.into()), ..Self::default() }
+    }
+
+    /// The end of a job for a request.
+    #[must_use]
+    pub fn respond(response: Response<Bytes>) -> Self {
+        Self { answer: Some(JobAnswer::Response(response)), ..Self::default() }
+    }
+
+    /// The end of a job for a command.
+    #[must_use]
+    pub fn complete(result: Result<Reply, CommandError>) -> Self {
+        Self { answer: Some(JobAnswer::Command(result)), ..Self::default() }
+    }
+
+    /// This outcome, and then `then` after all of `first`.
+    #[must_use]
+    pub fn then(mut self, first: Vec<Job>, then: impl Into<Job>) -> Self {
+        self.next = Next::Phase { first, then: Box::new(then.into()) };
+        self
+    }
+
+    /// This outcome, answering a command.
+    #[must_use]
+    pub fn with_reply(mut self, reply: Reply) -> Self {
+        self.answer = Some(JobAnswer::Command(Ok(reply)));
+        self
+    }
+}

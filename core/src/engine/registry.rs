@@ -1,0 +1,50 @@
+//! Which job is at work on what, so that no two do the same thing at once.
+
+use std::collections::BTreeMap;
+
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId};
+
+use super::JobId;
+
+/// Something that only one job works on at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Identity {
+    /// Judging an event. Others that need the event wait for the verdict.
+    Event(OwnedEventId),
+    /// Joining a room. Events that arrive for the room wait.
+    Join(OwnedRoomId),
+    /// Receiving a transaction. A repetition gets the same answer.
+    Transaction(OwnedServerName, OwnedTransactionId),
+}
+
+/// The jobs at work, by what they work on.
+#[derive(Debug, Default)]
+pub struct Registry {
+    at_work: BTreeMap<Identity, JobId>,
+}
+
+impl Registry {
+    /// The job at work on this.
+    pub(super) fn at_work(&self, identity: &Identity) -> Option<JobId> {
+        self.at_work.get(identity).copied()
+    }
+
+    /// Whether a job other than `job` is at work on this.
+    pub(super) fn is_elsewhere(&self, identity: &Identity, job: JobId) -> bool {
+        self.at_work(identity).is_some_and(|worker| worker != job)
+    }
+
+    /// Notes that `job` is at work on this; the first to come keeps the place.
+    pub(super) fn begin(&mut self, identity: Identity, job: JobId) {
+        self.at_work.entry(identity).or_insert(job);
+    }
+
+    /// Notes that `job` is done with this; true if it held the place.
+    pub(super) fn end(&mut self, identity: &Identity, job: JobId) -> bool {
+        let held = self.at_work(identity) == Some(job);
+        if held {
+            self.at_work.remove(identity);
+        }
+        held
+    }
+}

@@ -1,0 +1,236 @@
+//! What the engine knows without asking: the state that decisions read and outcomes change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ruma_common::{
+    EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName,
+};
+
+use super::{cache::Cache, outcome::Outcome};
+use crate::{
+    keys::{OwnKeys, ring::KeyRing},
+    pdu::{RoomVersion, StateMap},
+    persistence::{
+        queries::{Boot, LoadedRoom, Write},
+        tables::{Position, RoomRecord, SnapshotId, StoredEvent},
+    },
+};
+
+const EVENTS_KEPT: usize = 50_000;
+const STATES_KEPT: usize = 4_000;
+
+/// The engine's memory.
+#[derive(Debug)]
+pub struct World {
+    /// Who we are and what we sign with.
+    pub own: OwnKeys,
+    /// The last numbers taken.
+    pub counters: Counters,
+    /// The keys of other servers.
+    pub keys: KeyRing,
+    rooms: BTreeMap<OwnedRoomId, Room>,
+    events: Cache<OwnedEventId, Arc<StoredEvent>>,
+    states: Cache<SnapshotId, StateMap>,
+}
+
+/// The last numbers taken. A decision copies them, takes more, and hands them back in its outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    snapshot: SnapshotId,
+    newest: Position,
+    oldest: Position,
+}
+
+impl Counters {
+    /// A snapshot id never used before.
+    pub fn snapshot(&mut self) -> SnapshotId {
+        self.snapshot.0 += 1;
+        self.snapshot
+    }
+
+    /// A position after all others.
+    pub fn newest(&mut self) -> Position {
+        self.newest.0 += 1;
+        self.newest
+    }
+
+    /// A position before all others.
+    pub fn oldest(&mut self) -> Position {
+        self.oldest.0 -= 1;
+        self.oldest
+    }
+}
+
+impl From<&Boot> for Counters {
+    fn from(boot: &Boot) -> Self {
+        Self {
+            snapshot: boot.last_snapshot,
+            newest: boot.newest_position,
+            oldest: boot.oldest_position,
+        }
+    }
+}
+
+/// A room that we take part in, as it stands.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// Its id.
+    pub room_id: OwnedRoomId,
+    /// Its version.
+    pub version: RoomVersion,
+    /// The ends of its graph.
+    pub extremities: BTreeSet<OwnedEventId>,
+    /// The name of its current state …
+    pub current: SnapshotId,
+    /// … and that state.
+    pub state: StateMap,
+    /// Who is joined in it.
+    pub joined: BTreeSet<OwnedUserId>,
+    /// The servers of those who are joined, with how many each has.
+    pub servers: BTreeMap<OwnedServerName, usize>,
+    /// The smallest depth of an event whose history we know.
+    pub least_depth: u64,
+}
+
+impl Room {
+    /// A room without an event yet.
+    #[must_use]
+    pub fn new(room_id: OwnedRoomId, version: RoomVersion) -> Self {
+        Self {
+            room_id,
+            version,
+            extremities: BTreeSet::new(),
+            current: SnapshotId::default(),
+            state: StateMap::default(),
+            joined: BTreeSet::new(),
+            servers: BTreeMap::new(),
+            least_depth: 0,
+        }
+    }
+
+    /// Whether one of `server`'s users is joined.
+    #[must_use]
+    pub fn has_server(&self, server: &ServerName) -> bool {
+        self.servers.contains_key(server)
+    }
+
+    /// Notes that a user's membership is now joined, or no longer.
+    pub fn set_joined(&mut self, user_id: &OwnedUserId, joined: bool) {
+        let server = user_id.server_name().to_owned();
+        if joined {
+            if self.joined.insert(user_id.clone()) {
+                *self.servers.entry(server).or_default() += 1;
+            }
+        } else if self.joined.remove(user_id)
+            && let Some(count) = self.servers.get_mut(&server)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.servers.remove(&server);
+            }
+        }
+    }
+
+    /// The row that says how the room stands.
+    #[must_use]
+    pub fn record(&self) -> RoomRecord {
+        RoomRecord {
+            room_id: self.room_id.clone(),
+            version: self.version,
+            extremities: self.extremities.iter().cloned().collect(),
+            current: self.current,
+        }
+    }
+}
+
+impl From<LoadedRoom> for Room {
+    fn from(loaded: LoadedRoom) -> Self {
+        let mut room = Self::new(loaded.record.room_id, loaded.record.version);
+        room.extremities = loaded.record.extremities.into_iter().collect();
+        room.current = loaded.record.current;
+        room.state = loaded.state.into_iter().map(|entry| (entry.key, entry.event_id)).collect();
+        room.least_depth = loaded.least_depth;
+        for user_id in &loaded.joined {
+            room.set_joined(user_id, true);
+        }
+        room
+    }
+}
+
+impl World {
+    pub(crate) fn new(own: OwnKeys) -> Self {
+        Self {
+            own,
+            counters: Counters::default(),
+            keys: KeyRing::default(),
+            rooms: BTreeMap::new(),
+            events: Cache::new(EVENTS_KEPT),
+            states: Cache::new(STATES_KEPT),
+        }
+    }
+
+    pub(crate) fn room(&self, room_id: &RoomId) -> Option<&Room> {
+        self.rooms.get(room_id)
+    }
+
+    pub(crate) fn event(&self, event_id: &EventId) -> Option<&Arc<StoredEvent>> {
+        self.events.get(event_id)
+    }
+
+    pub(crate) fn state(&self, snapshot: SnapshotId) -> Option<&StateMap> {
+        self.states.get(&snapshot)
+    }
+
+    /// Takes in a room that the store loaded, unless it has come into being meanwhile.
+    pub(crate) fn load_room(&mut self, loaded: LoadedRoom) {
+        let room = Room::from(loaded);
+        self.states.insert(room.current, room.state.clone());
+        self.rooms.entry(room.room_id.clone()).or_insert(room);
+    }
+
+    /// Takes in an event that the store loaded, unless a newer form of it is known.
+    pub(crate) fn load_event(&mut self, event: Arc<StoredEvent>) {
+        let event_id = event.pdu.event_id();
+        if self.events.get(event_id).is_none() {
+            self.events.insert(event_id.to_owned(), event);
+        }
+    }
+
+    pub(crate) fn load_state(&mut self, snapshot: SnapshotId, state: StateMap) {
+        self.states.insert(snapshot, state);
+    }
+
+    /// Makes an outcome's changes true for every later decision.
+    pub(crate) fn apply(&mut self, outcome: &mut Outcome) {
+        for write in &outcome.writes {
+            if let Write::Event(event) | Write::Redact { redacted: event } = write {
+                self.apply_event(event, matches!(write, Write::Redact { .. }));
+            }
+        }
+        for (snapshot, state) in outcome.states.drain(..) {
+            self.states.insert(snapshot, state);
+        }
+        for room in outcome.rooms.drain(..) {
+            self.rooms.insert(room.room_id.clone(), room);
+        }
+        if let Some(counters) = outcome.counters {
+            self.counters = counters;
+        }
+    }
+
+    /// The same rule as the store's: an event that is there stays, unless it is an outlier that
+    /// is promoted, or is redacted.
+    fn apply_event(&mut self, event: &Arc<StoredEvent>, redaction: bool) {
+        let event_id = event.pdu.event_id();
+        let stays = self
+            .events
+            .get(event_id)
+            .is_some_and(|known| !redaction && (!known.is_outlier() || event.is_outlier()));
+        if !stays {
+            self.events.insert(event_id.to_owned(), event.clone());
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The requests that we make of other servers, as data.
+//!
+//! A [`RemoteRequest`] is ordered, so that two jobs that want the same answer share one request.
+
+use std::time::Duration;
+
+use http::Method;
+use ruma_common::{
+    OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId,
+};
+use serde_json::{Value, json};
+
+use super::path::path_segment;
+use crate::pdu::RoomVersion;
+
+/// A request to one server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RemoteRequest {
+    /// Which server.
+    pub destination: OwnedServerName,
+    /// What to ask.
+    pub endpoint: Endpoint,
+}
+
+/// An endpoint of the server-server API with its arguments. Bodies are JSON text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// `GET /_matrix/key/v2/server`
+    ServerKeys,
+    /// `PUT /send/{txnId}`
+    SendTransaction {
+        /// The transaction.
+        transaction_id: OwnedTransactionId,
+        /// Its body.
+        body: String,
+    },
+    /// `GET /make_join/{roomId}/{userId}`
+    MakeJoin(OwnedRoomId, OwnedUserId),
+    /// `PUT /v2/send_join/{roomId}/{eventId}`
+    SendJoin(SignedEvent),
+    /// `GET /make_leave/{roomId}/{userId}`
+    MakeLeave(OwnedRoomId, OwnedUserId),
+    /// `PUT /v2/send_leave/{roomId}/{eventId}`
+    SendLeave(SignedEvent),
+    /// `PUT /v2/invite/{roomId}/{eventId}`; the body holds more than the event.
+    Invite(SignedEvent),
+    /// `GET /event/{eventId}`
+    Event(OwnedEventId),
+    /// `GET /state/{roomId}`
+    State(OwnedRoomId, OwnedEventId),
+    /// `GET /event_auth/{roomId}/{eventId}`
+    EventAuth(OwnedRoomId, OwnedEventId),
+    /// `POST /get_missing_events/{roomId}`
+    MissingEvents {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Events that we have: the walk does not go past them.
+        earliest: Vec<OwnedEventId>,
+        /// Events whose ancestors we lack.
+        latest: Vec<OwnedEventId>,
+        /// At most so many events.
+        limit: u32,
+        /// No events of lesser depth.
+        min_depth: u64,
+    },
+    /// `GET /backfill/{roomId}`
+    Backfill {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Where to start; part of the answer.
+        from: Vec<OwnedEventId>,
+        /// At most so many events.
+        limit: u32,
+    },
+    /// `GET /query/directory`
+    Directory(OwnedRoomAliasId),
+    /// `GET /query/profile`
+    Profile(OwnedUserId),
+}
+
+/// A signed event on its way to a `send_*` or `invite` endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SignedEvent {
+    /// The event's room.
+    pub room_id: OwnedRoomId,
+    /// The event's id.
+    pub event_id: OwnedEventId,
+    /// The request's body, as JSON text.
+    pub body: String,
+}
+
+const FEDERATION_V1: &str = "/_matrix/federation/v1";
+const FEDERATION_V2: &str = "/_matrix/federation/v2";
+
+impl Endpoint {
+    /// The HTTP method.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        match self {
+            Self::SendTransaction { .. }
+            | Self::SendJoin(_)
+            | Self::SendLeave(_)
+            | Self::Invite(_) => Method::PUT,
+            Self::MissingEvents { .. } => Method::POST,
+            Self::ServerKeys
+            | Self::MakeJoin(..)
+            | Self::MakeLeave(..)
+            | Self::Event(_)
+            | Self::State(..)
+            | Self::EventAuth(..)
+            | Self::Backfill { .. }
+            | Self::Directory(_)
+            | Self::Profile(_) => Method::GET,
+        }
+    }
+
+    /// The path and query, percent-encoded.
+    #[must_use]
+    pub fn target(&self) -> String {
+        let v1 = |name: &str, segments: &[&str]| path(FEDERATION_V1, name, segments);
+        let v2 = |name: &str, segments: &[&str]| path(FEDERATION_V2, name, segments);
+        match self {
+            Self::ServerKeys => "/_matrix/key/v2/server".to_owned(),
+            Self::SendTransaction { transaction_id, .. } => v1("send", &[transaction_id.as_str()]),
+            Self::MakeJoin(room_id, user_id) => {
+                let versions: Vec<(&str, &str)> =
+                    RoomVersion::SUPPORTED.iter().map(|version| ("ver", version.as_str())).collect();
+                v1("make_join", &[room_id.as_str(), user_id.as_str()]) + &query(&versions)
+            }
+            Self::MakeLeave(room_id, user_id) => {
+                v1("make_leave", &[room_id.as_str(), user_id.as_str()])
+            }
+            Self::SendJoin(event) => v2("send_join", &event.segments()),
+            Self::SendLeave(event) => v2("send_leave", &event.segments()),
+            Self::Invite(event) => v2("invite", &event.segments()),
+            Self::Event(event_id) => v1("event", &[event_id.as_str()]),
+            Self::State(room_id, event_id) => {
+                v1("state", &[room_id.as_str()]) + &query(&[("event_id", event_id.as_str())])
+            }
+            Self::EventAuth(room_id, event_id) => {
+                v1("event_auth", &[room_id.as_str(), event_id.as_str()])
+            }
+            Self::MissingEvents { room_id, .. } => v1("get_missing_events", &[room_id.as_str()]),
+            Self::Backfill { room_id, from, limit } => {
+                let limit = limit.to_string();
+                let mut pairs: Vec<(&str, &str)> =
+                    from.iter().map(|event_id| ("v", event_id.as_str())).collect();
+                pairs.push(("limit", &limit));
+                v1("backfill", &[room_id.as_str()]) + &query(&pairs)
+            }
+            Self::Directory(alias) => {
+                v1("query/directory", &[]) + &query(&[("room_alias", alias.as_str())])
+            }
+            Self::Profile(user_id) => {
+                v1("query/profile", &[]) + &query(&[("user_id", user_id.as_str())])
+            }
+        }
+    }
+
+    /// The body as JSON text; `None` for a GET.
+    #[must_use]
+    pub fn body(&self) -> Option<String> {
+        match self {
+            Self::SendTransaction { body, .. } => Some(body.clone()),
+            Self::SendJoin(event) | Self::SendLeave(event) | Self::Invite(event) => {
+                Some(event.body.clone())
+            }
+            Self::MissingEvents { earliest, latest, limit, min_depth, .. } => {
+                let body: Value = json!({
+                    "earliest_events": earliest,
+                    "latest_events": latest,
+                    "limit": limit,
+                    "min_depth": min_depth,
+                });
+                Some(body.to_string())
+            }
+            Self::ServerKeys
+            | Self::MakeJoin(..)
+            | Self::MakeLeave(..)
+            | Self::Event(_)
+            | Self::State(..)
+            | Self::EventAuth(..)
+            | Self::Backfill { .. }
+            | Self::Directory(_)
+            | Self::Profile(_) => None,
+        }
+    }
+
+    /// How long to wait for the whole answer (GEN-10).
+    #[must_use]
+    pub fn time_out(&self) -> Duration {
+        match self {
+            Self::ServerKeys | Self::Directory(_) | Self::Profile(_) => Duration::from_secs(10),
+            Self::MakeJoin(..) | Self::MakeLeave(..) => Duration::from_secs(20),
+            Self::SendJoin(_) | Self::State(..) => Duration::from_secs(300),
+            Self::SendTransaction { .. }
+            | Self::SendLeave(_)
+            | Self::Invite(_)
+            | Self::Event(_)
+            | Self::EventAuth(..)
+            | Self::MissingEvents { .. }
+            | Self::Backfill { .. } => Duration::from_secs(60),
+        }
+    }
+
+    /// The largest answer to accept, in bytes (GEN-10).
+    #[must_use]
+    pub fn response_limit(&self) -> usize {
+        const MIB: usize = 1024 * 1024;
+        match self {
+            Self::SendJoin(_) | Self::State(..) => 500 * MIB,
+            Self::EventAuth(..) => 100 * MIB,
+            Self::MissingEvents { .. } | Self::Backfill { .. } => 16 * MIB,
+            Self::ServerKeys
+            | Self::SendTransaction { .. }
+            | Self::MakeJoin(..)
+            | Self::MakeLeave(..)
+            | Self::SendLeave(_)
+            | Self::Invite(_)
+            | Self::Event(_)
+            | Self::Directory(_)
+            | Self::Profile(_) => MIB,
+        }
+    }
+
+    /// Whether the request is signed: all but the one for the keys that signatures need.
+    #[must_use]
+    pub fn is_authenticated(&self) -> bool {
+        !matches!(self, Self::ServerKeys)
+    }
+}
+
+impl SignedEvent {
+    fn segments(&self) -> [&str; 2] {
+        [self.room_id.as_str(), self.event_id.as_str()]
+    }
+}
+
+fn path(prefix: &str, name: &str, segments: &[&str]) -> String {
+    let mut path = format!("{prefix}/{name}");
+    for segment in segments {
+        path.push('/');
+        path.push_str(&path_segment(segment));
+    }
+    path
+}
+
+fn query(pairs: &[(&str, &str)]) -> String {
+    let mut query = String::new();
+    for (index, (key, value)) in pairs.iter().enumerate() {
+        query.push(if index == 0 { '?' } else { '&' });
+        query.push_str(key);
+        query.push('=');
+        query.push_str(&path_segment(value));
+    }
+    query
+}

@@ -1,0 +1,89 @@
+//! What other servers answer, reduced to what a decision wants to know.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::input::CallError;
+
+/// The outcome of a request to another server: the body of a 2xx answer, or why there is none.
+pub type RemoteResponse = Result<Bytes, RemoteError>;
+
+/// Why a request to another server brought nothing usable; tells whose fault it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteError {
+    /// It was not reached, or the connection broke.
+    #[error(transparent)]
+    Unreachable(#[from] CallError),
+    /// We have reason not to try at all.
+    #[error("not asked: {0}")]
+    NotAsked(String),
+    /// It answered with an error.
+    #[error("{status} {errcode}: {error}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The Matrix error code; `M_UNKNOWN` if it gave none.
+        errcode: String,
+        /// Its explanation.
+        error: String,
+    },
+    /// It answered 2xx with something that makes no sense.
+    #[error("nonsense: {0}")]
+    Nonsense(String),
+}
+
+impl RemoteError {
+    /// Whether the same question may get another answer from another server (JOIN-8): false only
+    /// for a refusal that speaks of the request itself.
+    #[must_use]
+    pub fn try_another_server(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::NotAsked(_) | Self::Nonsense(_) => true,
+            Self::Refused { status, errcode, .. } => {
+                *status >= 500
+                    || *status == StatusCode::NOT_FOUND.as_u16()
+                    || *status == StatusCode::TOO_MANY_REQUESTS.as_u16()
+                    || *status == StatusCode::UNAUTHORIZED.as_u16()
+                    || matches!(
+                        errcode.as_str(),
+                        "M_UNABLE_TO_AUTHORISE_JOIN" | "M_UNABLE_TO_GRANT_JOIN"
+                    )
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    #[serde(default)]
+    errcode: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+}
+
+/// Sorts an HTTP response, or its absence, into a [`RemoteResponse`].
+///
+/// # Errors
+/// See [`RemoteError`].
+pub fn sort(result: Result<Response<Bytes>, CallError>) -> RemoteResponse {
+    let response = result?;
+    if response.status().is_success() {
+        return Ok(response.into_body());
+    }
+    let body = serde_json::from_slice(response.body())
+        .unwrap_or(ErrorBody { errcode: None, error: None });
+    Err(RemoteError::Refused {
+        status: response.status().as_u16(),
+        errcode: body.errcode.unwrap_or_else(|| "M_UNKNOWN".to_owned()),
+        error: body.error.unwrap_or_default(),
+    })
+}
+
+/// Reads a body as the JSON that an endpoint promises.
+///
+/// # Errors
+/// [`RemoteError::Nonsense`] if it is anything else.
+pub fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, RemoteError> {
+    serde_json::from_slice(body).map_err(|error| RemoteError::Nonsense(error.to_string()))
+}
