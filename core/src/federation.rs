@@ -1,1 +1,283 @@
 //! The engine's door: [`Federation`].
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use ruma_common::OwnedServerName;
+use serde_json::json;
+
+use crate::{
+    action::Action,
+    engine::{Asker, Engine, job::Job},
+    input::{CommandId, Input, QueryId, RequestId},
+    keys::OwnKeys,
+    messaging::{
+        backfill::BackfillRoom,
+        command::{Command, CommandError, Reply},
+        compose::NewEvent,
+        create_room::CreateRoomJob,
+        directory::{ResolveAlias, UserProfile},
+        invite::InviteUser,
+        join::JoinRoom,
+        leave::LeaveRoom,
+        read::{ReadStore, SummariseRoom},
+        send::SendEventJob,
+    },
+    pdu::{event_type::REDACTION, signing::SigningKey},
+    persistence::queries::{Answer, Query, Read, StoreError},
+    time::{Monotonic, Now},
+    transport::{
+        authenticate::Authenticate,
+        json::json_response,
+        matrix_error::MatrixError,
+        router::{self, Route},
+    },
+};
+
+/// The name and number that `GET /_matrix/federation/v1/version` tells.
+pub const VERSION: (&str, &str) = ("Comity", env!("CARGO_PKG_VERSION"));
+
+/// The query that is asked first, before any other id is given out.
+const BOOT: QueryId = QueryId(0);
+
+/// What a server is, before it does anything.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The server's name, which is part of every id it makes.
+    pub server_name: OwnedServerName,
+    /// The key that it signs with.
+    pub signing_key: Arc<SigningKey>,
+    /// 32 unpredictable bytes, different at each start. The core draws all its randomness from
+    /// them: the same seed and inputs give the same actions.
+    pub seed: [u8; 32],
+}
+
+/// A server's federation, as a state machine without IO.
+///
+/// # Driving it
+/// 1. Hand in what happens with [`Federation::handle`], each time with the time it happened at.
+/// 2. After every input, carry out [`Federation::next_action`] until it is `None`. Actions may be
+///    begun in any thread, but begun in order; queries must also be run in order.
+/// 3. Hand in [`Input::Tick`] when [`Federation::next_deadline`] is reached.
+///
+/// The first action asks the store where the last run ended; whatever arrives before that is
+/// answered is kept and handled then.
+#[derive(Debug)]
+pub struct Federation {
+    engine: Engine,
+    /// Actions from outside the engine: the boot query.
+    first: VecDeque<Action>,
+    /// What arrived before the store answered; `None` once it has.
+    waiting: Option<Vec<Input>>,
+}
+
+impl Federation {
+    /// A server that has just started.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let own = OwnKeys::new(config.server_name, config.signing_key);
+        Self {
+            engine: Engine::new(own, config.seed),
+            first: [Action::Query(BOOT, Query::Read(Read::Boot))].into(),
+            waiting: Some(Vec::new()),
+        }
+    }
+
+    /// Takes in something that happened at `now`.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.engine.set_now(now);
+        match (&mut self.waiting, input) {
+            (Some(_), Input::Answer(BOOT, result)) => self.boot(result),
+            (Some(waiting), input) => waiting.push(input),
+            (None, input) => self.dispatch(input),
+        }
+    }
+
+    /// The next thing to do, if any.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.first.pop_front().or_else(|| self.engine.next_action())
+    }
+
+    /// When to hand in [`Input::Tick`] if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        self.engine.next_deadline()
+    }
+
+    /// Every job under way, with what it waits for and since when, for people.
+    #[must_use]
+    pub fn describe_jobs(&self) -> Vec<String> {
+        self.engine.describe_jobs()
+    }
+
+    fn boot(&mut self, result: Result<Answer, StoreError>) {
+        match result {
+            Ok(Answer::Boot(boot)) => self.engine.boot(boot),
+            Ok(_) => self
+                .first
+                .push_back(Action::Halt("the store answered nonsense".to_owned())),
+            Err(error) => self.first.push_back(Action::Halt(error.to_string())),
+        }
+        for input in self.waiting.take().unwrap_or_default() {
+            self.dispatch(input);
+        }
+    }
+
+    fn dispatch(&mut self, input: Input) {
+        match input {
+            Input::Request(id, request) => self.request(id, request),
+            Input::Command(id, command) => self.command(id, command),
+            Input::Response(id, result) => self.engine.responded(id, result),
+            Input::Answer(id, result) => self.engine.answered(id, result),
+            Input::Computed(id, result) => self.engine.computed(id, result),
+            Input::Told(id, told) => self.engine.told(id, told),
+            Input::Tick => self.engine.tick(),
+        }
+    }
+
+    fn request(&mut self, id: RequestId, request: Request<Bytes>) {
+        match self.routed(request) {
+            Ok(Routed::Answer(response)) => self.engine.push(Action::Respond(id, response)),
+            Ok(Routed::Job(job)) => self.engine.start(job, Some(Asker::Request(id))),
+            Err(error) => self.engine.push(Action::Respond(id, error.into_response())),
+        }
+    }
+
+    fn routed(&self, request: Request<Bytes>) -> Result<Routed, MatrixError> {
+        let (parts, body) = request.into_parts();
+        match router::route(&parts.method, parts.uri.path(), parts.uri.query())? {
+            Route::Version => {
+                let (name, version) = VERSION;
+                let body = json!({ "server": { "name": name, "version": version } });
+                Ok(Routed::Answer(json_response(StatusCode::OK, &body)))
+            }
+            Route::ServerKeys => Ok(Routed::Answer(self.engine.published_keys())),
+            Route::Authenticated(_) if self.engine.is_full() => {
+                let pause = std::time::Duration::from_secs(2);
+                Err(MatrixError::limit_exceeded(
+                    "too many requests are under way",
+                    pause,
+                ))
+            }
+            Route::Authenticated(route) => {
+                Ok(Routed::Job(Authenticate::new(route, &parts, body)?.into()))
+            }
+        }
+    }
+
+    fn command(&mut self, id: CommandId, command: Command) {
+        if let Command::Statistics = command {
+            let statistics = Ok(Reply::Statistics(self.engine.statistics()));
+            self.engine.push(Action::Complete(id, statistics));
+            return;
+        }
+        if self.engine.is_full() {
+            let error = CommandError::Busy("too many jobs are under way".to_owned());
+            self.engine.push(Action::Complete(id, Err(error)));
+            return;
+        }
+        match job(command) {
+            Some(job) => self.engine.start(job, Some(Asker::Command(id))),
+            None => self
+                .engine
+                .push(Action::Complete(id, Err(CommandError::Invalid("?".into())))),
+        }
+    }
+}
+
+enum Routed {
+    Answer(Response<Bytes>),
+    Job(Job),
+}
+
+/// The job for a command.
+fn job(command: Command) -> Option<Job> {
+    Some(match command {
+        Command::CreateRoom(command) => CreateRoomJob::Begin(*command).into(),
+        Command::Join {
+            user_id,
+            room_id,
+            via,
+            content,
+        } => JoinRoom {
+            user_id,
+            room_id,
+            via,
+            content,
+            tried: 0,
+            last_error: None,
+        }
+        .into(),
+        Command::Leave {
+            user_id,
+            room_id,
+            content,
+        } => LeaveRoom {
+            user_id,
+            room_id,
+            content,
+        }
+        .into(),
+        Command::Invite {
+            sender,
+            target,
+            room_id,
+            content,
+        } => InviteUser {
+            sender,
+            target,
+            room_id,
+            content,
+        }
+        .into(),
+        Command::Send(send) => {
+            let event = NewEvent {
+                sender: send.sender,
+                event_type: send.event_type,
+                state_key: send.state_key,
+                content: send.content,
+                redacts: None,
+            };
+            SendEventJob {
+                room_id: send.room_id,
+                event,
+                once: send.once,
+            }
+            .into()
+        }
+        Command::Redact {
+            sender,
+            room_id,
+            redacts,
+            reason,
+            once,
+        } => {
+            let content = reason.map(|reason| ("reason".to_owned(), reason.into()));
+            let event = NewEvent {
+                sender,
+                event_type: REDACTION.to_owned(),
+                state_key: None,
+                content: content.into_iter().collect(),
+                redacts: Some(redacts),
+            };
+            SendEventJob {
+                room_id,
+                event,
+                once,
+            }
+            .into()
+        }
+        Command::Backfill { room_id, limit } => BackfillRoom {
+            room_id,
+            limit,
+            tried: 0,
+        }
+        .into(),
+        Command::ResolveAlias(alias) => ResolveAlias { alias }.into(),
+        Command::Profile(user_id) => UserProfile { user_id }.into(),
+        Command::Read(read) => ReadStore { read }.into(),
+        Command::RoomSummary(room_id) => SummariseRoom { room_id }.into(),
+        Command::Statistics => return None,
+    })
+}

@@ -6,6 +6,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::pdu::Pdu;
+
 /// Milliseconds since the Unix epoch, as Matrix writes time on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(pub u64);
@@ -21,6 +23,20 @@ impl WallTime {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl WallTime {
+    /// When an event says that it was made; the epoch if it claims to be older.
+    #[must_use]
+    pub fn of_event(event: &Pdu) -> Self {
+        Self(event.origin_server_ts().try_into().unwrap_or(0))
+    }
+
+    /// As the signed integer that events and keys hold.
+    #[must_use]
+    pub fn to_i64(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
     }
 }
 

@@ -13,7 +13,11 @@ pub(crate) struct Cache<K, V> {
 
 impl<K: Ord, V> Cache<K, V> {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { newer: BTreeMap::new(), older: BTreeMap::new(), half: capacity.div_ceil(2).max(1) }
+        Self {
+            newer: BTreeMap::new(),
+            older: BTreeMap::new(),
+            half: capacity.div_ceil(2).max(1),
+        }
     }
 
     pub(crate) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>

@@ -10,7 +10,7 @@ use crate::pdu::{
 };
 
 /// The keys that are known of each server.
-pub type KnownKeys = BTreeMap<OwnedServerName, Arc<Vec<VerifyKey>>>;
+pub type KnownKeys = BTreeMap<OwnedServerName, Vec<VerifyKey>>;
 
 /// Work that needs no more than what it holds. Running it twice gives the same result.
 #[derive(Clone, Debug)]

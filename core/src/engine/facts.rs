@@ -1,23 +1,30 @@
 //! What a decision may look at.
 
-use std::{cell::RefCell, collections::{BTreeMap, BTreeSet}, sync::Arc};
-
-use ruma_common::{
-    EventId, OwnedEventId, OwnedServerName, RoomId, ServerName, ServerSigningKeyId,
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
+use ruma_common::{EventId, OwnedEventId, RoomId, ServerName};
+
+use sha2::{Digest, Sha256};
+
 use super::{
+    JobId,
     compute::{Computation, KnownKeys},
     need::{Met, Need},
     outcome::Fate,
     registry::{Identity, Registry},
     world::{Counters, Room, World},
-    JobId,
 };
 use crate::{
     keys::OwnKeys,
     messaging::notice::{Question, Told},
-    pdu::{Pdu, StateMap, signing::{self, SignatureError}},
+    pdu::{
+        Pdu, StateMap,
+        signing::{SignatureError, VerifyKey},
+    },
     persistence::{
         queries::{Answer, Read},
         tables::{SnapshotId, StoredEvent},
@@ -28,6 +35,9 @@ use crate::{
         remote_response::RemoteResponse,
     },
 };
+
+/// How many random letters a room id of ours has.
+const ROOM_ID_LETTERS: usize = 24;
 
 /// A fact is missing; which one is noted in the [`Facts`] that were asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +86,22 @@ impl<'a> Facts<'a> {
         self.world.counters
     }
 
+    /// A room id that nobody can guess and that was never used: drawn from the seed, which differs
+    /// at each start, and the counters, which differ after each room.
+    pub fn new_room_id(&self) -> String {
+        let counters = format!("{:?}", self.world.counters);
+        let digest = Sha256::new()
+            .chain_update(self.world.seed)
+            .chain_update(counters)
+            .finalize();
+        let random: String = digest
+            .iter()
+            .take(ROOM_ID_LETTERS)
+            .map(|byte| char::from(b'A' + byte % 26))
+            .collect();
+        format!("!{random}:{}", self.our_name())
+    }
+
     /// How the jobs fared that came before this phase, in order.
     pub fn fates(&self) -> &'a [Fate] {
         self.fates
@@ -84,7 +110,10 @@ impl<'a> Facts<'a> {
     /// A room; `None` if we never took part in it. Waits for a join under way.
     pub fn room(&self, room_id: &RoomId) -> Result<Option<&'a Room>, Blocked> {
         let need = Need::Room(room_id.to_owned());
-        if self.registry.is_elsewhere(&Identity::Join(room_id.to_owned()), self.job) {
+        if self
+            .registry
+            .is_elsewhere(&Identity::Join(room_id.to_owned()), self.job)
+        {
             return self.lacks(need);
         }
         match (self.world.room(room_id), self.met.get(&need)) {
@@ -115,6 +144,26 @@ impl<'a> Facts<'a> {
     ) -> Result<Vec<Option<Arc<StoredEvent>>>, Blocked> {
         let answers: Vec<_> = event_ids.into_iter().map(|id| self.event(id)).collect();
         answers.into_iter().collect()
+    }
+
+    /// Several events, as they are now: a job that is judging one of them is not waited for.
+    pub fn events_not_waiting(
+        &self,
+        event_ids: &BTreeSet<OwnedEventId>,
+    ) -> Result<Vec<Option<Arc<StoredEvent>>>, Blocked> {
+        let stored: BTreeMap<&EventId, &Arc<StoredEvent>> =
+            match self.read(Read::Events(event_ids.iter().cloned().collect()))? {
+                Answer::Events(events) => events
+                    .iter()
+                    .map(|event| (event.pdu.event_id(), event))
+                    .collect(),
+                _ => BTreeMap::new(),
+            };
+        let find = |id: &OwnedEventId| self.world.event(id).or_else(|| stored.get(&**id).copied());
+        Ok(event_ids
+            .iter()
+            .map(|event_id| find(event_id).cloned())
+            .collect())
     }
 
     /// These events and everything that authorises them, as far as we hold it.
@@ -159,10 +208,11 @@ impl<'a> Facts<'a> {
         let mut keys = KnownKeys::new();
         let mut blocked = false;
         for event in events {
-            for (server, key_id) in signing::required_keys(event) {
-                let valid_at = WallTime(event.origin_server_ts());
+            let valid_at = WallTime::of_event(event);
+            for (server, key_id) in crate::keys::needed_for(event) {
                 blocked |= self.key(&server, &key_id, valid_at).is_err();
-                keys.entry(server.clone()).or_insert_with(|| self.keys_of(&server));
+                keys.entry(server.clone())
+                    .or_insert_with(|| self.keys_of(&server));
             }
         }
         if blocked { Err(Blocked) } else { Ok(keys) }
@@ -172,10 +222,10 @@ impl<'a> Facts<'a> {
     pub fn key(
         &self,
         server: &ServerName,
-        key_id: &ServerSigningKeyId,
+        key_id: &str,
         valid_at: WallTime,
     ) -> Result<(), Blocked> {
-        if self.world.keys.is_known(server, key_id, valid_at) {
+        if server == self.our_name() || self.world.keys.is_known(server, key_id, valid_at) {
             return Ok(());
         }
         let need = Need::Key {
@@ -183,15 +233,19 @@ impl<'a> Facts<'a> {
             key_id: key_id.to_owned(),
             valid_at,
         };
-        if self.met.contains_key(&need) { Ok(()) } else { self.lacks(need) }
+        if self.met.contains_key(&need) {
+            Ok(())
+        } else {
+            self.lacks(need)
+        }
     }
 
     /// All keys in memory of a server.
-    pub fn keys_of(&self, server: &ServerName) -> Arc<Vec<signing::VerifyKey>> {
+    pub fn keys_of(&self, server: &ServerName) -> Vec<VerifyKey> {
         if server == self.our_name() {
-            return self.own().verify_keys();
+            return vec![self.own().verify_key()];
         }
-        self.world.keys.of(server)
+        self.world.keys.of(server).to_vec()
     }
 
     /// Whether keys of this server were asked for so recently that asking again would be rude.
@@ -205,13 +259,22 @@ impl<'a> Facts<'a> {
         events: &[Arc<Pdu>],
         keys: KnownKeys,
     ) -> Result<&'a [Result<(), SignatureError>], Blocked> {
-        let ids = events.iter().map(|event| event.event_id().to_owned()).collect();
+        let ids = events
+            .iter()
+            .map(|event| event.event_id().to_owned())
+            .collect();
         let need = Need::Signatures(ids);
         if let Some(Met::Signatures(results)) = self.met.get(&need) {
             return Ok(results);
         }
-        let computation = Computation { events: events.to_vec(), keys: Arc::new(keys) };
-        self.missing.borrow_mut().computations.insert(need.clone(), computation);
+        let computation = Computation {
+            events: events.to_vec(),
+            keys: Arc::new(keys),
+        };
+        self.missing
+            .borrow_mut()
+            .computations
+            .insert(need.clone(), computation);
         self.lacks(need)
     }
 
@@ -221,7 +284,10 @@ impl<'a> Facts<'a> {
         destination: &ServerName,
         endpoint: Endpoint,
     ) -> Result<&'a RemoteResponse, Blocked> {
-        let request = RemoteRequest { destination: destination.to_owned(), endpoint };
+        let request = RemoteRequest {
+            destination: destination.to_owned(),
+            endpoint,
+        };
         let need = Need::Call(Box::new(request));
         match self.met.get(&need) {
             Some(Met::Response(response)) => Ok(response),
@@ -248,7 +314,8 @@ impl<'a> Facts<'a> {
     }
 
     fn is_judged_elsewhere(&self, event_id: &EventId) -> bool {
-        self.registry.is_elsewhere(&Identity::Event(event_id.to_owned()), self.job)
+        self.registry
+            .is_elsewhere(&Identity::Event(event_id.to_owned()), self.job)
     }
 
     fn lacks<T>(&self, need: Need) -> Result<T, Blocked> {
@@ -256,4 +323,3 @@ impl<'a> Facts<'a> {
         Err(Blocked)
     }
 }
-

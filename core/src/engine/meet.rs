@@ -20,7 +20,7 @@ use crate::{
     messaging::notice::Told,
     pdu::StateMap,
     persistence::queries::{Answer, Query, Read, StoreError},
-    transport::{remote_request::RemoteRequest, remote_response},
+    transport::{client, remote_request::RemoteRequest, remote_response},
 };
 
 /// Who waits for what, and which question outside belongs to which need.
@@ -97,12 +97,20 @@ impl Engine {
     ) {
         match &need {
             Need::Room(room_id) => {
-                if self.registry.at_work(&Identity::Join(room_id.clone())).is_none() {
+                if self
+                    .registry
+                    .at_work(&Identity::Join(room_id.clone()))
+                    .is_none()
+                {
                     self.read(need.clone(), Read::Room(room_id.clone()));
                 }
             }
             Need::Event(event_id) => {
-                if self.registry.at_work(&Identity::Event(event_id.clone())).is_none() {
+                if self
+                    .registry
+                    .at_work(&Identity::Event(event_id.clone()))
+                    .is_none()
+                {
                     unread.push(event_id.clone());
                 }
             }
@@ -111,7 +119,11 @@ impl Engine {
             }
             Need::Snapshot(snapshot) => self.read(need.clone(), Read::Snapshot(*snapshot)),
             Need::Read(read) => self.read(need.clone(), read.clone()),
-            Need::Key { server, key_id, valid_at } => {
+            Need::Key {
+                server,
+                key_id,
+                valid_at,
+            } => {
                 let job = FetchKey {
                     server: server.clone(),
                     key_id: key_id.clone(),
@@ -143,8 +155,11 @@ impl Engine {
             return;
         }
         let id = QueryId(self.next_id());
-        self.pending.queries.insert(id, QueryFor::Events(event_ids.clone()));
-        self.actions.push_back(Action::Query(id, Query::Read(Read::Events(event_ids))));
+        self.pending
+            .queries
+            .insert(id, QueryFor::Events(event_ids.clone()));
+        self.actions
+            .push_back(Action::Query(id, Query::Read(Read::Events(event_ids))));
     }
 
     fn compute(&mut self, need: Need, computation: Option<Computation>) {
@@ -157,7 +172,7 @@ impl Engine {
 
     fn call(&mut self, need: Need, request: &RemoteRequest) {
         let id = CallId(self.next_id());
-        match self.world.own.call(id, request, self.now) {
+        match client::call(&self.world.own, id, request, self.now) {
             Ok(call) => {
                 self.pending.calls.insert(id, CallFor::Need(need));
                 self.actions.push_back(Action::Call(Box::new(call)));
@@ -169,7 +184,9 @@ impl Engine {
     /// Gives every job that waits for `need` its answer, and makes those run that lack no more.
     pub(super) fn resolve(&mut self, need: &Need, met: &Met) {
         for id in self.pending.waiting.remove(need).unwrap_or_default() {
-            let Some(running) = self.jobs.get_mut(&id) else { continue };
+            let Some(running) = self.jobs.get_mut(&id) else {
+                continue;
+            };
             running.waits_for.remove(need);
             running.met.insert(need.clone(), met.clone());
             if running.waits_for.is_empty() {
@@ -192,7 +209,9 @@ impl Engine {
 
     /// The store answered.
     pub(crate) fn answered(&mut self, query: QueryId, result: Result<Answer, StoreError>) {
-        let Some(purpose) = self.pending.queries.remove(&query) else { return };
+        let Some(purpose) = self.pending.queries.remove(&query) else {
+            return;
+        };
         match (purpose, result) {
             (QueryFor::Commit, Ok(_)) => self.committed(query),
             (QueryFor::Commit, Err(error)) => self.halt(&error),
@@ -243,8 +262,10 @@ impl Engine {
                 self.resolve(need, &Met::Chain(events.into_iter().map(by_id).collect()));
             }
             (Need::Snapshot(snapshot), Answer::State(Some(entries))) => {
-                let state: StateMap =
-                    entries.into_iter().map(|entry| (entry.key, entry.event_id)).collect();
+                let state: StateMap = entries
+                    .into_iter()
+                    .map(|entry| (entry.key, entry.event_id))
+                    .collect();
                 self.world.load_state(*snapshot, state.clone());
                 self.resolve(need, &Met::State(state));
             }

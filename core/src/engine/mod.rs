@@ -30,6 +30,9 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
 };
 
+use bytes::Bytes;
+use http::Response;
+
 use crate::{
     action::Action,
     engine::{
@@ -106,7 +109,7 @@ impl Engine {
     pub(crate) fn new(own: OwnKeys, seed: [u8; 32]) -> Self {
         let outgoing = Outgoing::new(own.server_name().to_owned(), seed);
         Self {
-            world: World::new(own),
+            world: World::new(own, seed),
             registry: Registry::default(),
             jobs: BTreeMap::new(),
             ready: VecDeque::new(),
@@ -133,13 +136,28 @@ impl Engine {
         self.outgoing.next_deadline()
     }
 
+    /// An action that no job asked for.
+    pub(crate) fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    /// Our keys, for everybody.
+    pub(crate) fn published_keys(&self) -> Response<Bytes> {
+        self.world.own.published(self.now.wall)
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.jobs.len() >= JOBS_MAX
     }
 
     pub(crate) fn statistics(&self) -> Statistics {
         let (queued, destinations_down) = self.outgoing.counts();
-        Statistics { jobs: self.jobs.len() as u64, queued, destinations_down, ..self.statistics }
+        Statistics {
+            jobs: self.jobs.len() as u64,
+            queued,
+            destinations_down,
+            ..self.statistics
+        }
     }
 
     /// Every job with what it waits for and since when, for people.
@@ -147,9 +165,18 @@ impl Engine {
         self.jobs
             .iter()
             .map(|(id, running)| {
-                let Running { job, waits_for, since, children, .. } = running;
-                format!("{id:?} since {:?}: {} waits for {waits_for:?} and {children} jobs",
-                    since.0, job.name())
+                let Running {
+                    job,
+                    waits_for,
+                    since,
+                    children,
+                    ..
+                } = running;
+                format!(
+                    "{id:?} since {:?}: {} waits for {waits_for:?} and {children} jobs",
+                    since.0,
+                    job.name()
+                )
             })
             .collect()
     }
@@ -182,16 +209,28 @@ impl Engine {
         self.enlist(id);
     }
 
-    /// Registers what a job works on and makes it run, unless it repeats a transaction that is
-    /// being received: then whoever asked waits for that one's answer (TXN-7).
+    /// Registers what a job works on and makes it run, unless it repeats a transaction or command
+    /// that is under way: then whoever asked waits for that one's answer (TXN-7).
     fn enlist(&mut self, id: JobId) {
-        let Some(identity) = self.jobs.get(&id).and_then(|running| running.job.identity()) else {
+        let Some(identity) = self
+            .jobs
+            .get(&id)
+            .and_then(|running| running.job.identity())
+        else {
             self.ready.push_back(id);
             return;
         };
-        let first = self.registry.at_work(&identity).filter(|first| *first != id);
-        if let (Identity::Transaction(..), Some(first)) = (&identity, first) {
-            let askers = self.jobs.remove(&id).map(|running| running.askers).unwrap_or_default();
+        let first = self
+            .registry
+            .at_work(&identity)
+            .filter(|first| *first != id);
+        let is_repetition = matches!(identity, Identity::Transaction(..) | Identity::Once(_));
+        if let Some(first) = first.filter(|_| is_repetition) {
+            let askers = self
+                .jobs
+                .remove(&id)
+                .map(|running| running.askers)
+                .unwrap_or_default();
             if let Some(first) = self.jobs.get_mut(&first) {
                 first.askers.extend(askers);
             }
@@ -208,7 +247,9 @@ impl Engine {
     }
 
     fn run(&mut self, id: JobId) {
-        let Some(running) = self.jobs.get_mut(&id) else { return };
+        let Some(running) = self.jobs.get_mut(&id) else {
+            return;
+        };
         running.runs += 1;
         if running.runs > RUNS_MAX {
             self.abandon(id, "needs too many round trips");
@@ -246,6 +287,9 @@ impl Engine {
         for send in outcome.sends.drain(..) {
             self.enqueue(send, &mut writes);
         }
+        if let Some(server) = outcome.alive.take() {
+            self.outgoing.alive(&server, self.now);
+        }
         self.pump_outgoing(&mut writes, &mut held);
         self.commit(writes, held);
         self.advance(id, outcome.fate, outcome.next);
@@ -261,7 +305,8 @@ impl Engine {
         let query = QueryId(self.next_id());
         self.pending.commit(query);
         self.commits.submit(query, held);
-        self.actions.push_back(Action::Query(query, Query::Commit(Batch { writes })));
+        self.actions
+            .push_back(Action::Query(query, Query::Commit(Batch { writes })));
     }
 
     /// The store acknowledged a batch.
@@ -278,7 +323,9 @@ impl Engine {
     }
 
     fn next_phase(&mut self, id: JobId, first: Vec<Job>, then: Job) {
-        let Some(running) = self.jobs.get_mut(&id) else { return };
+        let Some(running) = self.jobs.get_mut(&id) else {
+            return;
+        };
         let before = running.job.identity();
         running.job = then;
         running.met.clear();
@@ -305,15 +352,24 @@ impl Engine {
     }
 
     fn finish(&mut self, id: JobId, fate: Fate) {
-        let Some(running) = self.jobs.remove(&id) else { return };
+        let Some(running) = self.jobs.remove(&id) else {
+            return;
+        };
         if let Some(identity) = running.job.identity() {
             self.leave_place(id, &identity);
         }
-        self.pending.met_by_end_of(&running.job).into_iter().for_each(|need| {
-            self.resolve(&need, &Met::InWorld);
-        });
-        let Some((parent, index)) = running.parent else { return };
-        let Some(waiting) = self.jobs.get_mut(&parent) else { return };
+        self.pending
+            .met_by_end_of(&running.job)
+            .into_iter()
+            .for_each(|need| {
+                self.resolve(&need, &Met::InWorld);
+            });
+        let Some((parent, index)) = running.parent else {
+            return;
+        };
+        let Some(waiting) = self.jobs.get_mut(&parent) else {
+            return;
+        };
         if let Some(place) = waiting.fates.get_mut(index) {
             *place = fate;
         }
@@ -325,7 +381,9 @@ impl Engine {
 
     /// Ends a job that cannot go on; whoever asked is told.
     fn abandon(&mut self, id: JobId, reason: &str) {
-        let Some(running) = self.jobs.get(&id) else { return };
+        let Some(running) = self.jobs.get(&id) else {
+            return;
+        };
         tracing::warn!(job = running.job.name(), reason, "job abandoned");
         let fate = match running.job.identity() {
             Some(Identity::Event(event_id)) => Fate::Failed(event_id, reason.to_owned()),
@@ -347,7 +405,9 @@ impl Engine {
     }
 
     fn answer(&mut self, id: JobId, answer: JobAnswer) -> Vec<Action> {
-        let Some(running) = self.jobs.get_mut(&id) else { return Vec::new() };
+        let Some(running) = self.jobs.get_mut(&id) else {
+            return Vec::new();
+        };
         let askers = std::mem::take(&mut running.askers);
         askers
             .into_iter()
@@ -372,7 +432,7 @@ impl Engine {
         match identity {
             Identity::Event(event_id) => self.event_judged(event_id),
             Identity::Join(room_id) => self.resolve(&Need::Room(room_id.clone()), &Met::InWorld),
-            Identity::Transaction(..) => {}
+            Identity::Transaction(..) | Identity::Once(_) => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedServerSigningKeyId};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
 
 use crate::{
     messaging::notice::{Question, Told},
@@ -32,7 +32,7 @@ pub enum Need {
         /// Whose key.
         server: OwnedServerName,
         /// Which key.
-        key_id: OwnedServerSigningKeyId,
+        key_id: String,
         /// When it must be valid.
         valid_at: WallTime,
     },

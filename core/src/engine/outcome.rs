@@ -6,14 +6,21 @@ use bytes::Bytes;
 use http::Response;
 use ruma_common::{OwnedEventId, OwnedServerName};
 
-use super::{job::Job, world::{Counters, Room}};
+use super::{
+    facts::Facts,
+    job::Job,
+    world::{Counters, Room},
+};
 use crate::{
     messaging::{
         command::{CommandError, Reply},
         notice::Notice,
     },
     pdu::StateMap,
-    persistence::{queries::Write, tables::{ServerKeyRecord, SnapshotId}},
+    persistence::{
+        queries::Write,
+        tables::{ServerKeyRecord, SnapshotId},
+    },
 };
 
 /// Everything that a decision wants to happen. Nothing of it has happened while it is built;
@@ -36,6 +43,8 @@ pub struct Outcome {
     pub answer: Option<JobAnswer>,
     /// Keys of other servers that were learnt.
     pub keys: Option<LearntKeys>,
+    /// A server that has just proved to be alive.
+    pub alive: Option<OwnedServerName>,
     /// How the event fared that the job was about.
     pub fate: Fate,
     /// What comes next.
@@ -99,6 +108,11 @@ pub enum Next {
 }
 
 impl Outcome {
+    /// The counters to take numbers from.
+    pub fn counters(&mut self, facts: &Facts<'_>) -> &mut Counters {
+        self.counters.get_or_insert_with(|| facts.counters())
+    }
+
     /// The end of a job that changes nothing.
     #[must_use]
     pub fn done() -> Self {
@@ -114,25 +128,37 @@ impl Outcome {
     /// The end of a job about an event that was not taken in.
     #[must_use]
     pub fn failed(event_id: &ruma_common::EventId, reason: impl Into<String>) -> Self {
-        Self { fate: Fate::Failed(event_id.to_owned(), reason.into()), ..Self::default() }
+        Self {
+            fate: Fate::Failed(event_id.to_owned(), reason.into()),
+            ..Self::default()
+        }
     }
 
     /// The end of a job for a request.
     #[must_use]
     pub fn respond(response: Response<Bytes>) -> Self {
-        Self { answer: Some(JobAnswer::Response(response)), ..Self::default() }
+        Self {
+            answer: Some(JobAnswer::Response(response)),
+            ..Self::default()
+        }
     }
 
     /// The end of a job for a command.
     #[must_use]
     pub fn complete(result: Result<Reply, CommandError>) -> Self {
-        Self { answer: Some(JobAnswer::Command(result)), ..Self::default() }
+        Self {
+            answer: Some(JobAnswer::Command(result)),
+            ..Self::default()
+        }
     }
 
     /// This outcome, and then `then` after all of `first`.
     #[must_use]
     pub fn then(mut self, first: Vec<Job>, then: impl Into<Job>) -> Self {
-        self.next = Next::Phase { first, then: Box::new(then.into()) };
+        self.next = Next::Phase {
+            first,
+            then: Box::new(then.into()),
+        };
         self
     }
 

@@ -15,6 +15,8 @@ pub enum Identity {
     Join(OwnedRoomId),
     /// Receiving a transaction. A repetition gets the same answer.
     Transaction(OwnedServerName, OwnedTransactionId),
+    /// Carrying out a command that must have its effect once. A repetition gets the same answer.
+    Once(String),
 }
 
 /// The jobs at work, by what they work on.

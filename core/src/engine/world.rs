@@ -27,6 +27,8 @@ const STATES_KEPT: usize = 4_000;
 pub struct World {
     /// Who we are and what we sign with.
     pub own: OwnKeys,
+    /// Where new names come from.
+    pub seed: [u8; 32],
     /// The last numbers taken.
     pub counters: Counters,
     /// The keys of other servers.
@@ -151,7 +153,11 @@ impl From<LoadedRoom> for Room {
         let mut room = Self::new(loaded.record.room_id, loaded.record.version);
         room.extremities = loaded.record.extremities.into_iter().collect();
         room.current = loaded.record.current;
-        room.state = loaded.state.into_iter().map(|entry| (entry.key, entry.event_id)).collect();
+        room.state = loaded
+            .state
+            .into_iter()
+            .map(|entry| (entry.key, entry.event_id))
+            .collect();
         room.least_depth = loaded.least_depth;
         for user_id in &loaded.joined {
             room.set_joined(user_id, true);
@@ -161,8 +167,9 @@ impl From<LoadedRoom> for Room {
 }
 
 impl World {
-    pub(crate) fn new(own: OwnKeys) -> Self {
+    pub(crate) fn new(own: OwnKeys, seed: [u8; 32]) -> Self {
         Self {
+            seed,
             own,
             counters: Counters::default(),
             keys: KeyRing::default(),

@@ -8,5 +8,16 @@
 //! **Invariants.** No event is noticed twice, before an event that it builds on, or after it was
 //! rejected or soft-failed.
 
+pub mod backfill;
 pub mod command;
+pub mod compose;
+pub mod create_room;
+pub mod directory;
+pub mod invite;
+pub mod join;
+pub mod leave;
 pub mod notice;
+pub mod read;
+pub mod rescinded;
+pub mod resident;
+pub mod send;

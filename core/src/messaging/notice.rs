@@ -48,7 +48,7 @@ pub enum Notice {
 
 /// Something that belongs to the homeserver and not to federation, which another server wants to
 /// know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Question {
     /// What room does one of our aliases stand for? → [`Told::Directory`]
     Directory(OwnedRoomAliasId),

@@ -41,6 +41,16 @@ pub struct Pdu {
     json: Box<str>,
 }
 
+/// Two events are equal if they are the same bytes of the same event: an event and its redacted
+/// form share the id and differ.
+impl PartialEq for Pdu {
+    fn eq(&self, other: &Self) -> bool {
+        self.event_id == other.event_id && self.json == other.json
+    }
+}
+
+impl Eq for Pdu {}
+
 impl Pdu {
     /// Parses an event that a peer sent: check 1 of "Checks performed on receipt of a PDU".
     ///

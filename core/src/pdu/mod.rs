@@ -13,6 +13,8 @@
 //! | [`state`], [`resolution`] | what is a room's state, and what if its history forks? |
 //! | [`build`] | how do we make an event of our own? |
 
+pub mod acl;
+pub mod admit;
 pub mod auth_events;
 pub mod authorisation;
 pub mod build;
@@ -20,13 +22,19 @@ pub mod canonical_json;
 pub mod event;
 pub mod event_type;
 pub mod format;
+pub mod gap;
 pub mod hash;
+pub mod history;
+pub mod import;
+pub mod place;
 pub mod redaction;
 pub mod resolution;
 pub mod room_version;
+pub mod serve;
 pub mod signing;
 pub mod state;
 pub mod unpadded_base64;
+pub mod view;
 
 pub use event::Pdu;
 pub use room_version::RoomVersion;

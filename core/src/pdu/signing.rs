@@ -103,7 +103,7 @@ pub struct VerifyKey {
 }
 
 /// Why a signature does not count.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SignatureError {
     /// The server did not sign.
     #[error("there is no signature of {0}")]

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use ruma_common::{
-    OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId,
-};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId};
 
 use super::tables::{
     BegunTransaction, DestinationRecord, LocalMembership, OutgoingRecord, Position, RoomRecord,
     ServerKeyRecord, SnapshotId, SnapshotRecord, StateChange, StateEntry, StoredEvent,
 };
-use crate::{pdu::{RoomVersion, StateKey}, time::WallTime};
+use crate::{
+    pdu::{RoomVersion, StateKey},
+    time::WallTime,
+};
 
 /// One unit of work for the store.
 #[derive(Clone, Debug)]

@@ -78,7 +78,13 @@ impl StoredEvent {
     /// An event we hold without the history that led to it.
     #[must_use]
     pub fn outlier(pdu: Arc<Pdu>, verdict: Verdict) -> Self {
-        Self { pdu, verdict, state: None, position: None, redacted_because: None }
+        Self {
+            pdu,
+            verdict,
+            state: None,
+            position: None,
+            redacted_because: None,
+        }
     }
 
     /// Whether the event is held without its history.

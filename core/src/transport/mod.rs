@@ -7,10 +7,16 @@
 //! What comes in is hostile until proven otherwise, so each part bounds what it reads and refuses
 //! what it cannot read in exactly one way.
 
+pub mod authenticate;
+pub mod client;
 pub mod connection_pool;
 pub mod http1;
 pub mod json;
 pub mod matrix_error;
 pub mod path;
+pub mod remote_request;
+pub mod remote_response;
+pub mod router;
+pub mod serve;
 pub mod server_address;
 pub mod x_matrix;

@@ -123,8 +123,10 @@ impl Endpoint {
             Self::ServerKeys => "/_matrix/key/v2/server".to_owned(),
             Self::SendTransaction { transaction_id, .. } => v1("send", &[transaction_id.as_str()]),
             Self::MakeJoin(room_id, user_id) => {
-                let versions: Vec<(&str, &str)> =
-                    RoomVersion::SUPPORTED.iter().map(|version| ("ver", version.as_str())).collect();
+                let versions: Vec<(&str, &str)> = RoomVersion::SUPPORTED
+                    .iter()
+                    .map(|version| ("ver", version.as_str()))
+                    .collect();
                 v1("make_join", &[room_id.as_str(), user_id.as_str()]) + &query(&versions)
             }
             Self::MakeLeave(room_id, user_id) => {
@@ -141,10 +143,16 @@ impl Endpoint {
                 v1("event_auth", &[room_id.as_str(), event_id.as_str()])
             }
             Self::MissingEvents { room_id, .. } => v1("get_missing_events", &[room_id.as_str()]),
-            Self::Backfill { room_id, from, limit } => {
+            Self::Backfill {
+                room_id,
+                from,
+                limit,
+            } => {
                 let limit = limit.to_string();
-                let mut pairs: Vec<(&str, &str)> =
-                    from.iter().map(|event_id| ("v", event_id.as_str())).collect();
+                let mut pairs: Vec<(&str, &str)> = from
+                    .iter()
+                    .map(|event_id| ("v", event_id.as_str()))
+                    .collect();
                 pairs.push(("limit", &limit));
                 v1("backfill", &[room_id.as_str()]) + &query(&pairs)
             }
@@ -165,7 +173,13 @@ impl Endpoint {
             Self::SendJoin(event) | Self::SendLeave(event) | Self::Invite(event) => {
                 Some(event.body.clone())
             }
-            Self::MissingEvents { earliest, latest, limit, min_depth, .. } => {
+            Self::MissingEvents {
+                earliest,
+                latest,
+                limit,
+                min_depth,
+                ..
+            } => {
                 let body: Value = json!({
                     "earliest_events": earliest,
                     "latest_events": latest,

@@ -40,7 +40,9 @@ impl RemoteError {
     pub fn try_another_server(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::NotAsked(_) | Self::Nonsense(_) => true,
-            Self::Refused { status, errcode, .. } => {
+            Self::Refused {
+                status, errcode, ..
+            } => {
                 *status >= 500
                     || *status == StatusCode::NOT_FOUND.as_u16()
                     || *status == StatusCode::TOO_MANY_REQUESTS.as_u16()
@@ -71,8 +73,10 @@ pub fn sort(result: Result<Response<Bytes>, CallError>) -> RemoteResponse {
     if response.status().is_success() {
         return Ok(response.into_body());
     }
-    let body = serde_json::from_slice(response.body())
-        .unwrap_or(ErrorBody { errcode: None, error: None });
+    let body = serde_json::from_slice(response.body()).unwrap_or(ErrorBody {
+        errcode: None,
+        error: None,
+    });
     Err(RemoteError::Refused {
         status: response.status().as_u16(),
         errcode: body.errcode.unwrap_or_else(|| "M_UNKNOWN".to_owned()),
@@ -85,5 +89,13 @@ pub fn sort(result: Result<Response<Bytes>, CallError>) -> RemoteResponse {
 /// # Errors
 /// [`RemoteError::Nonsense`] if it is anything else.
 pub fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, RemoteError> {
+    serde_json::from_slice(body).map_err(|error| RemoteError::Nonsense(error.to_string()))
+}
+
+/// As [`parse`], for types that borrow from the body.
+///
+/// # Errors
+/// [`RemoteError::Nonsense`] if it is anything else.
+pub fn parse_borrowed<'b, T: Deserialize<'b>>(body: &'b Bytes) -> Result<T, RemoteError> {
     serde_json::from_slice(body).map_err(|error| RemoteError::Nonsense(error.to_string()))
 }

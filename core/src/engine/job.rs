@@ -1,0 +1,168 @@
+//! Every kind of work there is.
+
+use super::{
+    facts::{Blocked, Facts},
+    outcome::Outcome,
+    registry::Identity,
+};
+use crate::{
+    keys::fetch::FetchKey,
+    messaging::{
+        backfill::BackfillRoom,
+        create_room::CreateRoomJob,
+        directory::{ResolveAlias, ServeDirectory, ServeProfile, UserProfile},
+        invite::{AwaitCosignature, InviteUser, ServeInvite},
+        join::{JoinRoom, SendJoin},
+        leave::{LeaveRoom, SendLeave},
+        read::{ReadStore, SummariseRoom},
+        rescinded::RescindInvite,
+        resident::{AnswerSendJoin, MakeMembership, SendMembership},
+        send::SendEventJob,
+    },
+    pdu::{
+        admit::{AdmitEvent, VerifyEvent},
+        history::ImportHistory,
+        import::{ImportEvent, ImportOutliers},
+        serve::ServeEvents,
+    },
+    transaction::incoming::{AnswerTransaction, ReceiveTransaction},
+    transport::{authenticate::Authenticate, serve::ServeRequest},
+};
+
+macro_rules! jobs {
+    ($($(#[$doc:meta])* $name:ident($type:ty)),* $(,)?) => {
+        /// One unit of work: plain data that knows how to decide.
+        #[derive(Clone, Debug)]
+        pub enum Job {
+            $($(#[$doc])* $name(Box<$type>),)*
+        }
+
+        impl Job {
+            /// What kind of work it is, for people.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name),)*
+                }
+            }
+
+            /// Decides, or is blocked; see [`crate::engine`].
+            pub(super) fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+                match self {
+                    $(Self::$name(job) => job.decide(facts),)*
+                }
+            }
+        }
+
+        $(impl From<$type> for Job {
+            fn from(job: $type) -> Self {
+                Self::$name(Box::new(job))
+            }
+        })*
+    };
+}
+
+jobs! {
+    /// Transport: finds out who sent a request.
+    Authenticate(Authenticate),
+    /// Transport: hands a request to the layer it is for.
+    ServeRequest(ServeRequest),
+    /// Keys: makes a key of another server known.
+    FetchKey(FetchKey),
+    /// Transaction: takes a transaction apart.
+    ReceiveTransaction(ReceiveTransaction),
+    /// Transaction: answers it when its events are judged.
+    AnswerTransaction(AnswerTransaction),
+    /// PDU: checks an event's signatures and hash.
+    VerifyEvent(VerifyEvent),
+    /// PDU: judges an event.
+    AdmitEvent(AdmitEvent),
+    /// PDU: takes in events without their history.
+    ImportOutliers(ImportOutliers),
+    /// PDU: takes in an event together with the state before it.
+    ImportEvent(ImportEvent),
+    /// PDU: takes in events from before our history begins.
+    ImportHistory(ImportHistory),
+    /// PDU: answers a request for events or state.
+    ServeEvents(ServeEvents),
+    /// Messaging: makes the template of a membership event for another server's user.
+    MakeMembership(MakeMembership),
+    /// Messaging: takes such an event, signed.
+    SendMembership(SendMembership),
+    /// Messaging: answers a join with the room's state.
+    AnswerSendJoin(AnswerSendJoin),
+    /// Messaging: signs an invite for one of our users.
+    ServeInvite(ServeInvite),
+    /// Messaging: answers for an alias of ours.
+    ServeDirectory(ServeDirectory),
+    /// Messaging: answers for a user of ours.
+    ServeProfile(ServeProfile),
+    /// Messaging: creates a room.
+    CreateRoom(CreateRoomJob),
+    /// Messaging: sends an event of one of our users.
+    SendEvent(SendEventJob),
+    /// Messaging: joins a room, up to having a signed join event.
+    JoinRoom(JoinRoom),
+    /// Messaging: hands the join event in and gets the room for it.
+    SendJoin(SendJoin),
+    /// Messaging: leaves a room, or refuses an invite to it.
+    LeaveRoom(LeaveRoom),
+    /// Messaging: hands the leave event in.
+    SendLeave(SendLeave),
+    /// Messaging: makes an invite.
+    InviteUser(InviteUser),
+    /// Messaging: waits for the invited user's server to sign it.
+    AwaitCosignature(AwaitCosignature),
+    /// Messaging: asks other servers for older events.
+    BackfillRoom(BackfillRoom),
+    /// Messaging: finds out what an alias stands for.
+    ResolveAlias(ResolveAlias),
+    /// Messaging: gets a user's profile.
+    UserProfile(UserProfile),
+    /// Messaging: reads the store for the application.
+    ReadStore(ReadStore),
+    /// Messaging: takes an invite back.
+    RescindInvite(RescindInvite),
+    /// Messaging: says how a room stands.
+    SummariseRoom(SummariseRoom),
+}
+
+impl Job {
+    /// What no other job should work on at the same time.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        let event = |id: &ruma_common::EventId| Some(Identity::Event(id.to_owned()));
+        match self {
+            Self::VerifyEvent(job) => event(job.event.event_id()),
+            Self::AdmitEvent(job) => event(job.event.event_id()),
+            Self::ImportEvent(job) => job.identity(),
+            Self::JoinRoom(job) => Some(Identity::Join(job.room_id.clone())),
+            Self::SendJoin(job) => Some(Identity::Join(job.room_id.clone())),
+            Self::SendEvent(job) => job.identity(),
+            Self::RescindInvite(job) => event(job.event().event_id()),
+            Self::ReceiveTransaction(job) => Some(job.identity()),
+            Self::AnswerTransaction(job) => Some(job.identity()),
+            Self::Authenticate(_)
+            | Self::ServeRequest(_)
+            | Self::FetchKey(_)
+            | Self::ImportOutliers(_)
+            | Self::ImportHistory(_)
+            | Self::ServeEvents(_)
+            | Self::MakeMembership(_)
+            | Self::SendMembership(_)
+            | Self::AnswerSendJoin(_)
+            | Self::ServeInvite(_)
+            | Self::ServeDirectory(_)
+            | Self::ServeProfile(_)
+            | Self::CreateRoom(_)
+            | Self::LeaveRoom(_)
+            | Self::SendLeave(_)
+            | Self::InviteUser(_)
+            | Self::AwaitCosignature(_)
+            | Self::BackfillRoom(_)
+            | Self::ResolveAlias(_)
+            | Self::UserProfile(_)
+            | Self::ReadStore(_)
+            | Self::SummariseRoom(_) => None,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Between the engine and the outgoing queues.
+
+use ruma_common::OwnedServerName;
+
+use super::{Engine, outcome::SendTo};
+use crate::{
+    action::Action,
+    input::{CallId, QueryId},
+    persistence::{
+        queries::{Boot, Query, Read, Write},
+        tables::OutgoingRecord,
+    },
+    transaction::outgoing::{self, Effect},
+    transport::{
+        client,
+        remote_request::{Endpoint, RemoteRequest},
+        remote_response::{RemoteError, RemoteResponse},
+    },
+};
+
+impl Engine {
+    /// Takes up where the last run ended.
+    pub(crate) fn boot(&mut self, boot: Boot) {
+        self.world.counters = (&boot).into();
+        self.outgoing.boot(boot, self.now);
+        self.tick();
+    }
+
+    /// Lets time pass.
+    pub(crate) fn tick(&mut self) {
+        let (mut writes, mut held) = (Vec::new(), Vec::new());
+        self.pump_outgoing(&mut writes, &mut held);
+        self.commit(writes, held);
+    }
+
+    pub(super) fn enqueue(&mut self, send: SendTo, writes: &mut Vec<Write>) {
+        writes.extend(self.outgoing.enqueue(&send.event, send.destinations));
+    }
+
+    /// Does what the queues want: writes join the batch at hand, sends wait for it.
+    pub(super) fn pump_outgoing(&mut self, writes: &mut Vec<Write>, held: &mut Vec<Action>) {
+        for effect in self.outgoing.poll(self.now) {
+            self.effect(effect, writes, held);
+        }
+    }
+
+    fn effect(&mut self, effect: Effect, writes: &mut Vec<Write>, held: &mut Vec<Action>) {
+        match effect {
+            Effect::Write(write) => writes.push(write),
+            Effect::Notice(notice) => held.push(Action::Notify(notice)),
+            Effect::Load(destination) => {
+                let id = QueryId(self.next_id());
+                self.pending.queue(id, destination.clone());
+                let read = Read::Outgoing {
+                    destination,
+                    after: 0,
+                    limit: outgoing::LOAD,
+                };
+                held.push(Action::Query(id, Query::Read(read)));
+            }
+            Effect::Send(destination, transaction_id, body) => {
+                let endpoint = Endpoint::SendTransaction {
+                    transaction_id,
+                    body,
+                };
+                self.send_transaction(destination, endpoint, writes, held);
+            }
+        }
+    }
+
+    fn send_transaction(
+        &mut self,
+        destination: OwnedServerName,
+        endpoint: Endpoint,
+        writes: &mut Vec<Write>,
+        held: &mut Vec<Action>,
+    ) {
+        let id = CallId(self.next_id());
+        let request = RemoteRequest {
+            destination: destination.clone(),
+            endpoint,
+        };
+        match client::call(&self.world.own, id, &request, self.now) {
+            Ok(call) => {
+                self.pending.transaction(id, destination);
+                held.push(Action::Call(Box::new(call)));
+            }
+            Err(error) => self.transaction_failed(&destination, &error, writes, held),
+        }
+    }
+
+    /// Part of a queue was read.
+    pub(super) fn queue_loaded(
+        &mut self,
+        destination: &OwnedServerName,
+        records: Vec<OutgoingRecord>,
+    ) {
+        self.outgoing.loaded(destination, records);
+        self.tick();
+    }
+
+    /// A server answered a transaction, or did not. Only a 200 counts as delivered (TXN-3); what
+    /// it says of single events is for the log (TXN-21).
+    pub(super) fn transaction_answered(
+        &mut self,
+        destination: &OwnedServerName,
+        response: RemoteResponse,
+    ) {
+        let (mut writes, mut held) = (Vec::new(), Vec::new());
+        match response {
+            Ok(body) => {
+                tracing::debug!(%destination, answer = ?body, "transaction delivered");
+                self.statistics.transactions_sent += 1;
+                for effect in self.outgoing.delivered(destination) {
+                    self.effect(effect, &mut writes, &mut held);
+                }
+            }
+            Err(error) => self.transaction_failed(destination, &error, &mut writes, &mut held),
+        }
+        self.pump_outgoing(&mut writes, &mut held);
+        self.commit(writes, held);
+    }
+
+    fn transaction_failed(
+        &mut self,
+        destination: &OwnedServerName,
+        error: &RemoteError,
+        writes: &mut Vec<Write>,
+        held: &mut Vec<Action>,
+    ) {
+        tracing::debug!(%destination, %error, "transaction not delivered");
+        for effect in self
+            .outgoing
+            .failed(destination, &error.to_string(), self.now)
+        {
+            self.effect(effect, writes, held);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Fetching history from before ours begins (BACKFILL-4).
+
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    command::{CommandError, Reply},
+    compose::our_room,
+};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::Outcome,
+        world::Room,
+    },
+    pdu::{gap, history::ImportHistory},
+    persistence::queries::{Answer, Read},
+    transport::{remote_request::Endpoint, remote_response},
+};
+
+/// How many events are asked for at most.
+const LIMIT_MAX: u32 = 100;
+
+/// How many servers are asked before we believe that there is no more.
+const CANDIDATES_MAX: usize = 5;
+
+/// A wish for older events.
+#[derive(Clone, Debug)]
+pub struct BackfillRoom {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// At most so many.
+    pub limit: u32,
+    /// How many servers have been asked in vain.
+    pub tried: usize,
+}
+
+#[derive(Deserialize)]
+struct Pdus<'b> {
+    #[serde(borrow)]
+    pdus: Vec<&'b RawValue>,
+}
+
+impl BackfillRoom {
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let room = match our_room(&self.room_id, facts)? {
+            Ok(room) => room,
+            Err(error) => return Ok(Outcome::complete(Err(error))),
+        };
+        let read = Read::BackwardExtremities(self.room_id.clone());
+        let Answer::BackwardExtremities(ends) = facts.read(read)? else {
+            return Ok(Outcome::complete(Err(CommandError::Stopped(
+                "no answer".to_owned(),
+            ))));
+        };
+        let from: Vec<OwnedEventId> = ends.iter().map(|(event_id, _)| event_id.clone()).collect();
+        let candidates = candidates(room, facts);
+        let Some(server) = candidates.get(self.tried).filter(|_| !from.is_empty()) else {
+            return Ok(Outcome::complete(Ok(Reply::Backfilled(0))));
+        };
+        let limit = self.limit.min(LIMIT_MAX);
+        let endpoint = Endpoint::Backfill {
+            room_id: self.room_id.clone(),
+            from,
+            limit,
+        };
+        let answer = facts.call(server, endpoint)?;
+        let events = answer.as_ref().ok().and_then(|body| {
+            let pdus: Pdus<'_> = remote_response::parse_borrowed(body).ok()?;
+            Some(gap::parse(&pdus.pdus, &self.room_id, room.version))
+        });
+        Ok(match events.filter(|events| !events.is_empty()) {
+            Some(events) => {
+                let from = server.clone();
+                Outcome::phase(ImportHistory {
+                    from,
+                    events,
+                    auth_asked: false,
+                })
+            }
+            None => Outcome::phase(Self {
+                tried: self.tried + 1,
+                ..self.clone()
+            }),
+        })
+    }
+}
+
+/// The other servers in the room, those with most users first: they are likely to have been there
+/// long.
+fn candidates(room: &Room, facts: &Facts<'_>) -> Vec<OwnedServerName> {
+    let others = room
+        .servers
+        .iter()
+        .filter(|(server, _)| **server != *facts.our_name());
+    let mut others: Vec<_> = others.collect();
+    others.sort_by_key(|(_, users)| std::cmp::Reverse(**users));
+    others
+        .into_iter()
+        .take(CANDIDATES_MAX)
+        .map(|(server, _)| server.clone())
+        .collect()
+}

@@ -1,0 +1,156 @@
+//! Making an event of one of our users at the end of a room.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use ruma_common::{OwnedEventId, OwnedServerName, OwnedUserId, UserId};
+
+use super::command::{CommandError, Content};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::{Outcome, SendTo},
+        world::Room,
+    },
+    pdu::{
+        Pdu,
+        auth_events::{self, Selector},
+        build::{self, EventTemplate},
+        event_type::MEMBER,
+        format::MAX_PREV_EVENTS,
+        place::{self, NamedState},
+        view::View,
+    },
+    persistence::tables::StoredEvent,
+};
+
+/// What a new event says, before it has a place in the graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// Who sends it.
+    pub sender: OwnedUserId,
+    /// Its type.
+    pub event_type: String,
+    /// Its state key, if it is a state event.
+    pub state_key: Option<String>,
+    /// Its content.
+    pub content: Content,
+    /// What it redacts.
+    pub redacts: Option<OwnedEventId>,
+}
+
+impl NewEvent {
+    /// A member event: `content` is extended by the membership.
+    #[must_use]
+    pub fn member(sender: &UserId, target: &UserId, membership: &str, content: &Content) -> Self {
+        let mut content = content.clone();
+        content.insert("membership".to_owned(), membership.into());
+        Self {
+            sender: sender.to_owned(),
+            event_type: MEMBER.to_owned(),
+            state_key: Some(target.to_string()),
+            content,
+            redacts: None,
+        }
+    }
+}
+
+/// A room that one of our users is in.
+///
+/// # Errors
+/// (inner) Not found, if we are not in it.
+pub fn our_room<'f>(
+    room_id: &ruma_common::RoomId,
+    facts: &Facts<'f>,
+) -> Result<Result<&'f Room, CommandError>, Blocked> {
+    let room = facts
+        .room(room_id)?
+        .filter(|room| room.has_server(facts.our_name()));
+    Ok(room.ok_or_else(|| CommandError::NotFound(format!("this server is not in {room_id}"))))
+}
+
+/// Builds and signs an event that follows the ends of the room. It passes the same rules as any
+/// event from elsewhere before anybody sees it (PDU-24).
+pub fn compose(
+    room: &Room,
+    new: &NewEvent,
+    facts: &Facts<'_>,
+) -> Result<Result<Arc<Pdu>, CommandError>, Blocked> {
+    let template = match template(room, new, facts)? {
+        Ok(template) => template,
+        Err(error) => return Ok(Err(error)),
+    };
+    let own = facts.own();
+    let event = match build::build(template, room.version, own.server_name(), own.signing_key()) {
+        Ok(event) => Arc::new(event),
+        Err(error) => return Ok(Err(CommandError::Invalid(error.to_string()))),
+    };
+    let view = View::of(&room.state, &event, facts)?;
+    Ok(match view.check(&event) {
+        Ok(()) => Ok(event),
+        Err(denied) => Err(CommandError::Forbidden(denied.to_string())),
+    })
+}
+
+/// The place of a new event in the graph (PDU-20).
+pub fn template(
+    room: &Room,
+    new: &NewEvent,
+    facts: &Facts<'_>,
+) -> Result<Result<EventTemplate, CommandError>, Blocked> {
+    if room.extremities.is_empty() {
+        return Ok(Err(CommandError::NotFound(
+            "the room has no events".to_owned(),
+        )));
+    }
+    let ends = facts.events(&room.extremities)?;
+    let mut ends: Vec<_> = ends.into_iter().flatten().collect();
+    ends.sort_by_key(|end| std::cmp::Reverse(end.pdu.depth()));
+    ends.truncate(MAX_PREV_EVENTS);
+    let selector = Selector {
+        event_type: &new.event_type,
+        state_key: new.state_key.as_deref(),
+        sender: &new.sender,
+        content: &new.content,
+    };
+    Ok(Ok(EventTemplate {
+        room_id: Some(room.room_id.clone()),
+        sender: new.sender.clone(),
+        event_type: new.event_type.clone(),
+        state_key: new.state_key.clone(),
+        content: new.content.clone(),
+        redacts: new.redacts.clone(),
+        prev_events: ends
+            .iter()
+            .map(|end| end.pdu.event_id().to_owned())
+            .collect(),
+        auth_events: auth_events::from_state(selector, room.version, &room.state),
+        depth: build::depth_after(ends.iter().map(|end| end.pdu.depth())),
+        origin_server_ts: facts.now().wall.to_i64(),
+    }))
+}
+
+/// Puts an event of ours at the end of its room and queues it for everybody in it (TXN-15), and
+/// for `also`.
+pub fn append_and_send(
+    room: &Room,
+    event: &Arc<Pdu>,
+    also: Option<OwnedServerName>,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> Result<Result<Arc<StoredEvent>, CommandError>, Blocked> {
+    let before = NamedState {
+        id: room.current,
+        state: room.state.clone(),
+    };
+    let stored = match place::append(room, event, &before, facts, outcome)? {
+        Ok(stored) => stored,
+        Err(missing) => return Ok(Err(CommandError::Busy(missing.to_string()))),
+    };
+    let destinations: BTreeSet<OwnedServerName> =
+        room.servers.keys().cloned().chain(also).collect();
+    outcome.sends.push(SendTo {
+        event: stored.clone(),
+        destinations,
+    });
+    Ok(Ok(stored))
+}

@@ -1,0 +1,294 @@
+//! Inviting: our user invites somebody ([`InviteUser`], [`AwaitCosignature`]), or somebody invites
+//! our user ([`ServeInvite`]).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::{
+    command::{CommandError, Content, Reply},
+    compose::{self, NewEvent, our_room},
+    join::command_error,
+    notice::Notice,
+};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::Outcome,
+        world::Room,
+    },
+    pdu::{Pdu, RoomVersion, acl, canonical_json, event_type::MEMBER, signing},
+    persistence::{
+        queries::Write,
+        tables::{LocalMembership, StoredEvent, Verdict},
+    },
+    transport::{
+        json::json_response,
+        matrix_error::{ErrorCode, MatrixError},
+        remote_request::{Endpoint, SignedEvent},
+        remote_response::{self, RemoteError},
+    },
+};
+
+/// What describes a room to somebody who is not in it (INVITE-4).
+const DESCRIBING: &[&str] = &[
+    "m.room.create",
+    "m.room.name",
+    "m.room.avatar",
+    "m.room.topic",
+    "m.room.join_rules",
+    "m.room.canonical_alias",
+    "m.room.encryption",
+];
+
+/// How many events of another server's description are kept.
+const STRIPPED_STATE_MAX: usize = 50;
+
+/// An invite to make.
+#[derive(Clone, Debug)]
+pub struct InviteUser {
+    /// Our user.
+    pub sender: OwnedUserId,
+    /// Who is invited.
+    pub target: OwnedUserId,
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Further keys of the member event.
+    pub content: Content,
+}
+
+impl InviteUser {
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let room = match our_room(&self.room_id, facts)? {
+            Ok(room) => room,
+            Err(error) => return Ok(Outcome::complete(Err(error))),
+        };
+        let event = NewEvent::member(&self.sender, &self.target, "invite", &self.content);
+        let event = match compose::compose(room, &event, facts)? {
+            Ok(event) => event,
+            Err(error) => return Ok(Outcome::complete(Err(error))),
+        };
+        if self.target.server_name() == facts.our_name() {
+            return place(room, &event, facts);
+        }
+        let description = description(room, facts)?;
+        Ok(Outcome::phase(AwaitCosignature { event, description }))
+    }
+}
+
+/// Puts an invite into the room and answers the command.
+fn place(room: &Room, event: &Arc<Pdu>, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+    let mut outcome = Outcome::default();
+    Ok(
+        match compose::append_and_send(room, event, None, facts, &mut outcome)? {
+            Ok(stored) => outcome.with_reply(Reply::Event(stored.pdu.event_id().to_owned())),
+            Err(error) => Outcome::complete(Err(error)),
+        },
+    )
+}
+
+/// The events that describe a room, as a JSON list.
+fn description(room: &Room, facts: &Facts<'_>) -> Result<String, Blocked> {
+    let ids: Vec<OwnedEventId> = DESCRIBING
+        .iter()
+        .filter_map(|event_type| room.state.get(event_type, "").map(ToOwned::to_owned))
+        .collect();
+    let events: Vec<_> = facts.events(&ids)?.into_iter().flatten().collect();
+    Ok(crate::pdu::serve::list(&events))
+}
+
+/// An invite that the invited user's server has to sign.
+#[derive(Clone, Debug)]
+pub struct AwaitCosignature {
+    event: Arc<Pdu>,
+    description: String,
+}
+
+#[derive(Deserialize)]
+struct Cosigned<'b> {
+    #[serde(borrow)]
+    event: &'b RawValue,
+}
+
+impl AwaitCosignature {
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let Some(Ok(target)) = self.event.state_key().map(<&UserId>::try_from) else {
+            return Ok(Outcome::complete(Err(CommandError::Invalid(
+                "nobody is invited".into(),
+            ))));
+        };
+        let server = target.server_name().to_owned();
+        let version = self.event.room_version();
+        let endpoint = Endpoint::Invite(SignedEvent {
+            room_id: self.event.room_id().to_owned(),
+            event_id: self.event.event_id().to_owned(),
+            body: format!(
+                r#"{{"room_version":"{version}","event":{},"invite_room_state":{}}}"#,
+                self.event.json(),
+                self.description
+            ),
+        });
+        let cosigned = match facts.call(&server, endpoint)? {
+            Ok(body) => self.cosigned(body),
+            Err(error) => Err(error.clone()),
+        };
+        let event = match cosigned {
+            Ok(event) => event,
+            Err(error) => return Ok(Outcome::complete(Err(command_error(&server, &error)))),
+        };
+        let room = our_room(event.room_id(), facts)?;
+        let keys = facts.keys_for([&event])?;
+        if let Err(error) = signing::verify_event(&event, &keys) {
+            let error = RemoteError::Nonsense(error.to_string());
+            return Ok(Outcome::complete(Err(command_error(&server, &error))));
+        }
+        match room {
+            Ok(room) => place(room, &event, facts),
+            Err(error) => Ok(Outcome::complete(Err(error))),
+        }
+    }
+
+    /// The same event must come back (INVITE-3).
+    fn cosigned(&self, body: &Bytes) -> Result<Arc<Pdu>, RemoteError> {
+        let cosigned: Cosigned<'_> = remote_response::parse_borrowed(body)?;
+        let event = Pdu::parse(cosigned.event.get(), self.event.room_version())
+            .map_err(|error| RemoteError::Nonsense(error.to_string()))?;
+        match event.event_id() == self.event.event_id() {
+            true => Ok(Arc::new(event)),
+            false => Err(RemoteError::Nonsense("another event came back".to_owned())),
+        }
+    }
+}
+
+/// An invite for one of our users.
+#[derive(Clone, Debug)]
+pub struct ServeInvite {
+    origin: OwnedServerName,
+    event: Arc<Pdu>,
+    target: OwnedUserId,
+    stripped_state: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Invite<'b> {
+    room_version: String,
+    #[serde(borrow)]
+    event: &'b RawValue,
+    #[serde(default)]
+    invite_room_state: Vec<Value>,
+}
+
+impl ServeInvite {
+    /// Reads the request (INVITE-5).
+    ///
+    /// # Errors
+    /// 400 if it is not a well-formed invite by a user of the origin.
+    pub fn new(
+        origin: OwnedServerName,
+        room_id: OwnedRoomId,
+        event_id: OwnedEventId,
+        body: &Bytes,
+    ) -> Result<Self, MatrixError> {
+        let bad = |reason: String| MatrixError::new(ErrorCode::BadJson, reason);
+        let invalid = |reason: &str| MatrixError::new(ErrorCode::InvalidParam, reason);
+        let invite: Invite<'_> =
+            serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
+        let version = RoomVersion::parse(&invite.room_version).ok_or_else(|| {
+            MatrixError::new(
+                ErrorCode::IncompatibleRoomVersion,
+                "the room version is not known",
+            )
+            .with("room_version", invite.room_version.as_str())
+        })?;
+        let event =
+            Pdu::parse(invite.event.get(), version).map_err(|error| bad(error.to_string()))?;
+        if event.room_id() != room_id || event.event_id() != event_id {
+            return Err(invalid("the event is not the one that the path names"));
+        }
+        if event.event_type() != MEMBER || event.membership() != Some("invite") {
+            return Err(invalid("the event is no invite"));
+        }
+        if event.origin() != origin {
+            return Err(invalid("the sender is not of your server"));
+        }
+        let target = event.state_key().map(OwnedUserId::try_from);
+        let Some(Ok(target)) = target else {
+            return Err(invalid("nobody is invited"));
+        };
+        let mut stripped_state = invite.invite_room_state;
+        stripped_state.truncate(STRIPPED_STATE_MAX);
+        stripped_state.retain(Value::is_object);
+        Ok(Self {
+            origin,
+            event: Arc::new(event),
+            target,
+            stripped_state,
+        })
+    }
+
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let refuse = |code, reason: &str| {
+            Ok(Outcome::respond(
+                MatrixError::new(code, reason).into_response(),
+            ))
+        };
+        if self.target.server_name() != facts.our_name() {
+            return refuse(
+                ErrorCode::InvalidParam,
+                "the invited user is not of this server",
+            );
+        }
+        let room = facts.room(self.event.room_id())?;
+        let room = room.filter(|room| room.has_server(facts.our_name()));
+        let keys = facts.keys_for([&self.event])?;
+        if let Err(error) = signing::verify_event(&self.event, &keys) {
+            return refuse(ErrorCode::InvalidParam, &error.to_string());
+        }
+        if let Some(room) = room
+            && !acl::allows(facts, room, &self.origin)?
+        {
+            return refuse(ErrorCode::Forbidden, "your server is denied by the room");
+        }
+        let own = facts.own();
+        let Ok(signed) = self.event.signed_by(own.server_name(), own.signing_key()) else {
+            return refuse(ErrorCode::InvalidParam, "the event is too large");
+        };
+        let Ok(event) = canonical_json::parse(signed.json().as_bytes()) else {
+            return refuse(ErrorCode::BadJson, "the event is no JSON");
+        };
+        let answer = json_response(StatusCode::OK, &json!({ "event": event }));
+        let mut outcome = Outcome::respond(answer);
+        if room.is_none() {
+            self.note(Arc::new(signed), facts, &mut outcome);
+        }
+        Ok(outcome)
+    }
+
+    /// In a room that we are in the invite comes again, by transaction (INVITE-8); in any other
+    /// this is all we hear of it.
+    fn note(&self, event: Arc<Pdu>, facts: &Facts<'_>, outcome: &mut Outcome) {
+        let (room_id, version) = (event.room_id().to_owned(), event.room_version());
+        let event = Arc::new(StoredEvent::outlier(event, Verdict::Accepted));
+        let membership = LocalMembership {
+            user_id: self.target.clone(),
+            room_id: room_id.clone(),
+            membership: "invite".to_owned(),
+            event: event.clone(),
+            position: outcome.counters(facts).newest(),
+            stripped_state: self.stripped_state.clone(),
+        };
+        outcome.writes.push(Write::RoomVersion(room_id, version));
+        outcome.writes.push(Write::Event(event));
+        outcome.writes.push(Write::Membership(membership.clone()));
+        outcome
+            .notices
+            .push(Notice::Membership(Box::new(membership)));
+    }
+}

@@ -1,0 +1,149 @@
+//! Leaving a room: by ourselves if we are in it; else, to refuse an invite, by `make_leave` and
+//! `send_leave` (LEAVE-1).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId};
+
+use super::{
+    command::{CommandError, Content, Reply},
+    compose::{self, NewEvent},
+    join::{check_membership, membership_template, sign_template},
+};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::Outcome,
+        world::Room,
+    },
+    messaging::notice::Notice,
+    pdu::Pdu,
+    persistence::{
+        queries::{Answer, Read, Write},
+        tables::{LocalMembership, StoredEvent, Verdict},
+    },
+    transport::{
+        remote_request::{Endpoint, SignedEvent},
+        remote_response::RemoteError,
+    },
+};
+
+/// A wish to leave.
+#[derive(Clone, Debug)]
+pub struct LeaveRoom {
+    /// Our user.
+    pub user_id: OwnedUserId,
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Further keys of the member event.
+    pub content: Content,
+}
+
+impl LeaveRoom {
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let room = facts.room(&self.room_id)?;
+        if let Some(room) = room.filter(|room| room.has_server(facts.our_name())) {
+            return self.leave_locally(room, facts);
+        }
+        let Answer::Memberships(known) = facts.read(Read::Memberships(self.user_id.clone()))?
+        else {
+            return Ok(Outcome::complete(Err(self.not_in_it())));
+        };
+        let pending = |known: &&LocalMembership| {
+            known.room_id == self.room_id && matches!(known.membership.as_str(), "invite" | "knock")
+        };
+        let Some(invite) = known.iter().find(pending) else {
+            return Ok(Outcome::complete(Err(self.not_in_it())));
+        };
+        let server = invite.event.pdu.origin();
+        let endpoint = Endpoint::MakeLeave(self.room_id.clone(), self.user_id.clone());
+        let event = match facts.call(server, endpoint)? {
+            Ok(body) => self.event_from(body, facts),
+            Err(error) => Err(error.clone()),
+        };
+        Ok(match event {
+            Ok(event) => Outcome::phase(SendLeave {
+                server: server.to_owned(),
+                event,
+                invite: invite.clone(),
+            }),
+            Err(error) => {
+                tracing::info!(%server, %error, "refusing an invite without its sender's help");
+                forget_invite(invite, &invite.event, facts)
+            }
+        })
+    }
+
+    fn leave_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let event = NewEvent::member(&self.user_id, &self.user_id, "leave", &self.content);
+        let event = match compose::compose(room, &event, facts)? {
+            Ok(event) => event,
+            Err(error) => return Ok(Outcome::complete(Err(error))),
+        };
+        let mut outcome = Outcome::default();
+        Ok(
+            match compose::append_and_send(room, &event, None, facts, &mut outcome)? {
+                Ok(stored) => outcome.with_reply(Reply::Event(stored.pdu.event_id().to_owned())),
+                Err(error) => Outcome::complete(Err(error)),
+            },
+        )
+    }
+
+    fn event_from(&self, body: &Bytes, facts: &Facts<'_>) -> Result<Arc<Pdu>, RemoteError> {
+        let (template, version) = membership_template(body)?;
+        let event = sign_template(template, &self.content, version, facts)?;
+        check_membership(&event, &self.room_id, &self.user_id, "leave")?;
+        Ok(event)
+    }
+
+    fn not_in_it(&self) -> CommandError {
+        CommandError::Forbidden(format!("{} is not in {}", self.user_id, self.room_id))
+    }
+}
+
+/// A signed leave on its way in.
+#[derive(Clone, Debug)]
+pub struct SendLeave {
+    server: OwnedServerName,
+    event: Arc<Pdu>,
+    invite: LocalMembership,
+}
+
+impl SendLeave {
+    /// See [`crate::engine`]. Whatever the server says, our user wants no more of the invite.
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let endpoint = Endpoint::SendLeave(SignedEvent {
+            room_id: self.event.room_id().to_owned(),
+            event_id: self.event.event_id().to_owned(),
+            body: self.event.json().to_owned(),
+        });
+        if let Err(error) = facts.call(&self.server, endpoint)? {
+            tracing::info!(server = %self.server, %error, "a refusal was not taken");
+        }
+        let event = Arc::new(StoredEvent::outlier(self.event.clone(), Verdict::Accepted));
+        let mut outcome = forget_invite(&self.invite, &event, facts);
+        outcome.writes.insert(0, Write::Event(event));
+        Ok(outcome)
+    }
+}
+
+/// Our user is no longer invited.
+fn forget_invite(invite: &LocalMembership, event: &Arc<StoredEvent>, facts: &Facts<'_>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let position = outcome.counters(facts).newest();
+    let membership = LocalMembership {
+        membership: "leave".to_owned(),
+        event: event.clone(),
+        position,
+        stripped_state: Vec::new(),
+        ..invite.clone()
+    };
+    outcome.writes.push(Write::Membership(membership.clone()));
+    outcome
+        .notices
+        .push(Notice::Membership(Box::new(membership)));
+    let event_id = event.pdu.event_id().to_owned();
+    outcome.with_reply(Reply::Event(event_id))
+}

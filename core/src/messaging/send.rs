@@ -1,0 +1,93 @@
+//! Sending an event into a room that we are in.
+
+use ruma_common::{OwnedRoomId, OwnedServerName, UserId};
+
+use super::{
+    command::{CommandError, Reply},
+    compose::{self, NewEvent, our_room},
+};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::Outcome,
+        registry::Identity,
+        world::Room,
+    },
+    pdu::event_type::MEMBER,
+    persistence::queries::{Answer, Read, Write},
+};
+
+/// An event to send.
+#[derive(Clone, Debug)]
+pub struct SendEventJob {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// What it says.
+    pub event: NewEvent,
+    /// See [`super::command::SendEvent::once`].
+    pub once: Option<String>,
+}
+
+impl SendEventJob {
+    /// Two commands with one key are one.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.once.clone().map(Identity::Once)
+    }
+
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        if let Some(key) = &self.once
+            && let Answer::Once(Some(event_id)) = facts.read(Read::Once(key.clone()))?
+        {
+            return Ok(Outcome::complete(Ok(Reply::Event(event_id.clone()))));
+        }
+        let room = match our_room(&self.room_id, facts)? {
+            Ok(room) => room,
+            Err(error) => return Ok(Outcome::complete(Err(error))),
+        };
+        let event = match compose::compose(room, &self.event, facts)? {
+            Ok(event) => event,
+            Err(error) => return Ok(Outcome::complete(Err(error))),
+        };
+        let also = self.server_to_tell(room, facts)?;
+        let mut outcome = Outcome::default();
+        Ok(
+            match compose::append_and_send(room, &event, also, facts, &mut outcome)? {
+                Ok(stored) => {
+                    let event_id = stored.pdu.event_id().to_owned();
+                    if let Some(key) = self.once.clone() {
+                        outcome.writes.push(Write::Once {
+                            key,
+                            event_id: event_id.clone(),
+                        });
+                    }
+                    outcome.with_reply(Reply::Event(event_id))
+                }
+                Err(error) => Outcome::complete(Err::<Reply, CommandError>(error)),
+            },
+        )
+    }
+
+    /// Somebody whose invite is taken back is not in the room, but must hear of it (TXN-15).
+    fn server_to_tell(
+        &self,
+        room: &Room,
+        facts: &Facts<'_>,
+    ) -> Result<Option<OwnedServerName>, Blocked> {
+        let target = self
+            .event
+            .state_key
+            .as_deref()
+            .filter(|_| self.event.event_type == MEMBER);
+        let Some(Ok(target)) = target.map(<&UserId>::try_from) else {
+            return Ok(None);
+        };
+        let Some(member) = room.state.get(MEMBER, target.as_str()) else {
+            return Ok(None);
+        };
+        let member = facts.event(member)?;
+        let invited = member.is_some_and(|member| member.pdu.membership() == Some("invite"));
+        Ok(invited.then(|| target.server_name().to_owned()))
+    }
+}

@@ -1,0 +1,261 @@
+//! Judging an event that another server sent: the checks on receipt of a PDU, in their order
+//! (PDU-1).
+//!
+//! [`VerifyEvent`] makes checks 2 and 3 (signatures, hash); check 1, the format, was made when the
+//! event was parsed. [`AdmitEvent`] makes checks 4 to 6 (auth events, state before, current
+//! state), after it has seen to it that the events before it are known.
+
+use std::sync::Arc;
+
+use ruma_common::{EventId, OwnedEventId, OwnedServerName};
+
+use super::{
+    Pdu, gap,
+    place::{self, NamedState},
+    resolution::MissingEvents,
+    signing, view,
+};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::{Outcome, SendTo},
+        world::Room,
+    },
+    persistence::tables::{StoredEvent, Verdict},
+};
+
+/// How an event came to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Another server pushed it in a transaction.
+    Pushed,
+    /// We asked for it to fill a gap. So many more times may what is missing before it be
+    /// asked for in turn.
+    Pulled(u8),
+    /// Another server handed it in at `send_join` or `send_leave`; we pass it on to the room.
+    HandedIn,
+}
+
+/// An event whose format is right.
+#[derive(Clone, Debug)]
+pub struct VerifyEvent {
+    /// The event.
+    pub event: Arc<Pdu>,
+    /// Who gave it to us, and is asked for what it builds on.
+    pub from: OwnedServerName,
+    /// How it came.
+    pub source: Source,
+}
+
+impl VerifyEvent {
+    /// An event from a transaction.
+    #[must_use]
+    pub fn pushed(event: Arc<Pdu>, from: OwnedServerName) -> Self {
+        Self {
+            event,
+            from,
+            source: Source::Pushed,
+        }
+    }
+
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        if is_known(self.event.event_id(), facts)? {
+            return Ok(Outcome::done());
+        }
+        let keys = facts.keys_for([&self.event])?;
+        Ok(
+            match check_genuine(&self.event, &signing::verify_event(&self.event, &keys)) {
+                Ok(event) => Outcome::phase(AdmitEvent {
+                    event,
+                    from: self.from.clone(),
+                    source: self.source,
+                    gap: gap::Stage::for_source(self.source),
+                    auth_asked: false,
+                }),
+                Err(reason) => Outcome::failed(self.event.event_id(), reason),
+            },
+        )
+    }
+}
+
+/// Checks 2 and 3: drops what is forged, redacts what was altered (PDU-8, PDU-9).
+///
+/// # Errors
+/// Why the event is dropped.
+pub fn check_genuine(
+    event: &Arc<Pdu>,
+    signatures: &Result<(), signing::SignatureError>,
+) -> Result<Arc<Pdu>, String> {
+    match signatures {
+        Err(error) => Err(error.to_string()),
+        Ok(()) if signing::check_content_hash(event) => Ok(event.clone()),
+        Ok(()) => Ok(Arc::new(event.redacted())),
+    }
+}
+
+fn is_known(event_id: &EventId, facts: &Facts<'_>) -> Result<bool, Blocked> {
+    Ok(facts
+        .event(event_id)?
+        .is_some_and(|event| !event.is_outlier()))
+}
+
+/// An event that is genuine.
+#[derive(Clone, Debug)]
+pub struct AdmitEvent {
+    /// The event, redacted if it was altered.
+    pub event: Arc<Pdu>,
+    /// Who gave it to us.
+    pub from: OwnedServerName,
+    /// How it came.
+    pub source: Source,
+    /// How far the search for what it builds on has come.
+    pub gap: gap::Stage,
+    /// Whether what authorises it was asked for.
+    pub auth_asked: bool,
+}
+
+impl AdmitEvent {
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let event = &self.event;
+        if is_known(event.event_id(), facts)? {
+            return Ok(Outcome::done());
+        }
+        let room = facts.room(event.room_id())?;
+        let Some(room) = room.filter(|room| room.has_server(facts.our_name())) else {
+            return Ok(Outcome::failed(event.event_id(), "we are not in the room"));
+        };
+        let previous = facts.events(event.prev_events());
+        let auth = facts.events(event.auth_events());
+        let (previous, auth) = (previous?, auth?);
+        let in_graph = |found: &Option<Arc<StoredEvent>>| {
+            found.as_ref().is_some_and(|event| !event.is_outlier())
+        };
+        let missing = missing(event.prev_events(), previous.iter().map(in_graph));
+        if !missing.is_empty() {
+            return gap::fill(self, room, missing, facts);
+        }
+        let missing = self::missing(event.auth_events(), auth.iter().map(Option::is_some));
+        if !missing.is_empty() {
+            return gap::fetch_auth_events(self, facts);
+        }
+        let previous: Vec<_> = previous.into_iter().flatten().collect();
+        let auth: Vec<_> = auth.into_iter().flatten().collect();
+        self.judge(room, &previous, &auth, facts)
+    }
+
+    fn judge(
+        &self,
+        room: &Room,
+        previous: &[Arc<StoredEvent>],
+        auth: &[Arc<StoredEvent>],
+        facts: &Facts<'_>,
+    ) -> Result<Outcome, Blocked> {
+        let event = &self.event;
+        let mut outcome = Outcome::default();
+        let before = match state_before(room, previous, facts, &mut outcome)? {
+            Ok(before) => before,
+            Err(missing) => return Ok(Outcome::failed(event.event_id(), missing.to_string())),
+        };
+        match self.verdict(room, &before, auth, facts)? {
+            Verdict::Accepted => match place::append(room, event, &before, facts, &mut outcome)? {
+                Ok(stored) => outcome.sends.extend(self.pass_on(room, stored)),
+                Err(missing) => return Ok(Outcome::failed(event.event_id(), missing.to_string())),
+            },
+            verdict => place::set_aside(event, &before, verdict, facts, &mut outcome),
+        }
+        Ok(outcome)
+    }
+
+    /// Checks 4, 5 and 6.
+    fn verdict(
+        &self,
+        room: &Room,
+        before: &NamedState,
+        auth: &[Arc<StoredEvent>],
+        facts: &Facts<'_>,
+    ) -> Result<Verdict, Blocked> {
+        let event = &self.event;
+        let create = match view::create_event_named_by_room(event) {
+            Some(event_id) => facts.event(&event_id)?,
+            None => None,
+        };
+        if let Err(denied) = view::check_by_auth_events(event, auth, create.as_ref()) {
+            return Ok(Verdict::Rejected(denied.to_string()));
+        }
+        let by_state_before = view::View::of(&before.state, event, facts)?;
+        let by_current_state = view::View::of(&room.state, event, facts)?;
+        if let Err(denied) = by_state_before.check(event) {
+            return Ok(Verdict::Rejected(denied.to_string()));
+        }
+        Ok(match by_current_state.check(event) {
+            Ok(()) => Verdict::Accepted,
+            Err(denied) => Verdict::SoftFailed(denied.to_string()),
+        })
+    }
+
+    /// Other servers send their events to the room themselves, except for what they hand in to
+    /// us (TXN-14).
+    fn pass_on(&self, room: &Room, event: Arc<StoredEvent>) -> Option<SendTo> {
+        let origin = self.event.origin();
+        let others = room.servers.keys().filter(|server| **server != *origin);
+        (self.source == Source::HandedIn).then(|| SendTo {
+            event,
+            destinations: others.cloned().collect(),
+        })
+    }
+}
+
+/// The state before an event that follows these (STATE-1). Where the graph forks it may be one
+/// that nobody has named yet; then it is written. The inner error says that the fork cannot be
+/// resolved with the events we hold.
+fn state_before(
+    room: &Room,
+    previous: &[Arc<StoredEvent>],
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> Result<Result<NamedState, MissingEvents>, Blocked> {
+    let mut names: Vec<_> = previous
+        .iter()
+        .filter_map(|event| event.state)
+        .map(|state| state.after)
+        .collect();
+    names.sort();
+    names.dedup();
+    let states: Vec<_> = names.iter().map(|name| facts.state(*name)).collect();
+    let states = states.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let (Some(name), Some(state)) = (names.first(), states.first()) else {
+        return Ok(Ok(NamedState {
+            id: room.current,
+            state: room.state.clone(),
+        }));
+    };
+    let base = NamedState {
+        id: *name,
+        state: state.clone(),
+    };
+    if names.len() == 1 {
+        return Ok(Ok(base));
+    }
+    let resolved = match view::resolve(room.version, &states, facts)? {
+        Ok(resolved) => resolved,
+        Err(missing) => return Ok(Err(missing)),
+    };
+    if resolved == room.state {
+        return Ok(Ok(NamedState {
+            id: room.current,
+            state: resolved,
+        }));
+    }
+    Ok(Ok(place::write_state(&base, resolved, facts, outcome)))
+}
+
+fn missing(event_ids: &[OwnedEventId], held: impl Iterator<Item = bool>) -> Vec<OwnedEventId> {
+    event_ids
+        .iter()
+        .zip(held)
+        .filter(|(_, held)| !held)
+        .map(|(id, _)| id.clone())
+        .collect()
+}

@@ -1,0 +1,126 @@
+//! Taking in events from before our history of a room begins (BACKFILL-4).
+//!
+//! They are shown to users but are no part of the graph that new events are judged by: the state
+//! around them is not known. They are judged by the events that authorise them, oldest first.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use ruma_common::{OwnedEventId, OwnedServerName};
+
+use super::{
+    Pdu,
+    gap::parse_auth_chain,
+    import::{ImportOutliers, judge},
+};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        job::Job,
+        outcome::Outcome,
+    },
+    messaging::command::Reply,
+    persistence::{
+        queries::Write,
+        tables::{StoredEvent, Verdict},
+    },
+    transport::remote_request::Endpoint,
+};
+
+/// How many events' authorisation is asked for one by one.
+const AUTH_ASKED_MAX: usize = 10;
+
+/// Older events of a room, as another server gave them.
+#[derive(Clone, Debug)]
+pub struct ImportHistory {
+    /// Who gave them.
+    pub from: OwnedServerName,
+    /// The events.
+    pub events: Vec<Arc<Pdu>>,
+    /// Whether what authorises them was asked for.
+    pub auth_asked: bool,
+}
+
+impl ImportHistory {
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        if !self.auth_asked {
+            let first = self.auth_events(facts)?;
+            let then = Self {
+                auth_asked: true,
+                ..self.clone()
+            };
+            return Ok(Outcome::default().then(first, then));
+        }
+        let judged = judge(&self.events, facts)?;
+        let mut newest_first: Vec<&Arc<Pdu>> = self.events.iter().collect();
+        newest_first.sort_by_key(|event| {
+            (
+                event.depth(),
+                event.origin_server_ts(),
+                event.event_id().to_owned(),
+            )
+        });
+        newest_first.reverse();
+        let mut outcome = Outcome::default();
+        let mut shown = 0;
+        for event in newest_first
+            .iter()
+            .filter_map(|event| judged.find(event.event_id()))
+        {
+            if event.verdict != Verdict::Accepted || !event.is_outlier() || event.position.is_some()
+            {
+                continue;
+            }
+            let position = Some(outcome.counters(facts).oldest());
+            let shown_event = StoredEvent {
+                position,
+                ..StoredEvent::clone(event)
+            };
+            outcome.writes.push(Write::Event(Arc::new(shown_event)));
+            shown += 1;
+        }
+        Ok(outcome.with_reply(Reply::Backfilled(shown)))
+    }
+
+    /// What authorises the events and is neither here nor among them.
+    fn auth_events(&self, facts: &Facts<'_>) -> Result<Vec<Job>, Blocked> {
+        let here: BTreeSet<&ruma_common::EventId> =
+            self.events.iter().map(|event| event.event_id()).collect();
+        let named: BTreeSet<OwnedEventId> = self
+            .events
+            .iter()
+            .flat_map(|event| event.auth_events().iter().cloned())
+            .filter(|event_id| !here.contains(&**event_id))
+            .collect();
+        let known = facts.events_not_waiting(&named)?;
+        let missing: BTreeSet<_> = named
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .map(|(id, _)| id)
+            .collect();
+        let lacks = |event: &&Arc<Pdu>| event.auth_events().iter().any(|id| missing.contains(id));
+        let asked: Vec<_> = self
+            .events
+            .iter()
+            .filter(lacks)
+            .take(AUTH_ASKED_MAX)
+            .map(|event| {
+                let (room_id, event_id) = (event.room_id(), event.event_id());
+                let endpoint = Endpoint::EventAuth(room_id.to_owned(), event_id.to_owned());
+                (event, facts.call(&self.from, endpoint))
+            })
+            .collect();
+        let mut events = Vec::new();
+        for (event, answer) in asked {
+            if let Ok(body) = answer? {
+                events.extend(parse_auth_chain(
+                    body,
+                    event.room_id(),
+                    event.room_version(),
+                ));
+            }
+        }
+        Ok(vec![Job::from(ImportOutliers { events })])
+    }
+}

@@ -1,0 +1,303 @@
+//! Putting an accepted event into its room: state after it, extremities, current state.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use ruma_common::{EventId, OwnedUserId, UserId};
+
+use super::{
+    Pdu, StateKey, StateMap,
+    authorisation::may_redact,
+    event_type::{MEMBER, POWER_LEVELS, REDACTION},
+    resolution::MissingEvents,
+    view::{self, View},
+};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::Outcome,
+        world::Room,
+    },
+    messaging::notice::Notice,
+    persistence::{
+        queries::Write,
+        tables::{
+            EventState, LocalMembership, Position, SnapshotId, SnapshotRecord, StateChange,
+            StoredEvent, Verdict,
+        },
+    },
+};
+
+/// A state and its name.
+#[derive(Clone, Debug)]
+pub struct NamedState {
+    /// Its name.
+    pub id: SnapshotId,
+    /// The state.
+    pub state: StateMap,
+}
+
+/// The state after an event, given the one before it (STATE-1). A new state is written.
+pub fn state_after(
+    event: &Pdu,
+    before: &NamedState,
+    verdict: &Verdict,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> NamedState {
+    let Some(state_key) = event.state_key().filter(|_| !verdict.is_rejected()) else {
+        return before.clone();
+    };
+    let key = StateKey::new(event.event_type(), state_key);
+    let mut state = before.state.clone();
+    state.insert(key, event.event_id().to_owned());
+    write_state(before, state, facts, outcome)
+}
+
+/// Writes a state as its difference from another; the same state keeps its name.
+pub fn write_state(
+    base: &NamedState,
+    state: StateMap,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> NamedState {
+    let changes = changes(&base.state, &state);
+    if changes.is_empty() {
+        return base.clone();
+    }
+    let id = outcome.counters(facts).snapshot();
+    let record = SnapshotRecord {
+        id,
+        parent: Some(base.id),
+        changes,
+    };
+    outcome.writes.push(Write::Snapshot(record));
+    outcome.states.push((id, state.clone()));
+    NamedState { id, state }
+}
+
+/// Writes a state as a whole.
+pub fn write_whole_state(state: StateMap, facts: &Facts<'_>, outcome: &mut Outcome) -> NamedState {
+    let id = outcome.counters(facts).snapshot();
+    let changes = changes(&StateMap::new(), &state);
+    outcome.writes.push(Write::Snapshot(SnapshotRecord {
+        id,
+        parent: None,
+        changes,
+    }));
+    outcome.states.push((id, state.clone()));
+    NamedState { id, state }
+}
+
+/// How one state becomes another.
+#[must_use]
+pub fn changes(before: &StateMap, after: &StateMap) -> Vec<StateChange> {
+    let change = |change: super::state::StateChange<'_>| StateChange {
+        key: change.key.clone(),
+        event_id: change.after.map(ToOwned::to_owned),
+    };
+    before.diff(after).into_iter().map(change).collect()
+}
+
+/// Stores an event that is not to be shown: soft-failed or rejected.
+pub fn set_aside(
+    event: &Arc<Pdu>,
+    before: &NamedState,
+    verdict: Verdict,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) {
+    let after = state_after(event, before, &verdict, facts, outcome);
+    let stored = Arc::new(StoredEvent {
+        pdu: event.clone(),
+        verdict,
+        state: Some(EventState {
+            before: before.id,
+            after: after.id,
+        }),
+        position: None,
+        redacted_because: None,
+    });
+    outcome.writes.push(Write::Event(stored.clone()));
+    let room_id = event.room_id().to_owned();
+    outcome.notices.push(Notice::NotAccepted {
+        room_id,
+        event: stored,
+    });
+}
+
+/// Puts an accepted event at the end of its room: the heart of receiving and of sending.
+///
+/// The inner error says that the room's forks cannot be resolved with the events we hold.
+pub fn append(
+    room: &Room,
+    event: &Arc<Pdu>,
+    before: &NamedState,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> Result<Result<Arc<StoredEvent>, MissingEvents>, Blocked> {
+    let after = state_after(event, before, &Verdict::Accepted, facts, outcome);
+    let mut room = room.clone();
+    room.extremities
+        .retain(|end| !event.prev_events().contains(end));
+    room.extremities.insert(event.event_id().to_owned());
+    let current = match current_state(&room, event, &after, facts)? {
+        Ok(state) => state,
+        Err(missing) => return Ok(Err(missing)),
+    };
+    let old = NamedState {
+        id: room.current,
+        state: room.state.clone(),
+    };
+    let current = match current {
+        None => after.clone(),
+        Some(state) => write_state(&old, state, facts, outcome),
+    };
+    let stored = Arc::new(StoredEvent {
+        pdu: event.clone(),
+        verdict: Verdict::Accepted,
+        state: Some(EventState {
+            before: before.id,
+            after: after.id,
+        }),
+        position: Some(outcome.counters(facts).newest()),
+        redacted_because: None,
+    });
+    outcome.writes.push(Write::Event(stored.clone()));
+    outcome.notices.push(Notice::Event(stored.clone()));
+    move_room(&mut room, &stored, current, facts, outcome)?;
+    redact_target(&stored, before, facts, outcome)?;
+    outcome.rooms.push(room);
+    Ok(Ok(stored))
+}
+
+/// The state after all ends of the room; `None` if that is the state after `event`.
+fn current_state(
+    room: &Room,
+    event: &Pdu,
+    after: &NamedState,
+    facts: &Facts<'_>,
+) -> Result<Result<Option<StateMap>, MissingEvents>, Blocked> {
+    if room.extremities.len() == 1 {
+        return Ok(Ok(None));
+    }
+    let others: Vec<_> = room
+        .extremities
+        .iter()
+        .filter(|end| **end != *event.event_id())
+        .collect();
+    let ends = facts.events(others)?;
+    let snapshots: BTreeSet<SnapshotId> = ends
+        .iter()
+        .flatten()
+        .filter_map(|end| end.state)
+        .map(|state| state.after)
+        .collect();
+    let states: Vec<_> = snapshots
+        .into_iter()
+        .map(|snapshot| facts.state(snapshot))
+        .collect();
+    let mut states = states.into_iter().collect::<Result<Vec<_>, _>>()?;
+    states.push(after.state.clone());
+    Ok(view::resolve(room.version, &states, facts)?.map(Some))
+}
+
+/// Gives the room its new current state, with all that hangs on it: who is joined, and what our
+/// users' memberships are.
+pub fn move_room(
+    room: &mut Room,
+    event: &Arc<StoredEvent>,
+    current: NamedState,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), Blocked> {
+    let changes = changes(&room.state, &current.state);
+    let member_changes: Vec<_> = changes
+        .iter()
+        .filter(|change| &*change.key.event_type == MEMBER)
+        .collect();
+    let find = |event_id: &EventId| match event_id == event.pdu.event_id() {
+        true => Ok(Some(event.clone())),
+        false => facts.event(event_id),
+    };
+    let members: Vec<_> = member_changes
+        .iter()
+        .map(|change| change.event_id.as_ref().map_or(Ok(None), |id| find(id)))
+        .collect();
+    let members = members.into_iter().collect::<Result<Vec<_>, _>>()?;
+    for (change, member) in member_changes.into_iter().zip(members) {
+        let Ok(user_id) = OwnedUserId::try_from(&*change.key.state_key) else {
+            continue;
+        };
+        let membership = member.as_ref().and_then(|member| member.pdu.membership());
+        room.set_joined(&user_id, membership == Some("join"));
+        if let Some(member) = member.filter(|_| user_id.server_name() == facts.our_name()) {
+            note_membership(&user_id, &member, event.position, outcome);
+        }
+    }
+    room.current = current.id;
+    room.state = current.state;
+    outcome.writes.push(Write::Room {
+        record: room.record(),
+        changes,
+    });
+    Ok(())
+}
+
+/// Notes what became of one of our users, for the application and the store.
+pub fn note_membership(
+    user_id: &UserId,
+    member: &Arc<StoredEvent>,
+    position: Option<Position>,
+    outcome: &mut Outcome,
+) {
+    let membership = LocalMembership {
+        user_id: user_id.to_owned(),
+        room_id: member.pdu.room_id().to_owned(),
+        membership: member.pdu.membership().unwrap_or("leave").to_owned(),
+        event: member.clone(),
+        position: position.unwrap_or_default(),
+        stripped_state: Vec::new(),
+    };
+    outcome.writes.push(Write::Membership(membership.clone()));
+    outcome
+        .notices
+        .push(Notice::Membership(Box::new(membership)));
+}
+
+/// Applies a redaction whose target we hold, if its sender may (PDU-27).
+fn redact_target(
+    redaction: &Arc<StoredEvent>,
+    before: &NamedState,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), Blocked> {
+    if redaction.pdu.event_type() != REDACTION {
+        return Ok(());
+    }
+    let Some(target) = redaction.pdu.redacts() else {
+        return Ok(());
+    };
+    let Some(target) = facts.event(target)? else {
+        return Ok(());
+    };
+    let keys = vec![
+        StateKey::new(super::event_type::CREATE, ""),
+        StateKey::new(POWER_LEVELS, ""),
+    ];
+    let view = View::with_keys(&before.state, keys, facts)?;
+    let allowed = view
+        .power_levels()
+        .is_some_and(|levels| may_redact(&redaction.pdu, &target.pdu, &levels));
+    if allowed && target.redacted_because.is_none() {
+        let redacted = Arc::new(StoredEvent {
+            pdu: Arc::new(target.pdu.redacted()),
+            redacted_because: Some(redaction.pdu.event_id().to_owned()),
+            ..StoredEvent::clone(&target)
+        });
+        outcome.writes.push(Write::Redact {
+            redacted: redacted.clone(),
+        });
+        outcome.notices.push(Notice::Redacted(redacted));
+    }
+    Ok(())
+}

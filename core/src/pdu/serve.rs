@@ -1,0 +1,315 @@
+//! Answering other servers' requests for events and state.
+
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
+
+use bytes::Bytes;
+use http::StatusCode;
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
+use serde::Deserialize;
+
+use super::{StateMap, acl, view};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::Outcome,
+        world::Room,
+    },
+    persistence::{
+        queries::{Answer, Read},
+        tables::StoredEvent,
+    },
+    time::WallTime,
+    transport::{
+        json::json_bytes_response,
+        matrix_error::{ErrorCode, MatrixError},
+    },
+};
+
+/// How many events one `backfill` answer holds at most (BACKFILL-3).
+const BACKFILL_MAX: u32 = 100;
+
+/// How many events one `get_missing_events` answer holds at most.
+const MISSING_MAX: u32 = 50;
+
+/// How many ids one question may name.
+const IDS_MAX: usize = 100;
+
+/// A question for events.
+#[derive(Clone, Debug)]
+pub struct ServeEvents {
+    /// Who asks.
+    pub origin: OwnedServerName,
+    /// The room the question names; one event alone is asked for without.
+    pub room_id: Option<OwnedRoomId>,
+    /// What is asked.
+    pub asked: Asked,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// One event (EVENT-1).
+    Event(OwnedEventId),
+    /// The state before an event, with what authorises it (STATEREQ-1).
+    State(OwnedEventId),
+    /// The same by ids.
+    StateIds(OwnedEventId),
+    /// All that authorises an event (EVENTAUTH-1).
+    EventAuth(OwnedEventId),
+    /// These events and what came before, so many (BACKFILL-1).
+    Backfill(Vec<OwnedEventId>, u32),
+    /// What lies between events (MISSING-1).
+    Missing(MissingEvents),
+}
+
+/// The body of `get_missing_events`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MissingEvents {
+    #[serde(default = "ten")]
+    limit: u32,
+    #[serde(default)]
+    min_depth: u64,
+    earliest_events: Vec<OwnedEventId>,
+    latest_events: Vec<OwnedEventId>,
+}
+
+/// The default limit (LIMIT-14).
+fn ten() -> u32 {
+    10
+}
+
+impl Asked {
+    /// Reads the body of `get_missing_events`.
+    ///
+    /// # Errors
+    /// 400 `M_BAD_JSON`.
+    pub fn missing_events(body: &Bytes) -> Result<Self, MatrixError> {
+        let bad = |reason: String| MatrixError::new(ErrorCode::BadJson, reason);
+        let question: MissingEvents =
+            serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
+        let named = question
+            .earliest_events
+            .len()
+            .max(question.latest_events.len());
+        if named > IDS_MAX {
+            return Err(bad("too many events are named".to_owned()));
+        }
+        Ok(Self::Missing(question))
+    }
+}
+
+impl ServeEvents {
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let answer = self.answer(facts)?;
+        Ok(Outcome::respond(match answer {
+            Ok(json) => json_bytes_response(StatusCode::OK, json.into()),
+            Err(error) => error.into_response(),
+        }))
+    }
+
+    fn answer(&self, facts: &Facts<'_>) -> Result<Result<String, MatrixError>, Blocked> {
+        if let Some(room_id) = &self.room_id {
+            let room = facts.room(room_id)?;
+            if let Err(error) = gate(room, &self.origin, facts)? {
+                return Ok(Err(error));
+            }
+        }
+        match &self.asked {
+            Asked::Event(event_id) => self.event(event_id, facts),
+            Asked::State(event_id) => self.state(event_id, facts, true),
+            Asked::StateIds(event_id) => self.state(event_id, facts, false),
+            Asked::EventAuth(event_id) => self.event_auth(event_id, facts),
+            Asked::Backfill(from, limit) => {
+                let limit = (*limit).min(BACKFILL_MAX);
+                let events = self.ancestors(from, &[], true, limit, facts)?;
+                Ok(Ok(transaction(facts.our_name(), facts.now().wall, &events)))
+            }
+            Asked::Missing(question) => {
+                let limit = question.limit.min(MISSING_MAX);
+                let (from, stop) = (&question.latest_events, &question.earliest_events);
+                let mut events = self.ancestors(from, stop, false, limit, facts)?;
+                events.retain(|event| event.pdu.depth() >= question.min_depth);
+                events.reverse();
+                Ok(Ok(format!(r#"{{"events":{}}}"#, list(&events))))
+            }
+        }
+    }
+
+    fn event(
+        &self,
+        event_id: &OwnedEventId,
+        facts: &Facts<'_>,
+    ) -> Result<Result<String, MatrixError>, Blocked> {
+        let Some(event) = facts.event(event_id)? else {
+            return Ok(Err(unknown_event()));
+        };
+        let room = facts.room(event.pdu.room_id())?;
+        if let Err(error) = gate(room, &self.origin, facts)? {
+            return Ok(Err(error));
+        }
+        Ok(Ok(transaction(
+            facts.our_name(),
+            facts.now().wall,
+            &[event],
+        )))
+    }
+
+    fn state(
+        &self,
+        event_id: &OwnedEventId,
+        facts: &Facts<'_>,
+        whole: bool,
+    ) -> Result<Result<String, MatrixError>, Blocked> {
+        let event = match self.event_of_room(event_id, facts)? {
+            Ok(event) => event,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Some(state) = event.state else {
+            return Ok(Err(unknown_event()));
+        };
+        let state = facts.state(state.before)?;
+        let (state, auth_chain) = with_auth_chain(&state, facts)?;
+        Ok(Ok(match whole {
+            true => format!(
+                r#"{{"pdus":{},"auth_chain":{}}}"#,
+                list(&state),
+                list(&auth_chain)
+            ),
+            false => format!(
+                r#"{{"pdu_ids":{},"auth_chain_ids":{}}}"#,
+                ids(&state),
+                ids(&auth_chain)
+            ),
+        }))
+    }
+
+    fn event_auth(
+        &self,
+        event_id: &OwnedEventId,
+        facts: &Facts<'_>,
+    ) -> Result<Result<String, MatrixError>, Blocked> {
+        let event = match self.event_of_room(event_id, facts)? {
+            Ok(event) => event,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut named = event.pdu.auth_events().to_vec();
+        named.extend(view::create_event_named_by_room(&event.pdu));
+        let chain: Vec<_> = facts.auth_chain(named)?.values().cloned().collect();
+        Ok(Ok(format!(r#"{{"auth_chain":{}}}"#, list(&chain))))
+    }
+
+    fn event_of_room(
+        &self,
+        event_id: &OwnedEventId,
+        facts: &Facts<'_>,
+    ) -> Result<Result<Arc<StoredEvent>, MatrixError>, Blocked> {
+        let event = facts.event(event_id)?;
+        let room_id = self.room_id.as_deref();
+        let of_room = event.filter(|event| Some(event.pdu.room_id()) == room_id);
+        Ok(of_room.ok_or_else(unknown_event))
+    }
+
+    /// Deepest first.
+    fn ancestors(
+        &self,
+        from: &[OwnedEventId],
+        stop_at: &[OwnedEventId],
+        include_from: bool,
+        limit: u32,
+        facts: &Facts<'_>,
+    ) -> Result<Vec<Arc<StoredEvent>>, Blocked> {
+        let Some(room_id) = self.room_id.clone() else {
+            return Ok(Vec::new());
+        };
+        let (from, stop_at) = (from.to_vec(), stop_at.to_vec());
+        let read = Read::Ancestors {
+            room_id,
+            from,
+            include_from,
+            stop_at,
+            limit,
+        };
+        match facts.read(read)? {
+            Answer::Events(events) => Ok(events.clone()),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The one gate for all reading by other servers: they must have a user in the room, and the
+/// room's server ACL must allow them (STATEREQ-2, ACL-6).
+pub fn gate(
+    room: Option<&Room>,
+    origin: &ServerName,
+    facts: &Facts<'_>,
+) -> Result<Result<(), MatrixError>, Blocked> {
+    let room = room.filter(|room| room.has_server(facts.our_name()) && room.has_server(origin));
+    let Some(room) = room else {
+        return Ok(Err(forbidden("your server is not in the room")));
+    };
+    let allowed = acl::allows(facts, room, origin)?;
+    Ok(if allowed {
+        Ok(())
+    } else {
+        Err(forbidden("your server is denied by the room"))
+    })
+}
+
+/// The events of a state, and everything that authorises them.
+pub fn with_auth_chain(
+    state: &StateMap,
+    facts: &Facts<'_>,
+) -> Result<(Vec<Arc<StoredEvent>>, Vec<Arc<StoredEvent>>), Blocked> {
+    let ids: Vec<OwnedEventId> = state.iter().map(|(_, id)| id.to_owned()).collect();
+    let all = facts.auth_chain(ids.clone())?;
+    let named: BTreeSet<&OwnedEventId> = all
+        .values()
+        .flat_map(|event| event.pdu.auth_events())
+        .collect();
+    let create = all
+        .values()
+        .find_map(|event| view::create_event_named_by_room(&event.pdu));
+    let in_chain = |event: &&Arc<StoredEvent>| {
+        let event_id = event.pdu.event_id().to_owned();
+        named.contains(&event_id) || create.as_ref() == Some(&event_id)
+    };
+    let state = ids.iter().filter_map(|id| all.get(id)).cloned().collect();
+    Ok((state, all.values().filter(in_chain).cloned().collect()))
+}
+
+/// Events as a JSON list.
+#[must_use]
+pub fn list(events: &[Arc<StoredEvent>]) -> String {
+    let texts: Vec<&str> = events.iter().map(|event| event.pdu.json()).collect();
+    format!("[{}]", texts.join(","))
+}
+
+fn ids(events: &[Arc<StoredEvent>]) -> String {
+    let mut ids = String::from("[");
+    for (index, event) in events.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        // Writing to a string cannot fail.
+        let _ = write!(ids, "{comma}\"{}\"", event.pdu.event_id());
+    }
+    ids.push(']');
+    ids
+}
+
+fn transaction(origin: &ServerName, now: WallTime, events: &[Arc<StoredEvent>]) -> String {
+    format!(
+        r#"{{"origin":"{origin}","origin_server_ts":{now},"pdus":{}}}"#,
+        list(events)
+    )
+}
+
+fn unknown_event() -> MatrixError {
+    MatrixError::new(
+        ErrorCode::NotFound,
+        "the event, or the state before it, is not known here",
+    )
+}
+
+fn forbidden(reason: &str) -> MatrixError {
+    MatrixError::new(ErrorCode::Forbidden, reason)
+}

@@ -1,0 +1,154 @@
+//! Judging by facts: the rules of [`super::authorisation`] and [`super::resolution`], given what
+//! the engine holds.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ruma_common::{EventId, OwnedEventId};
+
+use super::{
+    Pdu, RoomVersion, StateKey, StateMap,
+    auth_events::needed_state,
+    authorisation::{self, AuthEvent, Denied, PowerLevels},
+    event_type::{CREATE, POWER_LEVELS},
+    hash::create_event_id_of_room,
+    resolution::{self, EventLookup, MissingEvents},
+};
+use crate::{
+    engine::facts::{Blocked, Facts},
+    persistence::tables::StoredEvent,
+};
+
+/// The part of a state that an event is judged by.
+pub struct View {
+    create: Option<Arc<Pdu>>,
+    events: BTreeMap<StateKey, Arc<Pdu>>,
+}
+
+impl View {
+    /// The part of `state` that `event` is judged by.
+    pub fn of(state: &StateMap, event: &Pdu, facts: &Facts<'_>) -> Result<Self, Blocked> {
+        Self::with_keys(state, needed_state(event, event.room_version()), facts)
+    }
+
+    /// The given keys of a state.
+    pub fn with_keys(
+        state: &StateMap,
+        keys: Vec<StateKey>,
+        facts: &Facts<'_>,
+    ) -> Result<Self, Blocked> {
+        let held: Vec<(StateKey, OwnedEventId)> = keys
+            .into_iter()
+            .filter_map(|key| {
+                state
+                    .get_key(&key)
+                    .map(ToOwned::to_owned)
+                    .map(|id| (key, id))
+            })
+            .collect();
+        let events = facts.events(held.iter().map(|(_, event_id)| event_id))?;
+        let events: BTreeMap<StateKey, Arc<Pdu>> = held
+            .into_iter()
+            .zip(events)
+            .filter_map(|((key, _), event)| event.map(|event| (key, event.pdu.clone())))
+            .collect();
+        let create = events.get(&StateKey::new(CREATE, "")).cloned();
+        Ok(Self { create, events })
+    }
+
+    /// Whether the rules allow `event` in this state.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, event: &Pdu) -> Result<(), Denied> {
+        match (&self.create, event.event_type()) {
+            (Some(create), _) => authorisation::check_state(event, create, &self.events),
+            (None, CREATE) => Ok(()),
+            (None, _) => Err(Denied::NoCreateEvent),
+        }
+    }
+
+    /// One event of the view.
+    #[must_use]
+    pub fn event(&self, event_type: &str, state_key: &str) -> Option<&Arc<Pdu>> {
+        self.events.get(&StateKey::new(event_type, state_key))
+    }
+
+    /// The power levels in this state.
+    #[must_use]
+    pub fn power_levels(&self) -> Option<PowerLevels<'_>> {
+        let levels = self.event(POWER_LEVELS, "").map(|event| &**event);
+        self.create
+            .as_deref()
+            .map(|create| PowerLevels::new(create, levels))
+    }
+}
+
+/// Check 4 on receipt of a PDU: judges an event by the events that it names as authorising it.
+///
+/// # Errors
+/// Why it is rejected.
+pub fn check_by_auth_events(
+    event: &Pdu,
+    auth: &[Arc<StoredEvent>],
+    create: Option<&Arc<StoredEvent>>,
+) -> Result<(), Denied> {
+    let named: Vec<AuthEvent<'_>> = auth.iter().map(auth_event).collect();
+    authorisation::check_auth_events(event, &named, create.map(auth_event))?;
+    let in_auth = || auth.iter().find(|event| event.pdu.event_type() == CREATE);
+    let Some(create) = create.or_else(in_auth) else {
+        return if event.event_type() == CREATE {
+            Ok(())
+        } else {
+            Err(Denied::NoCreateEvent)
+        };
+    };
+    let mut view: Vec<Arc<Pdu>> = auth.iter().map(|event| event.pdu.clone()).collect();
+    view.push(create.pdu.clone());
+    authorisation::check_state(event, &create.pdu, &view)
+}
+
+fn auth_event(event: &Arc<StoredEvent>) -> AuthEvent<'_> {
+    AuthEvent {
+        event: &event.pdu,
+        rejected: event.verdict.is_rejected(),
+    }
+}
+
+/// The create event that a room's id names, in versions where it does.
+#[must_use]
+pub fn create_event_named_by_room(event: &Pdu) -> Option<OwnedEventId> {
+    let named = event.room_version().rules().room_id_is_create_event;
+    named
+        .then(|| create_event_id_of_room(event.room_id()).ok())
+        .flatten()
+}
+
+/// The state that follows from several. The inner error names events that nobody we know holds:
+/// then there is no answer, and none is guessed.
+pub fn resolve(
+    version: RoomVersion,
+    states: &[StateMap],
+    facts: &Facts<'_>,
+) -> Result<Result<StateMap, MissingEvents>, Blocked> {
+    match resolution::resolve(version, states, &AtHand(facts)) {
+        Ok(state) => Ok(Ok(state)),
+        Err(missing) => {
+            facts.auth_chain(missing.0.iter().cloned().collect())?;
+            Ok(Err(missing))
+        }
+    }
+}
+
+struct AtHand<'f>(&'f Facts<'f>);
+
+impl EventLookup for AtHand<'_> {
+    fn get(&self, event_id: &EventId) -> Option<&Arc<Pdu>> {
+        self.0.event_at_hand(event_id).map(|event| &event.pdu)
+    }
+
+    fn is_rejected(&self, event_id: &EventId) -> bool {
+        self.0
+            .event_at_hand(event_id)
+            .is_some_and(|event| event.verdict.is_rejected())
+    }
+}

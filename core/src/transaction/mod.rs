@@ -1,0 +1,13 @@
+//! The transaction layer: batches of events between two servers.
+//!
+//! **Contract.** Incoming ([`incoming`]): a repeated transaction gets the stored response, byte
+//! for byte, and nothing above hears of it. Outgoing ([`outgoing`]): events that are queued for a
+//! server reach it in order, however often it or we fail, until it has answered 200.
+//!
+//! **Invariants.** One transaction is in flight per destination; a retry keeps its id and body
+//! (TXN-3). Nothing is sent before it is on disk, nothing leaves the queue before it was
+//! acknowledged. Memory per destination is bounded: the rest of its queue waits on disk.
+
+pub mod backoff;
+pub mod incoming;
+pub mod outgoing;

@@ -1,0 +1,221 @@
+//! From a request's method and path to what it asks for.
+
+use http::Method;
+use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedTransactionId, OwnedUserId};
+
+use super::{
+    matrix_error::{ErrorCode, MatrixError},
+    path::split_path,
+};
+
+/// What a request asks for, with the arguments of its path and query.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Route {
+    /// `GET /_matrix/federation/v1/version`
+    Version,
+    /// `GET /_matrix/key/v2/server`
+    ServerKeys,
+    /// Everything that only an authenticated server may ask.
+    Authenticated(ServerRoute),
+}
+
+/// What an authenticated server asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServerRoute {
+    /// `PUT /send/{txnId}`
+    Send(OwnedTransactionId),
+    /// `GET /make_join/{roomId}/{userId}`, with the room versions that the asker knows.
+    MakeJoin(OwnedRoomId, OwnedUserId, Vec<String>),
+    /// `PUT /v2/send_join/{roomId}/{eventId}`
+    SendJoin(OwnedRoomId, OwnedEventId),
+    /// `GET /make_leave/{roomId}/{userId}`
+    MakeLeave(OwnedRoomId, OwnedUserId),
+    /// `PUT /v2/send_leave/{roomId}/{eventId}`
+    SendLeave(OwnedRoomId, OwnedEventId),
+    /// `PUT /v2/invite/{roomId}/{eventId}`
+    Invite(OwnedRoomId, OwnedEventId),
+    /// `GET /event/{eventId}`
+    Event(OwnedEventId),
+    /// `GET /state/{roomId}`
+    State(OwnedRoomId, OwnedEventId),
+    /// `GET /state_ids/{roomId}`
+    StateIds(OwnedRoomId, OwnedEventId),
+    /// `GET /event_auth/{roomId}/{eventId}`
+    EventAuth(OwnedRoomId, OwnedEventId),
+    /// `GET /backfill/{roomId}`, with the events to start from and the limit.
+    Backfill(OwnedRoomId, Vec<OwnedEventId>, u32),
+    /// `POST /get_missing_events/{roomId}`
+    MissingEvents(OwnedRoomId),
+    /// `GET /query/directory`
+    Directory(OwnedRoomAliasId),
+    /// `GET /query/profile`, perhaps for one field only.
+    Profile(OwnedUserId, Option<String>),
+}
+
+/// Finds what a request asks for.
+///
+/// # Errors
+/// 404 `M_UNRECOGNIZED` for an unknown path, 405 for a known one with another method (GEN-5), 400
+/// for arguments that are missing or malformed.
+pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, MatrixError> {
+    let segments = split_path(path)
+        .map_err(|error| MatrixError::new(ErrorCode::InvalidParam, error.to_string()))?;
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let (expected, route) = match segments.as_slice() {
+        ["_matrix", "key", "v2", "server"] | ["_matrix", "key", "v2", "server", _] => {
+            (Method::GET, Ok(Route::ServerKeys))
+        }
+        ["_matrix", "federation", "v1", "version"] => (Method::GET, Ok(Route::Version)),
+        ["_matrix", "federation", version, rest @ ..] => {
+            let (expected, route) = server_route(version, rest, &Query(query.unwrap_or("")))?;
+            (expected, route.map(Route::Authenticated))
+        }
+        _ => return Err(unrecognised()),
+    };
+    if *method == expected {
+        route
+    } else {
+        Err(
+            MatrixError::new(ErrorCode::Unrecognized, "this endpoint has another method")
+                .with_status(http::StatusCode::METHOD_NOT_ALLOWED),
+        )
+    }
+}
+
+type Found = (Method, Result<ServerRoute, MatrixError>);
+
+/// The outer error is for an unknown path; the inner, for bad arguments, counts only if the
+/// method is right.
+fn server_route(version: &str, segments: &[&str], query: &Query<'_>) -> Result<Found, MatrixError> {
+    use ServerRoute as R;
+    let found = match (version, segments) {
+        ("v1", ["send", id]) => (Method::PUT, Ok(R::Send((*id).into()))),
+        ("v1", ["make_join", room, user]) => (
+            Method::GET,
+            both(room, user).map(|(room, user)| R::MakeJoin(room, user, query.all("ver"))),
+        ),
+        ("v2", ["send_join", room, event]) => (
+            Method::PUT,
+            both(room, event).map(|(r, e)| R::SendJoin(r, e)),
+        ),
+        ("v1", ["make_leave", room, user]) => (
+            Method::GET,
+            both(room, user).map(|(r, u)| R::MakeLeave(r, u)),
+        ),
+        ("v2", ["send_leave", room, event]) => (
+            Method::PUT,
+            both(room, event).map(|(r, e)| R::SendLeave(r, e)),
+        ),
+        ("v2", ["invite", room, event]) => {
+            (Method::PUT, both(room, event).map(|(r, e)| R::Invite(r, e)))
+        }
+        ("v1", ["event", event]) => (Method::GET, argument(event).map(R::Event)),
+        ("v1", ["state", room]) => (
+            Method::GET,
+            query.event_of(room).map(|(r, e)| R::State(r, e)),
+        ),
+        ("v1", ["state_ids", room]) => (
+            Method::GET,
+            query.event_of(room).map(|(r, e)| R::StateIds(r, e)),
+        ),
+        ("v1", ["event_auth", room, event]) => (
+            Method::GET,
+            both(room, event).map(|(r, e)| R::EventAuth(r, e)),
+        ),
+        ("v1", ["backfill", room]) => (Method::GET, query.backfill(room)),
+        ("v1", ["get_missing_events", room]) => {
+            (Method::POST, argument(room).map(R::MissingEvents))
+        }
+        ("v1", ["query", "directory"]) => {
+            (Method::GET, query.required("room_alias").map(R::Directory))
+        }
+        ("v1", ["query", "profile"]) => {
+            let field = query.all("field").into_iter().next();
+            (
+                Method::GET,
+                query
+                    .required("user_id")
+                    .map(|user| R::Profile(user, field)),
+            )
+        }
+        _ => return Err(unrecognised()),
+    };
+    Ok(found)
+}
+
+struct Query<'q>(&'q str);
+
+impl Query<'_> {
+    fn all(&self, key: &str) -> Vec<String> {
+        let decode = |text: &str| {
+            let text = text.replace('+', " ");
+            percent_encoding::percent_decode_str(&text)
+                .decode_utf8()
+                .map(|t| t.into_owned())
+                .ok()
+        };
+        let pairs = self
+            .0
+            .split('&')
+            .take(PAIRS_MAX)
+            .filter_map(|pair| pair.split_once('='));
+        pairs
+            .filter(|(name, _)| *name == key)
+            .filter_map(|(_, value)| decode(value))
+            .collect()
+    }
+
+    fn required<T: for<'s> TryFrom<&'s str>>(&self, key: &str) -> Result<T, MatrixError> {
+        let value = self.all(key).into_iter().next().ok_or_else(|| {
+            MatrixError::new(ErrorCode::MissingParam, format!("{key} is missing"))
+        })?;
+        argument(&value)
+    }
+
+    fn event_of(&self, room: &str) -> Result<(OwnedRoomId, OwnedEventId), MatrixError> {
+        Ok((argument(room)?, self.required("event_id")?))
+    }
+
+    fn backfill(&self, room: &str) -> Result<ServerRoute, MatrixError> {
+        let from: Vec<OwnedEventId> = self
+            .all("v")
+            .iter()
+            .map(|id| argument(id))
+            .collect::<Result<_, _>>()?;
+        let limit: u32 = self.required::<Number>("limit")?.0;
+        if from.is_empty() {
+            return Err(MatrixError::new(ErrorCode::MissingParam, "v is missing"));
+        }
+        Ok(ServerRoute::Backfill(argument(room)?, from, limit))
+    }
+}
+
+/// How many pairs of a query are looked at.
+const PAIRS_MAX: usize = 200;
+
+struct Number(u32);
+
+impl TryFrom<&str> for Number {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
+    }
+}
+
+fn argument<T: for<'s> TryFrom<&'s str>>(text: &str) -> Result<T, MatrixError> {
+    T::try_from(text)
+        .map_err(|_| MatrixError::new(ErrorCode::InvalidParam, format!("{text:?} is malformed")))
+}
+
+fn both<A, B>(first: &str, second: &str) -> Result<(A, B), MatrixError>
+where
+    A: for<'s> TryFrom<&'s str>,
+    B: for<'s> TryFrom<&'s str>,
+{
+    Ok((argument(first)?, argument(second)?))
+}
+
+fn unrecognised() -> MatrixError {
+    MatrixError::new(ErrorCode::Unrecognized, "there is no such endpoint")
+}

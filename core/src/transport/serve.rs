@@ -1,0 +1,89 @@
+//! From an authenticated request to the job that answers it: the step up from the transport layer.
+
+use bytes::Bytes;
+use ruma_common::OwnedServerName;
+
+use super::router::ServerRoute;
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        job::Job,
+        outcome::Outcome,
+    },
+    messaging::{
+        directory::{ServeDirectory, ServeProfile},
+        invite::ServeInvite,
+        resident::{MakeMembership, SendMembership},
+    },
+    pdu::serve::{Asked, ServeEvents},
+    transaction::incoming::ReceiveTransaction,
+};
+
+/// A request whose sender is known.
+#[derive(Clone, Debug)]
+pub struct ServeRequest {
+    origin: OwnedServerName,
+    route: ServerRoute,
+    body: Bytes,
+}
+
+impl ServeRequest {
+    /// A request that `origin` is proved to have sent.
+    #[must_use]
+    pub fn new(origin: OwnedServerName, route: ServerRoute, body: Bytes) -> Self {
+        Self {
+            origin,
+            route,
+            body,
+        }
+    }
+
+    /// Hands the request to the layer that it is for; lacks no fact.
+    pub fn decide(&self, _facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        Ok(match self.job() {
+            Ok(job) => Outcome::phase(job),
+            Err(error) => Outcome::respond(error.into_response()),
+        })
+    }
+
+    /// Who sent it.
+    #[must_use]
+    pub fn origin(&self) -> &OwnedServerName {
+        &self.origin
+    }
+
+    fn job(&self) -> Result<Job, super::matrix_error::MatrixError> {
+        use ServerRoute as R;
+        let origin = self.origin.clone();
+        let body = &self.body;
+        let events = |room_id, asked| {
+            Job::from(ServeEvents {
+                origin: origin.clone(),
+                room_id,
+                asked,
+            })
+        };
+        Ok(match self.route.clone() {
+            R::Send(id) => ReceiveTransaction::new(origin, id, body.clone()).into(),
+            R::MakeJoin(room, user, versions) => {
+                MakeMembership::join(origin, room, user, versions).into()
+            }
+            R::MakeLeave(room, user) => MakeMembership::leave(origin, room, user).into(),
+            R::SendJoin(room, event) => {
+                SendMembership::join(origin, room, event, body.clone()).into()
+            }
+            R::SendLeave(room, event) => {
+                SendMembership::leave(origin, room, event, body.clone()).into()
+            }
+            R::Invite(room, event) => ServeInvite::new(origin, room, event, body)?.into(),
+            R::Event(event) => events(None, Asked::Event(event)),
+            R::State(room, event) => events(Some(room), Asked::State(event)),
+            R::StateIds(room, event) => events(Some(room), Asked::StateIds(event)),
+            R::EventAuth(room, event) => events(Some(room), Asked::EventAuth(event)),
+            R::Backfill(room, from, limit) => events(Some(room), Asked::Backfill(from, limit)),
+            R::MissingEvents(room) => events(Some(room), Asked::missing_events(body)?),
+            R::Directory(alias) => ServeDirectory { alias }.into(),
+            R::Profile(user_id, field) => ServeProfile { user_id, field }.into(),
+        })
+    }
+}
