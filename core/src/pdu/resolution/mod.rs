@@ -8,13 +8,14 @@
 //!
 //! Where the specification can be read in two ways, this follows Synapse, since a server that
 //! resolves otherwise than most is the one whose state "resets":
-//! - the auth chain of a state holds the state's own events (`conflicts`);
+//! - the auth chain of a state holds the state's own events (`auth_difference`);
 //! - besides power levels, join rules, kicks and bans, create events count as power events, and the
 //!   first two only with an empty state key (`power_order`);
 //! - the events that accompany the power events are collected by walking only through the full
 //!   conflicted set (`power_order`);
 //! - a rejected event never enters the resolved state (`iterative_auth`).
 
+mod auth_difference;
 mod conflicts;
 mod iterative_auth;
 mod mainline;

@@ -1,0 +1,539 @@
+//! State resolution: on random rooms against ruma, and the cases that the algorithm is known for.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod pdu_room;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use comity_core::pdu::{
+    Pdu, RoomVersion, StateKey, StateMap,
+    authorisation::check_state,
+    event_type::{JOIN_RULES, MEMBER, POWER_LEVELS},
+    resolution::{EventLookup, MissingEvents, resolve},
+};
+use pdu_room::{ALICE, BOB, CREATOR, MODERATOR, Room, ruma};
+use ruma_common::{EventId, OwnedEventId};
+use serde_json::{Value, json};
+
+const VERSIONS: [RoomVersion; 3] = [RoomVersion::V10, RoomVersion::V11, RoomVersion::V12];
+
+/// A small generator of numbers, the same on every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).unwrap()
+    }
+
+    fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+        &items[self.below(items.len())]
+    }
+}
+
+const USERS: [&str; 6] = [
+    CREATOR,
+    MODERATOR,
+    ALICE,
+    BOB,
+    "@carol:b.example",
+    "@dave:d.example",
+];
+
+/// A random event: its type, its state key and its content.
+fn random_event(dice: &mut Dice, version: RoomVersion) -> (&'static str, String, Value) {
+    match dice.below(10) {
+        0..4 => {
+            let membership =
+                *dice.pick(&["join", "join", "leave", "leave", "ban", "invite", "knock"]);
+            (
+                MEMBER,
+                (*dice.pick(&USERS)).to_owned(),
+                json!({ "membership": membership }),
+            )
+        }
+        4..6 => {
+            let level = |dice: &mut Dice| *dice.pick(&[0, 0, 25, 50, 50, 75, 100]);
+            let mut users = BTreeMap::from([(MODERATOR, level(dice)), (ALICE, level(dice))]);
+            if version != RoomVersion::V12 {
+                users.insert(CREATOR, 100);
+            }
+            let levels = json!({
+                "users": users, "events": { "x": level(dice) }, "state_default": 50, "ban": 50, "kick": level(dice),
+                "users_default": 0, "events_default": 0, "redact": 50, "invite": 0,
+            });
+            (POWER_LEVELS, String::new(), levels)
+        }
+        6 => {
+            let rule = *dice.pick(&["public", "public", "invite", "knock", "restricted"]);
+            (JOIN_RULES, String::new(), json!({ "join_rule": rule }))
+        }
+        _ => (
+            "x",
+            (*dice.pick(&["", "a", "b"])).to_owned(),
+            json!({ "n": dice.below(1_000) }),
+        ),
+    }
+}
+
+/// A room with a forking history, in which every event was allowed when it was sent.
+struct History {
+    room: Room,
+    /// The latest events of the branches, with the state after each.
+    tips: Vec<(OwnedEventId, StateMap)>,
+    /// How many merges had a conflict to resolve.
+    conflicts: usize,
+}
+
+impl History {
+    fn new(version: RoomVersion) -> Self {
+        let mut room = Room::new(version);
+        let levels = json!({
+            "users": room.usual_levels()["users"], "events": { "x": 0 }, "state_default": 50, "ban": 50, "kick": 50,
+            "users_default": 0, "events_default": 0, "redact": 50, "invite": 0,
+        });
+        let last = room.put(CREATOR, POWER_LEVELS, "", levels);
+        let tips = vec![(last.event_id().to_owned(), room.state.clone())];
+        Self {
+            room,
+            tips,
+            conflicts: 0,
+        }
+    }
+
+    fn step(&mut self, dice: &mut Dice) {
+        let parents: BTreeSet<_> = (0..*dice.pick(&[1, 1, 2, 3]))
+            .map(|_| dice.below(self.tips.len()))
+            .collect();
+        let (ids, states): (Vec<_>, Vec<_>) = parents
+            .iter()
+            .map(|index| self.tips[*index].clone())
+            .unzip();
+        let state = self.merged(&states);
+        let sender = *dice.pick(&USERS);
+        let (event_type, key, content) = random_event(dice, self.room.version);
+        let mut template = self
+            .room
+            .template(&state, sender, event_type, Some(&key), content);
+        template.prev_events = ids;
+        template.origin_server_ts = 100 + dice.below(20) as i64;
+        let event = self.room.add(template);
+        if check_state(&event, &self.room.create, &self.room.view(&state)).is_err() {
+            self.room.events.remove(event.event_id());
+            return;
+        }
+        let after = self.room.after(&state, &event);
+        let tip = (event.event_id().to_owned(), after);
+        match dice.below(3) {
+            0 => self.tips[*parents.first().unwrap()] = tip,
+            _ => self.tips.push(tip),
+        }
+        if self.tips.len() > 6 {
+            self.tips.remove(0);
+        }
+    }
+
+    fn merged(&mut self, states: &[StateMap]) -> StateMap {
+        let resolved = resolve(self.room.version, states, &self.room.events).unwrap();
+        if states.iter().any(|state| *state != states[0]) {
+            self.conflicts += 1;
+            let theirs = ruma::resolve(self.room.version, states, &|id: &EventId| {
+                self.room.events.get(id)
+            });
+            assert_eq!(resolved, theirs, "ruma resolves otherwise");
+            check_order_does_not_matter(&self.room, states, &resolved);
+            check_missing_events_are_asked_for(&self.room, states, &resolved);
+        }
+        resolved
+    }
+}
+
+fn check_order_does_not_matter(room: &Room, states: &[StateMap], resolved: &StateMap) {
+    let mut others = states.to_vec();
+    others.reverse();
+    assert_eq!(
+        &resolve(room.version, &others, &room.events).unwrap(),
+        resolved
+    );
+    others.rotate_left(1);
+    others.push(others[0].clone());
+    assert_eq!(
+        &resolve(room.version, &others, &room.events).unwrap(),
+        resolved
+    );
+}
+
+fn check_missing_events_are_asked_for(room: &Room, states: &[StateMap], resolved: &StateMap) {
+    let mut held = BTreeMap::new();
+    let result = loop {
+        match resolve(room.version, states, &held) {
+            Ok(state) => break state,
+            Err(MissingEvents(ids)) => {
+                assert!(!ids.is_empty());
+                for id in ids {
+                    let event = room.events[&id].clone();
+                    assert!(held.insert(id, event).is_none(), "asked for twice");
+                }
+            }
+        }
+    };
+    assert_eq!(&result, resolved);
+}
+
+#[test]
+fn random_rooms_resolve_as_in_ruma_in_any_order_and_piece_by_piece() {
+    for version in VERSIONS {
+        let mut conflicts = 0;
+        for seed in 0..40 {
+            let (mut history, mut dice) = (History::new(version), Dice(seed));
+            for _ in 0..60 {
+                history.step(&mut dice);
+            }
+            conflicts += history.conflicts;
+        }
+        assert!(
+            conflicts > 200,
+            "only {conflicts} conflicts in rooms of version {version}"
+        );
+    }
+}
+
+#[test]
+fn state_2_without_a_conflict_there_is_nothing_to_do() {
+    let room = Room::new(RoomVersion::V12);
+    let nothing = BTreeMap::new();
+    assert_eq!(resolve(room.version, &[], &nothing), Ok(StateMap::new()));
+    let same: StateMap = room
+        .state
+        .iter()
+        .map(|(key, id)| (key.clone(), id.to_owned()))
+        .collect();
+    assert_eq!(
+        resolve(room.version, &[room.state.clone(), same], &nothing),
+        Ok(room.state)
+    );
+}
+
+/// STATE-6: a key that one state lacks is in conflict.
+#[test]
+fn state_6_a_key_that_one_state_lacks_is_judged() {
+    for version in VERSIONS {
+        let mut room = Room::new(version);
+        let fork = room.state.clone();
+        let name = room.make(
+            &fork,
+            MODERATOR,
+            "m.room.name",
+            Some(""),
+            json!({ "name": "x" }),
+        );
+        let kick = room.make(
+            &fork,
+            CREATOR,
+            MEMBER,
+            Some(MODERATOR),
+            json!({ "membership": "leave" }),
+        );
+        let (named, kicked) = (room.after(&fork, &name), room.after(&fork, &kick));
+        let resolved = resolve(version, &[named.clone(), fork.clone()], &room.events).unwrap();
+        assert_eq!(resolved, named);
+        // The kick is a power event: it comes first, and then the name is no longer allowed.
+        let resolved = resolve(version, &[named, kicked.clone()], &room.events).unwrap();
+        assert_eq!(resolved, kicked, "{version}");
+    }
+}
+
+#[test]
+fn state_10_the_more_powerful_sender_goes_first() {
+    for version in VERSIONS {
+        let mut room = Room::new(version);
+        let fork = room.state.clone();
+        // The moderator acts first by the clock; the creator demotes them on the other branch.
+        let ban = room.make(
+            &fork,
+            MODERATOR,
+            MEMBER,
+            Some(ALICE),
+            json!({ "membership": "ban" }),
+        );
+        let mut levels = room.usual_levels();
+        levels["users"].as_object_mut().unwrap().remove(MODERATOR);
+        let demotion = room.make(&fork, CREATOR, POWER_LEVELS, Some(""), levels);
+        let states = [room.after(&fork, &ban), room.after(&fork, &demotion)];
+        assert_eq!(
+            resolve(version, &states, &room.events).unwrap(),
+            states[1],
+            "{version}"
+        );
+    }
+}
+
+#[test]
+fn state_10_of_equal_senders_the_older_then_the_smaller_id_goes_first() {
+    for version in VERSIONS {
+        let mut room = Room::new(version);
+        let fork = room.state.clone();
+        let mut rules_at = |time: i64, n: i64| {
+            let mut template = room.template(
+                &fork,
+                CREATOR,
+                JOIN_RULES,
+                Some(""),
+                json!({ "join_rule": "public", "n": n }),
+            );
+            template.origin_server_ts = time;
+            room.add(template)
+        };
+        let (late, early) = (rules_at(200, 0), rules_at(100, 1));
+        let (one, other) = (rules_at(300, 2), rules_at(300, 3));
+        let after = |event: &Arc<Pdu>| room.after(&fork, event);
+        // The last one to enter is the one that stays.
+        assert_eq!(
+            resolve(version, &[after(&late), after(&early)], &room.events).unwrap(),
+            after(&late)
+        );
+        let larger = if one.event_id() > other.event_id() {
+            &one
+        } else {
+            &other
+        };
+        assert_eq!(
+            resolve(version, &[after(&one), after(&other)], &room.events).unwrap(),
+            after(larger)
+        );
+    }
+}
+
+#[test]
+fn state_14_what_is_based_on_newer_power_levels_wins() {
+    for version in VERSIONS {
+        let mut room = Room::new(version);
+        let fork = room.state.clone();
+        let topic = room.make(
+            &fork,
+            MODERATOR,
+            "m.room.topic",
+            Some(""),
+            json!({ "topic": "old" }),
+        );
+        let mut template =
+            room.template(&fork, CREATOR, POWER_LEVELS, Some(""), room.usual_levels());
+        template.origin_server_ts = 1;
+        let levels = room.add(template);
+        let newer = room.after(&fork, &levels);
+        let mut template = room.template(
+            &newer,
+            MODERATOR,
+            "m.room.topic",
+            Some(""),
+            json!({ "topic": "new" }),
+        );
+        template.origin_server_ts = 2;
+        let new_topic = room.add(template);
+        let (old, new) = (room.after(&fork, &topic), room.after(&newer, &new_topic));
+        assert_eq!(
+            resolve(version, &[old, new.clone()], &room.events).unwrap(),
+            new,
+            "{version}"
+        );
+    }
+}
+
+/// STATE-12, STATE-18: a state that lacks the power levels its events were sent under, as a server
+/// gets it from a bad reset, must not be the base by which they are judged.
+#[test]
+fn state_18_version_2_1_replays_from_the_empty_state() {
+    let mut outcomes = BTreeMap::new();
+    for version in [RoomVersion::V11, RoomVersion::V12] {
+        let mut room = Room::new(version);
+        let fork = room.state.clone();
+        let names = [BOB, "@carol:b.example"];
+        let joins =
+            names.map(|u| room.make(&fork, u, MEMBER, Some(u), json!({ "membership": "join" })));
+        // Both branches came to hold a closed room in which nobody could have joined.
+        let closed = room.make(
+            &fork,
+            CREATOR,
+            JOIN_RULES,
+            Some(""),
+            json!({ "join_rule": "invite" }),
+        );
+        let closed = room.after(&fork, &closed);
+        let states = joins.each_ref().map(|join| room.after(&closed, join));
+        let resolved = resolve(version, &states, &room.events).unwrap();
+        let theirs = ruma::resolve(version, &states, &|id: &EventId| room.events.get(id));
+        assert_eq!(resolved, theirs);
+        outcomes.insert(
+            version,
+            names.map(|user| resolved.get(MEMBER, user).is_some()),
+        );
+    }
+    assert_eq!(outcomes[&RoomVersion::V11], [false, false]);
+    assert_eq!(outcomes[&RoomVersion::V12], [true, true]);
+}
+
+/// STATE-8, STATE-18: the events between two conflicted ones are replayed as well.
+#[test]
+fn state_18_version_2_1_replays_the_conflicted_subgraph() {
+    let mut outcomes = BTreeMap::new();
+    for version in [RoomVersion::V11, RoomVersion::V12] {
+        let mut room = Room::new(version);
+        let fork = room.state.clone();
+        let levels = |room: &Room, n: i64| {
+            let mut levels = room.usual_levels();
+            levels["n"] = n.into();
+            levels
+        };
+        // A chain of three power levels by one branch. The other branch holds the first of them, so
+        // only the first and the last are in conflict, and the moderator made the last with power
+        // that only the second gave.
+        let first = room.make(&fork, CREATOR, POWER_LEVELS, Some(""), levels(&room, 1));
+        let after_first = room.after(&fork, &first);
+        let mut given = levels(&room, 2);
+        given["users"][ALICE] = 50.into();
+        let second = room.make(&after_first, CREATOR, POWER_LEVELS, Some(""), given.clone());
+        let after_second = room.after(&after_first, &second);
+        given["n"] = 3.into();
+        let third = room.make(&after_second, ALICE, POWER_LEVELS, Some(""), given);
+        let states = [room.after(&after_second, &third), after_first.clone()];
+        let resolved = resolve(version, &states, &room.events).unwrap();
+        let theirs = ruma::resolve(version, &states, &|id: &EventId| room.events.get(id));
+        assert_eq!(resolved, theirs);
+        outcomes.insert(
+            version,
+            resolved.get(POWER_LEVELS, "") == Some(third.event_id()),
+        );
+    }
+    assert!(
+        outcomes[&RoomVersion::V12],
+        "the second is on the way from the third to the first"
+    );
+    assert!(
+        outcomes[&RoomVersion::V11],
+        "there the auth difference brings it in"
+    );
+}
+
+/// STATE-7: an agreed event that only one state's chain would cite is in every chain.
+#[test]
+fn state_7_a_states_own_events_are_in_its_auth_chain() {
+    for version in [RoomVersion::V10, RoomVersion::V11] {
+        let mut room = Room::new(version);
+        let fork = room.state.clone();
+        // Both states hold the open join rule, but only Bob's join cites it: the kick does not. If
+        // the agreed rule were in the auth difference it would be replayed, after the older closed
+        // one had been overtaken by it, and could not be told from a change.
+        let join = room.make(
+            &fork,
+            BOB,
+            MEMBER,
+            Some(BOB),
+            json!({ "membership": "join" }),
+        );
+        let topic = room.make(&fork, MODERATOR, "m.room.topic", Some(""), json!({}));
+        let states = [room.after(&fork, &join), room.after(&fork, &topic)];
+        let resolved = resolve(version, &states, &room.events).unwrap();
+        assert_eq!(resolved, room.after(&states[0], &topic));
+    }
+}
+
+/// The events of a room of which one was rejected.
+struct WithRejected<'a> {
+    events: &'a BTreeMap<OwnedEventId, Arc<Pdu>>,
+    rejected: &'a EventId,
+}
+
+impl EventLookup for WithRejected<'_> {
+    fn get(&self, event_id: &EventId) -> Option<&Arc<Pdu>> {
+        self.events.get(event_id)
+    }
+
+    fn is_rejected(&self, event_id: &EventId) -> bool {
+        event_id == self.rejected
+    }
+}
+
+/// STATE-13, STATE-17
+#[test]
+fn state_17_a_rejected_event_neither_enters_nor_counts() {
+    for version in VERSIONS {
+        let mut room = Room::new(version);
+        let fork = room.state.clone();
+        let name = room.make(&fork, MODERATOR, "m.room.name", Some(""), json!({}));
+        let named = room.after(&fork, &name);
+        let states = [fork.clone(), named.clone()];
+        assert_eq!(resolve(version, &states, &room.events).unwrap(), named);
+        let events = WithRejected {
+            events: &room.events,
+            rejected: name.event_id(),
+        };
+        assert_eq!(resolve(version, &states, &events).unwrap(), fork);
+        // The name rests on the moderator's membership.
+        let member = fork.get(MEMBER, MODERATOR).unwrap();
+        let events = WithRejected {
+            events: &room.events,
+            rejected: member,
+        };
+        assert_eq!(resolve(version, &states, &events).unwrap(), fork);
+    }
+}
+
+#[test]
+fn missing_events_are_named() {
+    let mut room = Room::new(RoomVersion::V12);
+    let fork = room.state.clone();
+    let name = room.make(&fork, MODERATOR, "m.room.name", Some(""), json!({}));
+    let states = [fork.clone(), room.after(&fork, &name)];
+    let missing = |held: &BTreeMap<OwnedEventId, Arc<Pdu>>| {
+        resolve(room.version, &states, held).unwrap_err().0
+    };
+    assert_eq!(
+        missing(&BTreeMap::new()),
+        BTreeSet::from([name.event_id().to_owned()])
+    );
+    let held = BTreeMap::from([(name.event_id().to_owned(), name.clone())]);
+    assert_eq!(missing(&held), name.auth_events().iter().cloned().collect());
+}
+
+/// A wide room and long chains must not make resolution slow: nothing here is quadratic.
+#[test]
+fn a_large_room_resolves_quickly() {
+    let mut room = Room::new(RoomVersion::V12);
+    let mut state = room.state.clone();
+    for number in 0..2_000 {
+        let user = format!("@user{number}:b.example");
+        let join = room.make(
+            &state,
+            &user,
+            MEMBER,
+            Some(&user),
+            json!({ "membership": "join" }),
+        );
+        state.insert(StateKey::new(MEMBER, user), join.event_id().to_owned());
+    }
+    for number in 0..300 {
+        let mut levels = room.usual_levels();
+        levels["n"] = number.into();
+        let levels = room.make(&state, CREATOR, POWER_LEVELS, Some(""), levels);
+        state = room.after(&state, &levels);
+    }
+    let topics =
+        [0, 1].map(|n| room.make(&state, CREATOR, "m.room.topic", Some(""), json!({ "n": n })));
+    let states = topics.each_ref().map(|topic| room.after(&state, topic));
+    let started = std::time::Instant::now();
+    assert_eq!(
+        resolve(room.version, &states, &room.events).unwrap(),
+        states[1]
+    );
+    assert!(
+        started.elapsed().as_millis() < 500,
+        "{:?}",
+        started.elapsed()
+    );
+}
