@@ -61,7 +61,7 @@ fn height_of_balanced(tree: &Tree) -> usize {
     let (left, right) = (size(&node.left), size(&node.right));
     assert_eq!(node.size, left + right + 1);
     assert!(
-        left + 1 <= 3 * (right + 1) && right + 1 <= 3 * (left + 1),
+        left < 3 * (right + 1) && right < 3 * (left + 1),
         "{left} beside {right}"
     );
     assert!(node.left.as_ref().is_none_or(|left| left.key < node.key));
