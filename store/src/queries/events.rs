@@ -1,0 +1,135 @@
+//! Events: written once, promoted at most once, shown in the order of their positions.
+
+use std::sync::Arc;
+
+use comity_core::persistence::{
+    queries::Direction,
+    tables::{Position, StoredEvent},
+};
+use ruma_common::{OwnedEventId, RoomId};
+use rusqlite::{Connection, params};
+
+use super::{
+    graph, names, start,
+    statement::{execute, rows},
+};
+use crate::rows::{damaged, signed, stored_event, verdict_columns};
+
+/// The list as the parameter of a statement that reads it with `json_each`.
+pub(super) fn id_list(ids: &[OwnedEventId]) -> rusqlite::Result<String> {
+    serde_json::to_string(ids)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+/// Those of these events that are held.
+pub(super) fn stored(
+    database: &Connection,
+    ids: &[OwnedEventId],
+) -> rusqlite::Result<Vec<Arc<StoredEvent>>> {
+    const SELECT: &str = "
+        SELECT * FROM stored_events
+        WHERE event IN (
+            SELECT event FROM event_ids WHERE event_id IN (SELECT value FROM json_each(?1))
+        )
+        ORDER BY event";
+    rows(database, SELECT, (id_list(ids)?,), stored_event)
+}
+
+/// Shown events of a room between two positions, neither included.
+pub(super) fn timeline(
+    database: &Connection,
+    room_id: &RoomId,
+    from: Option<Position>,
+    to: Option<Position>,
+    direction: Direction,
+    limit: u32,
+) -> rusqlite::Result<Vec<Arc<StoredEvent>>> {
+    const BACKWARD: &str = "
+        SELECT * FROM stored_events
+        WHERE room = (SELECT room FROM rooms WHERE room_id = ?1) AND position < ?2 AND position > ?3
+        ORDER BY position DESC LIMIT ?4";
+    const FORWARD: &str = "
+        SELECT * FROM stored_events
+        WHERE room = (SELECT room FROM rooms WHERE room_id = ?1) AND position > ?2 AND position < ?3
+        ORDER BY position LIMIT ?4";
+    let (select, first, last) = match direction {
+        Direction::Backward => (BACKWARD, i64::MAX, i64::MIN),
+        Direction::Forward => (FORWARD, i64::MIN, i64::MAX),
+    };
+    let from = from.map_or(first, |position| position.0);
+    let to = to.map_or(last, |position| position.0);
+    rows(database, select, (room_id.as_str(), from, to, limit), stored_event)
+}
+
+/// Inserts an event with its edges, or promotes the outlier that is there.
+pub(super) fn insert(database: &Connection, stored: &StoredEvent) -> rusqlite::Result<()> {
+    let event = names::event(database, stored.pdu.event_id())?;
+    let room = names::room(database, stored.pdu.room_id())?;
+    if insert_row(database, event, room, stored)? == 0 {
+        return Ok(());
+    }
+    if let Some(position) = stored.position {
+        start::use_position(database, position)?;
+    }
+    graph::insert_auth_edges(database, event, &stored.pdu)?;
+    if stored.verdict.is_rejected() || !stored.is_outlier() {
+        graph::close_backward_extremity(database, event)?;
+    }
+    if !stored.verdict.is_rejected() && !stored.is_outlier() {
+        graph::insert_edges(database, event, room, &stored.pdu)?;
+    }
+    Ok(())
+}
+
+fn insert_row(
+    database: &Connection,
+    event: i64,
+    room: i64,
+    stored: &StoredEvent,
+) -> rusqlite::Result<usize> {
+    const INSERT: &str = "
+        INSERT INTO events (event, room, depth, verdict, reason, state_before, state_after,
+            position, redacted_because, json)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+        ON CONFLICT (event) DO UPDATE SET
+            verdict = excluded.verdict,
+            reason = excluded.reason,
+            state_before = excluded.state_before,
+            state_after = excluded.state_after,
+            position = excluded.position,
+            redacted_because = coalesce(redacted_because, excluded.redacted_because),
+            json = iif(redacted_because IS NULL, excluded.json, json)
+        WHERE state_before IS NULL AND excluded.state_before IS NOT NULL";
+    let (verdict, reason) = verdict_columns(&stored.verdict);
+    let because = stored.redacted_because.as_ref();
+    let because = because.map(|event_id| names::event(database, event_id)).transpose()?;
+    execute(
+        database,
+        INSERT,
+        params![
+            event,
+            room,
+            signed(stored.pdu.depth()),
+            verdict,
+            reason,
+            stored.state.map(|state| signed(state.before.0)),
+            stored.state.map(|state| signed(state.after.0)),
+            stored.position.map(|position| position.0),
+            because,
+            stored.pdu.json(),
+        ],
+    )
+}
+
+/// Replaces an event that is held by its redacted form.
+pub(super) fn redact(database: &Connection, redacted: &StoredEvent) -> rusqlite::Result<()> {
+    const UPDATE: &str = "UPDATE events SET json = ?2, redacted_because = ?3 WHERE event = ?1";
+    let event_id = redacted.pdu.event_id();
+    let because = redacted.redacted_because.as_ref();
+    let because = because.map(|event_id| names::event(database, event_id)).transpose()?;
+    let event = names::event(database, event_id)?;
+    match execute(database, UPDATE, (event, redacted.pdu.json(), because))? {
+        0 => Err(damaged(format_args!("event {event_id} is redacted but not stored"))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,126 @@
+//! The graph of events: walks along auth events and previous events, and where it ends.
+
+use std::sync::Arc;
+
+use comity_core::{pdu::Pdu, persistence::tables::StoredEvent};
+use ruma_common::{OwnedEventId, RoomId};
+use rusqlite::Connection;
+
+use super::{
+    events::id_list,
+    names,
+    statement::{execute, rows},
+};
+use crate::rows::{parsed, signed, stored_event, unsigned};
+
+/// Those of these events that are held, and all that are reachable from them by auth events;
+/// causes before effects.
+pub(super) fn auth_chain(
+    database: &Connection,
+    ids: &[OwnedEventId],
+) -> rusqlite::Result<Vec<Arc<StoredEvent>>> {
+    const SELECT: &str = "
+        WITH RECURSIVE chain (event) AS (
+            SELECT event FROM event_ids WHERE event_id IN (SELECT value FROM json_each(?1))
+            UNION
+            SELECT auth FROM chain JOIN event_auth USING (event)
+        )
+        SELECT stored_events.* FROM chain CROSS JOIN stored_events USING (event)
+        ORDER BY depth, event";
+    rows(database, SELECT, (id_list(ids)?,), stored_event)
+}
+
+/// These events and their ancestors, in the graph of the room, deepest first.
+///
+/// The recursion is a queue ordered by depth, so that its limit bounds the work too.
+pub(super) fn ancestors(
+    database: &Connection,
+    room_id: &RoomId,
+    from: &[OwnedEventId],
+    include_from: bool,
+    stop_at: &[OwnedEventId],
+    limit: u32,
+) -> rusqlite::Result<Vec<Arc<StoredEvent>>> {
+    const SELECT: &str = "
+        WITH RECURSIVE
+        start (event) AS MATERIALIZED (
+            SELECT event FROM event_ids WHERE event_id IN (SELECT value FROM json_each(?2))
+        ),
+        stop (event) AS MATERIALIZED (
+            SELECT event FROM event_ids WHERE event_id IN (SELECT value FROM json_each(?4))
+        ),
+        walk (event, depth, room) AS (
+            SELECT event, depth, room FROM start CROSS JOIN events USING (event)
+            WHERE in_graph AND event NOT IN stop
+                AND room = (SELECT room FROM rooms WHERE room_id = ?1)
+            UNION
+            SELECT events.event, events.depth, events.room FROM walk
+            CROSS JOIN event_edges ON event_edges.event = walk.event
+            CROSS JOIN events ON events.event = event_edges.prev
+            WHERE events.in_graph AND events.room = walk.room AND events.event NOT IN stop
+            ORDER BY 2 DESC, 1
+            LIMIT ?5 + (SELECT count(*) FROM start)
+        )
+        SELECT stored_events.* FROM walk CROSS JOIN stored_events USING (event)
+        WHERE ?3 OR event NOT IN start
+        ORDER BY stored_events.depth DESC, event
+        LIMIT ?5";
+    let (from, stop_at) = (id_list(from)?, id_list(stop_at)?);
+    let parameters = (room_id.as_str(), from, include_from, stop_at, limit);
+    rows(database, SELECT, parameters, stored_event)
+}
+
+/// Where the graph of a room leads out of what is held, the deepest first.
+pub(super) fn backward_extremities(
+    database: &Connection,
+    room_id: &RoomId,
+) -> rusqlite::Result<Vec<(OwnedEventId, u64)>> {
+    const SELECT: &str = "
+        SELECT event_id, depth FROM backward_extremities JOIN event_ids USING (event)
+        WHERE room = (SELECT room FROM rooms WHERE room_id = ?1)
+        ORDER BY depth DESC, event LIMIT 20";
+    rows(database, SELECT, (room_id.as_str(),), |row| {
+        Ok((parsed(row, "event_id")?, unsigned(row, "depth")?))
+    })
+}
+
+/// Writes the edges from an event to its auth events.
+pub(super) fn insert_auth_edges(
+    database: &Connection,
+    event: i64,
+    pdu: &Pdu,
+) -> rusqlite::Result<()> {
+    const INSERT: &str = "INSERT OR IGNORE INTO event_auth (event, auth) VALUES (?1, ?2)";
+    for auth in pdu.auth_events() {
+        execute(database, INSERT, (event, names::event(database, auth)?))?;
+    }
+    Ok(())
+}
+
+/// Writes the edges from an event of the graph to its previous events. Where such an event is not
+/// held, the graph now ends there; a rejected one is held, and nothing is gained by asking for it.
+pub(super) fn insert_edges(
+    database: &Connection,
+    event: i64,
+    room: i64,
+    pdu: &Pdu,
+) -> rusqlite::Result<()> {
+    const EDGE: &str = "INSERT OR IGNORE INTO event_edges (event, prev) VALUES (?1, ?2)";
+    const EXTREMITY: &str = "
+        INSERT INTO backward_extremities (event, room, depth)
+        SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
+            SELECT 1 FROM events WHERE event = ?1 AND (in_graph OR verdict = 'rejected')
+        )
+        ON CONFLICT (event, room) DO UPDATE SET depth = min(depth, excluded.depth)";
+    for prev in pdu.prev_events() {
+        let prev = names::event(database, prev)?;
+        execute(database, EDGE, (event, prev))?;
+        execute(database, EXTREMITY, (prev, room, signed(pdu.depth())))?;
+    }
+    Ok(())
+}
+
+/// Notes that an event need not be asked for any more.
+pub(super) fn close_backward_extremity(database: &Connection, event: i64) -> rusqlite::Result<()> {
+    execute(database, "DELETE FROM backward_extremities WHERE event = ?1", (event,)).map(drop)
+}

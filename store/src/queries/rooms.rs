@@ -1,0 +1,171 @@
+//! The rooms we take part in: their ends, and their current state.
+
+use std::sync::Arc;
+
+use comity_core::{
+    pdu::{RoomVersion, StateKey},
+    persistence::{
+        queries::LoadedRoom,
+        tables::{RoomRecord, SnapshotId, StateChange, StateEntry, StoredEvent},
+    },
+};
+use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId};
+use rusqlite::Connection;
+
+use super::{
+    names,
+    statement::{execute, one_row, rows},
+};
+use crate::rows::{damaged, parsed, signed, state_entry, stored_event, unsigned, version};
+
+/// A room with what is needed to judge its next event; `None` if we take no part in it.
+pub(super) fn load(
+    database: &Connection,
+    room_id: &RoomId,
+) -> rusqlite::Result<Option<Box<LoadedRoom>>> {
+    const SELECT: &str =
+        "SELECT room, version, current FROM rooms WHERE room_id = ?1 AND current IS NOT NULL";
+    let found = one_row(database, SELECT, (room_id.as_str(),), |row| {
+        Ok((row.get("room")?, version(row)?, unsigned(row, "current")?))
+    })?;
+    let Some((room, version, current)) = found else { return Ok(None) };
+    let record = RoomRecord {
+        room_id: room_id.to_owned(),
+        version,
+        extremities: extremities(database, room)?,
+        current: SnapshotId(current),
+    };
+    Ok(Some(Box::new(LoadedRoom {
+        record,
+        state: state_entries(database, room)?,
+        joined: joined(database, room)?,
+        least_depth: least_depth(database, room)?,
+    })))
+}
+
+fn extremities(database: &Connection, room: i64) -> rusqlite::Result<Vec<OwnedEventId>> {
+    const SELECT: &str = "
+        SELECT event_id FROM extremities JOIN event_ids USING (event)
+        WHERE room = ?1 ORDER BY extremity";
+    rows(database, SELECT, (room,), |row| parsed(row, "event_id"))
+}
+
+fn state_entries(database: &Connection, room: i64) -> rusqlite::Result<Vec<StateEntry>> {
+    const SELECT: &str = "
+        SELECT event_type, state_key, event_id FROM current_state
+        JOIN state_keys USING (key) JOIN event_ids USING (event)
+        WHERE room = ?1 ORDER BY event_type, state_key";
+    rows(database, SELECT, (room,), state_entry)
+}
+
+fn joined(database: &Connection, room: i64) -> rusqlite::Result<Vec<OwnedUserId>> {
+    const SELECT: &str = "
+        SELECT state_key FROM current_state JOIN state_keys USING (key)
+        WHERE room = ?1 AND membership = 'join' ORDER BY state_key";
+    rows(database, SELECT, (room,), |row| parsed(row, "state_key"))
+}
+
+fn least_depth(database: &Connection, room: i64) -> rusqlite::Result<u64> {
+    const SELECT: &str =
+        "SELECT coalesce(min(depth), 0) AS depth FROM events WHERE room = ?1 AND in_graph";
+    one_row(database, SELECT, (room,), |row| unsigned(row, "depth")).map(Option::unwrap_or_default)
+}
+
+/// The events of a room's current state, sorted by type and state key.
+pub(super) fn current_state(
+    database: &Connection,
+    room_id: &RoomId,
+) -> rusqlite::Result<Vec<Arc<StoredEvent>>> {
+    const SELECT: &str = "
+        SELECT stored_events.* FROM current_state
+        JOIN state_keys USING (key) JOIN stored_events USING (event)
+        WHERE current_state.room = (SELECT room FROM rooms WHERE room_id = ?1)
+        ORDER BY event_type, state_key";
+    rows(database, SELECT, (room_id.as_str(),), stored_event)
+}
+
+/// One event of a room's current state.
+pub(super) fn current_state_event(
+    database: &Connection,
+    room_id: &RoomId,
+    key: &StateKey,
+) -> rusqlite::Result<Vec<Arc<StoredEvent>>> {
+    const SELECT: &str = "
+        SELECT stored_events.* FROM current_state JOIN stored_events USING (event)
+        WHERE current_state.room = (SELECT room FROM rooms WHERE room_id = ?1)
+            AND key = (SELECT key FROM state_keys WHERE event_type = ?2 AND state_key = ?3)";
+    let parameters = (room_id.as_str(), &*key.event_type, &*key.state_key);
+    rows(database, SELECT, parameters, stored_event)
+}
+
+/// Remembers a room's version. Once we take part in a room it does not change any more.
+pub(super) fn remember_version(
+    database: &Connection,
+    room_id: &RoomId,
+    version: RoomVersion,
+) -> rusqlite::Result<()> {
+    const INSERT: &str = "
+        INSERT INTO rooms (room_id, version) VALUES (?1, ?2)
+        ON CONFLICT (room_id) DO UPDATE SET version = excluded.version WHERE current IS NULL";
+    execute(database, INSERT, (room_id.as_str(), version.as_str())).map(drop)
+}
+
+/// Replaces what is known of a room's ends, and applies the changes to its current state.
+pub(super) fn replace(
+    database: &Connection,
+    record: &RoomRecord,
+    changes: &[StateChange],
+) -> rusqlite::Result<()> {
+    const UPDATE: &str = "UPDATE rooms SET current = ?2 WHERE room = ?1";
+    remember_version(database, &record.room_id, record.version)?;
+    let room = names::room(database, &record.room_id)?;
+    execute(database, UPDATE, (room, signed(record.current.0)))?;
+    replace_extremities(database, room, &record.extremities)?;
+    for StateChange { key, event_id } in changes {
+        let key = names::state_key(database, key)?;
+        match event_id {
+            Some(event_id) => set_entry(database, room, key, event_id)?,
+            None => remove_entry(database, room, key)?,
+        }
+    }
+    Ok(())
+}
+
+fn replace_extremities(
+    database: &Connection,
+    room: i64,
+    extremities: &[OwnedEventId],
+) -> rusqlite::Result<()> {
+    const INSERT: &str = "INSERT OR IGNORE INTO extremities (room, event) VALUES (?1, ?2)";
+    execute(database, "DELETE FROM extremities WHERE room = ?1", (room,))?;
+    for extremity in extremities {
+        execute(database, INSERT, (room, names::event(database, extremity)?))?;
+    }
+    Ok(())
+}
+
+fn set_entry(
+    database: &Connection,
+    room: i64,
+    key: i64,
+    event_id: &EventId,
+) -> rusqlite::Result<()> {
+    const INSERT: &str = "
+        INSERT INTO current_state (room, key, event, membership)
+        SELECT ?1, ?2, event, (
+            SELECT json ->> '$.content.membership' FROM state_keys
+            WHERE key = ?2 AND event_type = 'm.room.member'
+        )
+        FROM events WHERE event = ?3
+        ON CONFLICT (room, key)
+            DO UPDATE SET event = excluded.event, membership = excluded.membership";
+    match execute(database, INSERT, (room, key, names::event(database, event_id)?))? {
+        0 => Err(damaged(format_args!("event {event_id} is current state but not stored"))),
+        _ => Ok(()),
+    }
+}
+
+fn remove_entry(database: &Connection, room: i64, key: i64) -> rusqlite::Result<()> {
+    const DELETE: &str = "DELETE FROM current_state WHERE room = ?1 AND key = ?2";
+    execute(database, DELETE, (room, key)).map(drop)
+}

@@ -1,0 +1,246 @@
+//! The schema, the migrations that lead to it, and the settings of a connection.
+//!
+//! **Names are small integers.** Event ids, room ids, server names and state keys are long and occur
+//! often, so each is written once, in a table of names, and stands everywhere else as the integer
+//! of its row there. A name may be known before the thing it names: an edge may lead to an event
+//! that is not held.
+//!
+//! **Rows of the graph are only ever added.** Two events with the same previous event, or two
+//! states with the same parent, stand side by side; which of them counts is decided by the core,
+//! never by a constraint.
+//!
+//! **Versions.** `user_version` counts the migrations that a database has been through. A released
+//! migration is never edited; a change of the schema is another entry of [`MIGRATIONS`].
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::OpenError;
+
+/// Marks a file as a database of Comity's: `CMTY` in ASCII.
+const APPLICATION_ID: i64 = 0x434d_5459;
+
+/// The steps from an empty database to the present schema. The first `user_version` of them have
+/// been taken.
+const MIGRATIONS: &[&str] = &[FIRST_SCHEMA];
+
+/// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
+/// error in one is a signal instead of an error code.
+const SETTINGS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA busy_timeout = 5000;
+    PRAGMA cache_size = -32768;
+    PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA journal_size_limit = 67108864;
+";
+
+const FIRST_SCHEMA: &str = "
+    -- The names.
+    CREATE TABLE event_ids (
+        event INTEGER PRIMARY KEY,
+        event_id TEXT NOT NULL UNIQUE
+    ) STRICT;
+    CREATE TABLE servers (
+        server INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE
+    ) STRICT;
+    CREATE TABLE state_keys (
+        key INTEGER PRIMARY KEY,
+        event_type TEXT NOT NULL,
+        state_key TEXT NOT NULL,
+        UNIQUE (event_type, state_key)
+    ) STRICT;
+    CREATE TABLE rooms (
+        room INTEGER PRIMARY KEY,
+        room_id TEXT NOT NULL UNIQUE,
+        version TEXT NOT NULL,
+        current INTEGER             -- a snapshot; NULL: only some of its events are held
+    ) STRICT;
+
+    -- Events and their graph.
+    CREATE TABLE events (
+        event INTEGER PRIMARY KEY,
+        room INTEGER NOT NULL,
+        depth INTEGER NOT NULL,
+        verdict TEXT NOT NULL CHECK (verdict IN ('accepted', 'soft_failed', 'rejected')),
+        reason TEXT,                -- why it was soft-failed or rejected
+        state_before INTEGER,       -- snapshots; NULL: an outlier
+        state_after INTEGER,
+        position INTEGER,           -- NULL: not shown
+        redacted_because INTEGER,   -- an event
+        in_graph INTEGER NOT NULL
+            AS (state_before IS NOT NULL AND verdict <> 'rejected') VIRTUAL,
+        json TEXT NOT NULL,
+        CHECK ((state_before IS NULL) = (state_after IS NULL)),
+        CHECK ((reason IS NULL) = (verdict = 'accepted'))
+    ) STRICT;
+    CREATE UNIQUE INDEX timeline ON events (room, position) WHERE position IS NOT NULL;
+    CREATE INDEX depths ON events (room, depth) WHERE in_graph;
+
+    -- From the events of the graph to their previous events, held or not.
+    CREATE TABLE event_edges (
+        event INTEGER NOT NULL,
+        prev INTEGER NOT NULL,
+        PRIMARY KEY (event, prev)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX event_edges_forward ON event_edges (prev);
+
+    -- From every event held to its auth events, held or not.
+    CREATE TABLE event_auth (
+        event INTEGER NOT NULL,
+        auth INTEGER NOT NULL,
+        PRIMARY KEY (event, auth)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Where edges lead out of what is held. The depth is that of the shallowest event with such
+    -- an edge.
+    CREATE TABLE backward_extremities (
+        event INTEGER NOT NULL,
+        room INTEGER NOT NULL,
+        depth INTEGER NOT NULL,
+        PRIMARY KEY (event, room)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX backward_extremities_by_depth ON backward_extremities (room, depth);
+
+    CREATE VIEW stored_events AS
+        SELECT event,
+            (SELECT event_id FROM event_ids WHERE event = events.event) AS event_id,
+            room,
+            (SELECT version FROM rooms WHERE room = events.room) AS version,
+            depth, verdict, reason, state_before, state_after, position,
+            (SELECT event_id FROM event_ids WHERE event = redacted_because) AS redacted_because,
+            in_graph, json
+        FROM events;
+
+    -- The rooms we take part in.
+    CREATE TABLE extremities (
+        extremity INTEGER PRIMARY KEY,
+        room INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        UNIQUE (room, event)
+    ) STRICT;
+    CREATE TABLE current_state (
+        room INTEGER NOT NULL,
+        key INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        membership TEXT,            -- of the event, if it is one of membership
+        PRIMARY KEY (room, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX joined ON current_state (room) WHERE membership = 'join';
+
+    -- States, each as its difference from its parent. A parent is older than its children, so
+    -- that the way up always ends.
+    CREATE TABLE snapshots (
+        snapshot INTEGER PRIMARY KEY,
+        parent INTEGER REFERENCES snapshots CHECK (parent < snapshot)
+    ) STRICT;
+    CREATE TABLE snapshot_changes (
+        snapshot INTEGER NOT NULL,
+        key INTEGER NOT NULL,
+        event INTEGER,              -- NULL: the parent's entry is gone
+        PRIMARY KEY (snapshot, key)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Our own users.
+    CREATE TABLE memberships (
+        user_id TEXT NOT NULL,
+        room INTEGER NOT NULL,
+        membership TEXT NOT NULL,
+        event INTEGER NOT NULL REFERENCES events,
+        position INTEGER NOT NULL,
+        stripped_state TEXT NOT NULL,
+        PRIMARY KEY (user_id, room)
+    ) STRICT, WITHOUT ROWID;
+
+    -- What goes to other servers.
+    CREATE TABLE outgoing (
+        server INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        event INTEGER NOT NULL REFERENCES events,
+        PRIMARY KEY (server, sequence)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE destinations (
+        server INTEGER PRIMARY KEY,
+        failures INTEGER NOT NULL DEFAULT 0,
+        retry_at INTEGER NOT NULL DEFAULT 0,
+        transaction_id TEXT,        -- the transaction begun, if there is one
+        through INTEGER,
+        begun_at INTEGER,
+        CHECK ((transaction_id IS NULL) = (through IS NULL)),
+        CHECK ((transaction_id IS NULL) = (begun_at IS NULL))
+    ) STRICT;
+
+    -- What comes from other servers.
+    CREATE TABLE received_transactions (
+        server INTEGER NOT NULL,
+        transaction_id TEXT NOT NULL,
+        response BLOB NOT NULL,
+        received_at INTEGER NOT NULL,
+        PRIMARY KEY (server, transaction_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX received_transactions_by_time ON received_transactions (received_at);
+    CREATE TABLE server_keys (
+        server INTEGER NOT NULL,
+        key_id TEXT NOT NULL,
+        public BLOB NOT NULL CHECK (length(public) = 32),
+        valid_until INTEGER NOT NULL,
+        retired INTEGER NOT NULL CHECK (retired IN (0, 1)),
+        PRIMARY KEY (server, key_id)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Commands that have had their effect.
+    CREATE TABLE once (
+        key TEXT PRIMARY KEY,
+        event INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- The extremes of the numbers that the core has ever chosen, and how often it was started.
+    CREATE TABLE counters (
+        name TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO counters (name, value) VALUES
+        ('starts', 0),
+        ('last_snapshot', 0),
+        ('newest_position', 0),
+        ('oldest_position', 0),
+        ('last_sequence', 0);
+";
+
+/// Makes a connection ready for use, and its database one of the present schema.
+pub(crate) fn prepare(connection: &mut Connection) -> Result<(), OpenError> {
+    refuse_foreign(connection)?;
+    connection.execute_batch(SETTINGS)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    migrate(connection)
+}
+
+fn refuse_foreign(connection: &Connection) -> Result<(), OpenError> {
+    let application_id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match application_id == APPLICATION_ID || tables == 0 {
+        true => Ok(()),
+        false => Err(OpenError::Foreign),
+    }
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: usize = step.query_row("PRAGMA user_version", [], |row| row.get(0)).map(count)?;
+    if found > MIGRATIONS.len() {
+        return Err(OpenError::Newer { found, known: MIGRATIONS.len() });
+    }
+    for migration in MIGRATIONS.iter().skip(found) {
+        step.execute_batch(migration)?;
+    }
+    step.pragma_update(None, "application_id", APPLICATION_ID)?;
+    step.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+    Ok(step.commit()?)
+}
+
+fn count(user_version: i64) -> usize {
+    usize::try_from(user_version).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,112 @@
+//! The store's thread: takes what waits, executes it in order, answers.
+
+use std::{
+    iter,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread::{self, JoinHandle},
+};
+
+use comity_core::{
+    input::QueryId,
+    persistence::queries::{Answer, Query, StoreError},
+};
+
+use crate::{Statistics, Store};
+
+/// How many queries may share one transaction. It bounds how long the first of them waits for the
+/// last.
+const GROUP_LIMIT: usize = 256;
+
+type Job = (QueryId, Query);
+
+/// A store on a thread of its own.
+///
+/// Dropping it executes what was submitted, closes the database and ends the thread.
+#[derive(Debug)]
+pub struct StoreThread {
+    jobs: Option<Sender<Job>>,
+    statistics: Arc<Mutex<Statistics>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl StoreThread {
+    /// Starts the thread. It calls `on_answer` once for each query, in the order of submission;
+    /// while that runs, no query does.
+    pub fn spawn(
+        store: Store,
+        on_answer: impl Fn(QueryId, Result<Answer, StoreError>) + Send + 'static,
+    ) -> Self {
+        let (jobs, waiting) = mpsc::channel();
+        let statistics = Arc::new(Mutex::new(store.statistics()));
+        let published = Arc::clone(&statistics);
+        let thread = thread::spawn(move || serve(store, &waiting, &published, &on_answer));
+        Self { jobs: Some(jobs), statistics, thread: Some(thread) }
+    }
+
+    /// Queues a query. Never blocks.
+    pub fn submit(&self, id: QueryId, query: Query) {
+        let sent = self.jobs.as_ref().map(|jobs| jobs.send((id, query)));
+        if !matches!(sent, Some(Ok(()))) {
+            tracing::error!(?id, "the store's thread has ended: a query gets no answer");
+        }
+    }
+
+    /// What the store had done when it last gave answers.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        *self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Executes what was submitted, closes the database and ends the thread, as dropping does.
+    pub fn close(self) {}
+}
+
+impl Drop for StoreThread {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's thread has panicked");
+        }
+    }
+}
+
+fn serve(
+    mut store: Store,
+    waiting: &Receiver<Job>,
+    published: &Mutex<Statistics>,
+    on_answer: &impl Fn(QueryId, Result<Answer, StoreError>),
+) {
+    while let Ok(first) = waiting.recv() {
+        let jobs = iter::once(first).chain(waiting.try_iter()).take(GROUP_LIMIT).collect();
+        for part in split(jobs) {
+            let (ids, queries): (Vec<_>, Vec<_>) = part.into_iter().unzip();
+            let answers = match queries.as_slice() {
+                [read @ Query::Read(_)] => vec![store.run(read)],
+                group => store.run_group(group),
+            };
+            *published.lock().unwrap_or_else(PoisonError::into_inner) = store.statistics();
+            iter::zip(ids, answers).for_each(|(id, answer)| on_answer(id, answer));
+        }
+    }
+    if let Err(error) = store.close() {
+        tracing::error!(%error, "cannot close the database");
+    }
+}
+
+/// The parts to execute one after the other: each read before the first batch and after the last
+/// one alone, since it need not wait for the disk, and everything between as one group.
+fn split(mut jobs: Vec<Job>) -> Vec<Vec<Job>> {
+    let is_commit = |(_, query): &Job| matches!(query, Query::Commit(_));
+    let first = jobs.iter().position(is_commit).unwrap_or(jobs.len());
+    let end = jobs.iter().rposition(is_commit).map_or(first, |last| last + 1);
+    let after = jobs.split_off(end);
+    let group = jobs.split_off(first);
+    let alone = |job| vec![job];
+    let mut parts: Vec<_> = jobs.into_iter().map(alone).collect();
+    parts.extend((!group.is_empty()).then_some(group));
+    parts.extend(after.into_iter().map(alone));
+    parts
+}
