@@ -11,10 +11,10 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`tables`] | the schema and its migrations |
-//! | [`queries`] | every SQL statement: one function for each kind of read and write |
-//! | [`rows`] | how our types and the values of columns become each other |
-//! | [`thread`] | the thread and its queue |
+//! | `tables` | the schema and its migrations |
+//! | `queries` | every SQL statement: one function for each kind of read and write |
+//! | `rows` | how our types and the values of columns become each other |
+//! | `thread` | the thread and its queue |
 
 mod queries;
 mod rows;
@@ -83,14 +83,18 @@ impl Store {
 
     fn prepare(mut connection: Connection) -> Result<Self, OpenError> {
         tables::prepare(&mut connection)?;
-        Ok(Self { connection, statistics: Statistics::default() })
+        Ok(Self {
+            connection,
+            statistics: Statistics::default(),
+        })
     }
 
     /// Executes one query. After an error of a commit nothing of its batch is there.
     pub fn run(&mut self, query: &Query) -> Result<Answer, StoreError> {
         let Query::Read(read) = query else {
             let mut answers = self.run_group(std::slice::from_ref(query));
-            return answers.pop().unwrap_or(Ok(Answer::Committed));
+            let no_answer = || Err(StoreError::Failed("no answer".to_owned()));
+            return answers.pop().unwrap_or_else(no_answer);
         };
         self.statistics.reads += 1;
         queries::read(&self.connection, read).map_err(rows::store_error)
@@ -118,7 +122,9 @@ impl Store {
     /// Closes the database, which folds the write-ahead log into it. A store that is dropped
     /// instead does the same, but keeps quiet about errors.
     pub fn close(self) -> Result<(), StoreError> {
-        self.connection.close().map_err(|(_, error)| rows::store_error(error))
+        self.connection
+            .close()
+            .map_err(|(_, error)| rows::store_error(error))
     }
 
     fn count(&mut self, queries: &[Query]) {

@@ -27,7 +27,9 @@ where
     T: for<'a> TryFrom<&'a str, Error: Error + Send + Sync + 'static>,
 {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        T::try_from(value.as_str()?).map(Self).map_err(FromSqlError::other)
+        T::try_from(value.as_str()?)
+            .map(Self)
+            .map_err(FromSqlError::other)
     }
 }
 

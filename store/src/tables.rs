@@ -128,7 +128,6 @@ const FIRST_SCHEMA: &str = "
         membership TEXT,            -- of the event, if it is one of membership
         PRIMARY KEY (room, key)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX joined ON current_state (room) WHERE membership = 'join';
 
     -- States, each as its difference from its parent. A parent is older than its children, so
     -- that the way up always ends.
@@ -196,17 +195,22 @@ const FIRST_SCHEMA: &str = "
         event INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 
-    -- The extremes of the numbers that the core has ever chosen, and how often it was started.
+    -- How often the core was started, how many events are stored, and the extremes of the numbers
+    -- that the core has ever chosen.
     CREATE TABLE counters (
         name TEXT PRIMARY KEY,
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     INSERT INTO counters (name, value) VALUES
         ('starts', 0),
+        ('events', 0),
         ('last_snapshot', 0),
         ('newest_position', 0),
         ('oldest_position', 0),
         ('last_sequence', 0);
+    CREATE TRIGGER count_event AFTER INSERT ON events BEGIN
+        UPDATE counters SET value = value + 1 WHERE name = 'events';
+    END;
 ";
 
 /// Makes a connection ready for use, and its database one of the present schema.
@@ -218,7 +222,8 @@ pub(crate) fn prepare(connection: &mut Connection) -> Result<(), OpenError> {
 }
 
 fn refuse_foreign(connection: &Connection) -> Result<(), OpenError> {
-    let application_id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let application_id: i64 =
+        connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match application_id == APPLICATION_ID || tables == 0 {
@@ -229,9 +234,14 @@ fn refuse_foreign(connection: &Connection) -> Result<(), OpenError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: usize = step.query_row("PRAGMA user_version", [], |row| row.get(0)).map(count)?;
+    let found: usize = step
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map(count)?;
     if found > MIGRATIONS.len() {
-        return Err(OpenError::Newer { found, known: MIGRATIONS.len() });
+        return Err(OpenError::Newer {
+            found,
+            known: MIGRATIONS.len(),
+        });
     }
     for migration in MIGRATIONS.iter().skip(found) {
         step.execute_batch(migration)?;

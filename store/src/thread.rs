@@ -43,7 +43,11 @@ impl StoreThread {
         let statistics = Arc::new(Mutex::new(store.statistics()));
         let published = Arc::clone(&statistics);
         let thread = thread::spawn(move || serve(store, &waiting, &published, &on_answer));
-        Self { jobs: Some(jobs), statistics, thread: Some(thread) }
+        Self {
+            jobs: Some(jobs),
+            statistics,
+            thread: Some(thread),
+        }
     }
 
     /// Queues a query. Never blocks.
@@ -57,7 +61,10 @@ impl StoreThread {
     /// What the store had done when it last gave answers.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        *self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .statistics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Executes what was submitted, closes the database and ends the thread, as dropping does.
@@ -67,7 +74,11 @@ impl StoreThread {
 impl Drop for StoreThread {
     fn drop(&mut self) {
         self.jobs = None;
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
             tracing::error!("the store's thread has panicked");
         }
     }
@@ -80,7 +91,10 @@ fn serve(
     on_answer: &impl Fn(QueryId, Result<Answer, StoreError>),
 ) {
     while let Ok(first) = waiting.recv() {
-        let jobs = iter::once(first).chain(waiting.try_iter()).take(GROUP_LIMIT).collect();
+        let jobs = iter::once(first)
+            .chain(waiting.try_iter())
+            .take(GROUP_LIMIT)
+            .collect();
         for part in split(jobs) {
             let (ids, queries): (Vec<_>, Vec<_>) = part.into_iter().unzip();
             let answers = match queries.as_slice() {
@@ -101,7 +115,10 @@ fn serve(
 fn split(mut jobs: Vec<Job>) -> Vec<Vec<Job>> {
     let is_commit = |(_, query): &Job| matches!(query, Query::Commit(_));
     let first = jobs.iter().position(is_commit).unwrap_or(jobs.len());
-    let end = jobs.iter().rposition(is_commit).map_or(first, |last| last + 1);
+    let end = jobs
+        .iter()
+        .rposition(is_commit)
+        .map_or(first, |last| last + 1);
     let after = jobs.split_off(end);
     let group = jobs.split_off(first);
     let alone = |job| vec![job];

@@ -58,7 +58,12 @@ pub(super) fn timeline(
     };
     let from = from.map_or(first, |position| position.0);
     let to = to.map_or(last, |position| position.0);
-    rows(database, select, (room_id.as_str(), from, to, limit), stored_event)
+    rows(
+        database,
+        select,
+        (room_id.as_str(), from, to, limit),
+        stored_event,
+    )
 }
 
 /// Inserts an event with its edges, or promotes the outlier that is there.
@@ -102,7 +107,9 @@ fn insert_row(
         WHERE state_before IS NULL AND excluded.state_before IS NOT NULL";
     let (verdict, reason) = verdict_columns(&stored.verdict);
     let because = stored.redacted_because.as_ref();
-    let because = because.map(|event_id| names::event(database, event_id)).transpose()?;
+    let because = because
+        .map(|event_id| names::event(database, event_id))
+        .transpose()?;
     execute(
         database,
         INSERT,
@@ -126,10 +133,14 @@ pub(super) fn redact(database: &Connection, redacted: &StoredEvent) -> rusqlite:
     const UPDATE: &str = "UPDATE events SET json = ?2, redacted_because = ?3 WHERE event = ?1";
     let event_id = redacted.pdu.event_id();
     let because = redacted.redacted_because.as_ref();
-    let because = because.map(|event_id| names::event(database, event_id)).transpose()?;
+    let because = because
+        .map(|event_id| names::event(database, event_id))
+        .transpose()?;
     let event = names::event(database, event_id)?;
     match execute(database, UPDATE, (event, redacted.pdu.json(), because))? {
-        0 => Err(damaged(format_args!("event {event_id} is redacted but not stored"))),
+        0 => Err(damaged(format_args!(
+            "event {event_id} is redacted but not stored"
+        ))),
         _ => Ok(()),
     }
 }

@@ -62,7 +62,12 @@ pub(super) fn response(
     const SELECT: &str = "
         SELECT response FROM received_transactions
         WHERE server = (SELECT server FROM servers WHERE name = ?1) AND transaction_id = ?2";
-    one_row(database, SELECT, (origin.as_str(), transaction_id.as_str()), |row| row.get(0))
+    one_row(
+        database,
+        SELECT,
+        (origin.as_str(), transaction_id.as_str()),
+        |row| row.get(0),
+    )
 }
 
 /// Keeps the response to a transaction. The first one stays.
@@ -77,7 +82,12 @@ pub(super) fn keep_response(
         INSERT OR IGNORE INTO received_transactions (server, transaction_id, response, received_at)
         VALUES (?1, ?2, ?3, ?4)";
     let server = names::server(database, origin)?;
-    let parameters = (server, transaction_id.as_str(), response, signed(received_at.0));
+    let parameters = (
+        server,
+        transaction_id.as_str(),
+        response,
+        signed(received_at.0),
+    );
     execute(database, INSERT, parameters).map(drop)
 }
 

@@ -78,7 +78,7 @@ pub(super) fn backward_extremities(
     const SELECT: &str = "
         SELECT event_id, depth FROM backward_extremities JOIN event_ids USING (event)
         WHERE room = (SELECT room FROM rooms WHERE room_id = ?1)
-        ORDER BY depth DESC, event LIMIT 20";
+        ORDER BY depth DESC, event DESC LIMIT 20";
     rows(database, SELECT, (room_id.as_str(),), |row| {
         Ok((parsed(row, "event_id")?, unsigned(row, "depth")?))
     })
@@ -122,5 +122,10 @@ pub(super) fn insert_edges(
 
 /// Notes that an event need not be asked for any more.
 pub(super) fn close_backward_extremity(database: &Connection, event: i64) -> rusqlite::Result<()> {
-    execute(database, "DELETE FROM backward_extremities WHERE event = ?1", (event,)).map(drop)
+    execute(
+        database,
+        "DELETE FROM backward_extremities WHERE event = ?1",
+        (event,),
+    )
+    .map(drop)
 }

@@ -20,7 +20,9 @@ pub(super) fn memberships(
         FROM memberships
         JOIN rooms USING (room) JOIN stored_events USING (event)
         WHERE user_id = ?1 ORDER BY room_id";
-    rows(database, SELECT, (user_id.as_str(),), |row| membership(user_id, row))
+    rows(database, SELECT, (user_id.as_str(),), |row| {
+        membership(user_id, row)
+    })
 }
 
 fn membership(user_id: &UserId, row: &Row<'_>) -> rusqlite::Result<LocalMembership> {

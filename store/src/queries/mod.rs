@@ -22,15 +22,32 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
         Read::Counts => Answer::Counts(start::counts(database)?),
         Read::Events(ids) => Answer::Events(events::stored(database, ids)?),
         Read::AuthChain(ids) => Answer::Events(graph::auth_chain(database, ids)?),
-        Read::Ancestors { room_id, from, include_from, stop_at, limit } => Answer::Events(
-            graph::ancestors(database, room_id, from, *include_from, stop_at, *limit)?,
-        ),
+        Read::Ancestors {
+            room_id,
+            from,
+            include_from,
+            stop_at,
+            limit,
+        } => Answer::Events(graph::ancestors(
+            database,
+            room_id,
+            from,
+            *include_from,
+            stop_at,
+            *limit,
+        )?),
         Read::BackwardExtremities(room_id) => {
             Answer::BackwardExtremities(graph::backward_extremities(database, room_id)?)
         }
-        Read::Timeline { room_id, from, to, direction, limit } => {
-            Answer::Events(events::timeline(database, room_id, *from, *to, *direction, *limit)?)
-        }
+        Read::Timeline {
+            room_id,
+            from,
+            to,
+            direction,
+            limit,
+        } => Answer::Events(events::timeline(
+            database, room_id, *from, *to, *direction, *limit,
+        )?),
         Read::Room(room_id) => Answer::Room(rooms::load(database, room_id)?),
         Read::CurrentState(room_id) => Answer::Events(rooms::current_state(database, room_id)?),
         Read::CurrentStateEvent(room_id, key) => {
@@ -40,12 +57,15 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
         Read::SnapshotEvents(id) => Answer::Events(state::snapshot_events(database, *id)?),
         Read::Memberships(user_id) => Answer::Memberships(local::memberships(database, user_id)?),
         Read::Once(key) => Answer::Once(local::once(database, key)?),
-        Read::Outgoing { destination, after, limit } => {
-            Answer::Outgoing(outgoing::queue(database, destination, *after, *limit)?)
-        }
-        Read::ReceivedTransaction { origin, transaction_id } => {
-            Answer::Response(federation::response(database, origin, transaction_id)?)
-        }
+        Read::Outgoing {
+            destination,
+            after,
+            limit,
+        } => Answer::Outgoing(outgoing::queue(database, destination, *after, *limit)?),
+        Read::ReceivedTransaction {
+            origin,
+            transaction_id,
+        } => Answer::Response(federation::response(database, origin, transaction_id)?),
         Read::ServerKeys(server) => Answer::Keys(federation::server_keys(database, server)?),
     })
 }
@@ -62,22 +82,31 @@ pub(crate) fn write(database: &Connection, write: &Write) -> rusqlite::Result<()
         Write::Room { record, changes } => rooms::replace(database, record, changes),
         Write::Membership(membership) => local::replace_membership(database, membership),
         Write::Once { key, event_id } => local::remember_once(database, key, event_id),
-        Write::Enqueue { sequence, event_id, destinations } => {
-            outgoing::enqueue(database, *sequence, event_id, destinations)
-        }
-        Write::TransactionBegun { destination, transaction } => {
-            outgoing::begin(database, destination, transaction)
-        }
-        Write::TransactionDelivered { destination, through } => {
-            outgoing::delivered(database, destination, *through)
-        }
-        Write::DestinationFailed { destination, failures, retry_at } => {
-            outgoing::failed(database, destination, *failures, *retry_at)
-        }
+        Write::Enqueue {
+            sequence,
+            event_id,
+            destinations,
+        } => outgoing::enqueue(database, *sequence, event_id, destinations),
+        Write::TransactionBegun {
+            destination,
+            transaction,
+        } => outgoing::begin(database, destination, transaction),
+        Write::TransactionDelivered {
+            destination,
+            through,
+        } => outgoing::delivered(database, destination, *through),
+        Write::DestinationFailed {
+            destination,
+            failures,
+            retry_at,
+        } => outgoing::failed(database, destination, *failures, *retry_at),
         Write::ServerKeys(keys) => federation::keep_keys(database, keys),
-        Write::ReceivedTransaction { origin, transaction_id, response, received_at } => {
-            federation::keep_response(database, origin, transaction_id, response, *received_at)
-        }
+        Write::ReceivedTransaction {
+            origin,
+            transaction_id,
+            response,
+            received_at,
+        } => federation::keep_response(database, origin, transaction_id, response, *received_at),
         Write::ForgetTransactions { received_before } => {
             federation::forget_responses(database, *received_before)
         }

@@ -52,6 +52,8 @@ fn intern(
 ) -> rusqlite::Result<i64> {
     match one_row(database, select, name, |row| row.get(0))? {
         Some(known) => Ok(known),
-        None => database.prepare_cached(insert)?.query_row(name, |row| row.get(0)),
+        None => database
+            .prepare_cached(insert)?
+            .query_row(name, |row| row.get(0)),
     }
 }

@@ -25,9 +25,17 @@ pub(super) fn queue(
         SELECT sequence, stored_events.* FROM outgoing JOIN stored_events USING (event)
         WHERE server = (SELECT server FROM servers WHERE name = ?1) AND sequence > ?2
         ORDER BY sequence LIMIT ?3";
-    rows(database, SELECT, (destination.as_str(), signed(after), limit), |row| {
-        Ok(OutgoingRecord { sequence: unsigned(row, "sequence")?, event: stored_event(row)? })
-    })
+    rows(
+        database,
+        SELECT,
+        (destination.as_str(), signed(after), limit),
+        |row| {
+            Ok(OutgoingRecord {
+                sequence: unsigned(row, "sequence")?,
+                event: stored_event(row)?,
+            })
+        },
+    )
 }
 
 /// Queues an event for several servers.
@@ -41,7 +49,11 @@ pub(super) fn enqueue(
     let sequence = signed(sequence);
     let event = names::event(database, event_id)?;
     for destination in destinations {
-        execute(database, INSERT, (names::server(database, destination)?, sequence, event))?;
+        execute(
+            database,
+            INSERT,
+            (names::server(database, destination)?, sequence, event),
+        )?;
     }
     start::raise(database, "last_sequence", sequence)
 }
@@ -58,7 +70,11 @@ pub(super) fn begin(
         ON CONFLICT (server) DO UPDATE SET transaction_id = excluded.transaction_id,
             through = excluded.through, begun_at = excluded.begun_at";
     let server = names::server(database, destination)?;
-    let BegunTransaction { transaction_id, through, begun_at } = transaction;
+    let BegunTransaction {
+        transaction_id,
+        through,
+        begun_at,
+    } = transaction;
     let parameters = (server, transaction_id, signed(*through), signed(begun_at.0));
     execute(database, INSERT, parameters).map(drop)
 }
@@ -72,7 +88,12 @@ pub(super) fn delivered(
     const DEQUEUE: &str = "DELETE FROM outgoing WHERE server = ?1 AND sequence <= ?2";
     let server = names::server(database, destination)?;
     execute(database, DEQUEUE, (server, signed(through)))?;
-    execute(database, "DELETE FROM destinations WHERE server = ?1", (server,)).map(drop)
+    execute(
+        database,
+        "DELETE FROM destinations WHERE server = ?1",
+        (server,),
+    )
+    .map(drop)
 }
 
 /// Remembers that an attempt failed.

@@ -28,7 +28,9 @@ pub(super) fn load(
     let found = one_row(database, SELECT, (room_id.as_str(),), |row| {
         Ok((row.get("room")?, version(row)?, unsigned(row, "current")?))
     })?;
-    let Some((room, version, current)) = found else { return Ok(None) };
+    let Some((room, version, current)) = found else {
+        return Ok(None);
+    };
     let record = RoomRecord {
         room_id: room_id.to_owned(),
         version,
@@ -159,8 +161,14 @@ fn set_entry(
         FROM events WHERE event = ?3
         ON CONFLICT (room, key)
             DO UPDATE SET event = excluded.event, membership = excluded.membership";
-    match execute(database, INSERT, (room, key, names::event(database, event_id)?))? {
-        0 => Err(damaged(format_args!("event {event_id} is current state but not stored"))),
+    match execute(
+        database,
+        INSERT,
+        (room, key, names::event(database, event_id)?),
+    )? {
+        0 => Err(damaged(format_args!(
+            "event {event_id} is current state but not stored"
+        ))),
         _ => Ok(()),
     }
 }

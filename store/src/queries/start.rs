@@ -19,7 +19,11 @@ pub(super) fn boot(database: &Connection) -> rusqlite::Result<Boot> {
         last_sequence: count(database, "last_sequence")?,
         destinations: destinations(database)?,
     };
-    execute(database, "UPDATE counters SET value = value + 1 WHERE name = 'starts'", ())?;
+    execute(
+        database,
+        "UPDATE counters SET value = value + 1 WHERE name = 'starts'",
+        (),
+    )?;
     Ok(boot)
 }
 
@@ -31,7 +35,7 @@ pub(super) fn newest_position(database: &Connection) -> rusqlite::Result<Positio
 /// How much is stored.
 pub(super) fn counts(database: &Connection) -> rusqlite::Result<Counts> {
     const SELECT: &str = "
-        SELECT (SELECT count(*) FROM events) AS events,
+        SELECT (SELECT value FROM counters WHERE name = 'events') AS events,
             (SELECT count(*) FROM rooms WHERE current IS NOT NULL) AS rooms,
             (SELECT count(*) FROM outgoing) AS queued,
             (SELECT count(*) FROM received_transactions) AS received_transactions";
@@ -61,8 +65,13 @@ pub(super) fn use_position(database: &Connection, position: Position) -> rusqlit
 }
 
 fn counter(database: &Connection, name: &str) -> rusqlite::Result<i64> {
-    one_row(database, "SELECT value FROM counters WHERE name = ?1", (name,), |row| row.get(0))?
-        .ok_or_else(|| damaged(format_args!("counter {name} is gone")))
+    one_row(
+        database,
+        "SELECT value FROM counters WHERE name = ?1",
+        (name,),
+        |row| row.get(0),
+    )?
+    .ok_or_else(|| damaged(format_args!("counter {name} is gone")))
 }
 
 fn count(database: &Connection, name: &str) -> rusqlite::Result<u64> {
@@ -92,7 +101,9 @@ fn destinations(database: &Connection) -> rusqlite::Result<Vec<DestinationRecord
 }
 
 fn begun(row: &Row<'_>) -> rusqlite::Result<Option<BegunTransaction>> {
-    let Some(transaction_id) = row.get("transaction_id")? else { return Ok(None) };
+    let Some(transaction_id) = row.get("transaction_id")? else {
+        return Ok(None);
+    };
     Ok(Some(BegunTransaction {
         transaction_id,
         through: unsigned(row, "through")?,

@@ -68,14 +68,19 @@ pub(super) fn insert_snapshot(
     snapshot: &SnapshotRecord,
 ) -> rusqlite::Result<()> {
     const INSERT: &str = "INSERT INTO snapshots (snapshot, parent) VALUES (?1, ?2)";
-    const CHANGE: &str =
-        "INSERT INTO snapshot_changes (snapshot, key, event) VALUES (?1, ?2, ?3)";
+    const CHANGE: &str = "INSERT INTO snapshot_changes (snapshot, key, event) VALUES (?1, ?2, ?3)";
     let id = signed(snapshot.id.0);
-    execute(database, INSERT, (id, snapshot.parent.map(|parent| signed(parent.0))))?;
+    execute(
+        database,
+        INSERT,
+        (id, snapshot.parent.map(|parent| signed(parent.0))),
+    )?;
     for change in &snapshot.changes {
         let key = names::state_key(database, &change.key)?;
         let event = change.event_id.as_ref();
-        let event = event.map(|event_id| names::event(database, event_id)).transpose()?;
+        let event = event
+            .map(|event_id| names::event(database, event_id))
+            .transpose()?;
         execute(database, CHANGE, params![id, key, event])?;
     }
     start::raise(database, "last_snapshot", id)

@@ -18,7 +18,10 @@ pub(super) fn rows<T>(
     parameters: impl Params,
     read_row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
-    database.prepare_cached(sql)?.query_map(parameters, read_row)?.collect()
+    database
+        .prepare_cached(sql)?
+        .query_map(parameters, read_row)?
+        .collect()
 }
 
 /// The first row of an answer.
@@ -28,5 +31,8 @@ pub(super) fn one_row<T>(
     parameters: impl Params,
     read_row: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Option<T>> {
-    database.prepare_cached(sql)?.query_row(parameters, read_row).optional()
+    database
+        .prepare_cached(sql)?
+        .query_row(parameters, read_row)
+        .optional()
 }

@@ -1,0 +1,166 @@
+//! Rows that make no sense give errors, whatever is asked.
+
+use comity_core::{
+    pdu::RoomVersion,
+    persistence::{
+        queries::{Direction, Query, Read, StoreError, Write},
+        tables::{LocalMembership, Position, RoomRecord, SnapshotId, SnapshotRecord},
+    },
+};
+use comity_store::Store;
+use rusqlite::Connection;
+
+use crate::builder::*;
+
+/// Stores one of everything, runs `sql` on the file behind the store's back, and asks everything.
+fn errors_after(sql: &str) -> Vec<StoreError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("comity.db");
+    let mut store = Store::open(&path).unwrap();
+    fill(&mut store);
+    store.close().unwrap();
+    let other = Connection::open(&path).unwrap();
+    other
+        .execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {sql}"))
+        .unwrap();
+    drop(other);
+    let mut store = Store::open(&path).unwrap();
+    everything()
+        .into_iter()
+        .filter_map(|read| store.run(&Query::Read(read)).err())
+        .collect()
+}
+
+#[test]
+fn a_sound_database_gives_no_errors() {
+    assert_eq!(errors_after(""), []);
+}
+
+#[test]
+fn damaged_rows_are_reported_as_damage() {
+    for sql in [
+        "UPDATE events SET json = '{'",
+        "UPDATE events SET json = '{}'",
+        "UPDATE events SET json = CAST(x'ff' AS TEXT)",
+        "UPDATE events SET verdict = 'perhaps'",
+        "UPDATE events SET verdict = 'rejected', state_before = -1, reason = NULL",
+        "UPDATE events SET state_after = NULL",
+        "UPDATE events SET redacted_because = 1; UPDATE event_ids SET event_id = 'x'",
+        "UPDATE event_ids SET event_id = 'no event id'",
+        "UPDATE rooms SET version = '99'",
+        "DELETE FROM rooms",
+        "UPDATE rooms SET current = -1",
+        "UPDATE state_keys SET state_key = 'nobody'",
+        "UPDATE memberships SET stripped_state = '[{'",
+        "UPDATE server_keys SET public = x'00'",
+        "UPDATE server_keys SET key_id = 'x'",
+        "UPDATE outgoing SET sequence = -1; UPDATE servers SET name = ''",
+        "UPDATE servers SET name = '???'",
+        "UPDATE counters SET value = -1",
+        "DELETE FROM counters",
+    ] {
+        let errors = errors_after(sql);
+        assert!(!errors.is_empty(), "{sql} goes unnoticed");
+        for error in errors {
+            assert!(matches!(error, StoreError::Damaged(_)), "{sql}: {error}");
+        }
+    }
+}
+
+fn fill(store: &mut Store) {
+    let member = member("@ann:ann.example", "join");
+    let event_id = member.event_id().to_owned();
+    let record = RoomRecord {
+        room_id: room(),
+        version: RoomVersion::V10,
+        extremities: ids([&member]),
+        current: SnapshotId(1),
+    };
+    let membership = LocalMembership {
+        user_id: "@ann:ann.example".try_into().unwrap(),
+        room_id: room(),
+        membership: "join".to_owned(),
+        event: shown(&member, 1).into(),
+        position: Position(1),
+        stripped_state: vec![],
+    };
+    let changes = vec![set(&member)];
+    let destinations = vec![server("bob.example")];
+    let key = comity_core::persistence::tables::ServerKeyRecord {
+        server: server("bob.example"),
+        key_id: "ed25519:a".try_into().unwrap(),
+        public: [7; 32],
+        valid_until: Default::default(),
+        retired: false,
+    };
+    let id = SnapshotId(1);
+    commit(
+        store,
+        vec![
+            write_version(),
+            write(shown(&member, 1)),
+            Write::Snapshot(SnapshotRecord {
+                id,
+                parent: None,
+                changes: changes.clone(),
+            }),
+            Write::Room { record, changes },
+            Write::Membership(membership),
+            Write::Enqueue {
+                sequence: 1,
+                event_id: event_id.clone(),
+                destinations,
+            },
+            Write::ServerKeys(vec![key]),
+            Write::Once {
+                key: "k".to_owned(),
+                event_id,
+            },
+        ],
+    );
+}
+
+fn everything() -> Vec<Read> {
+    let event_ids = || ids([&member("@ann:ann.example", "join")]);
+    let destination = server("bob.example");
+    let origin = server("bob.example");
+    let (from, to, direction) = (None, None, Direction::Backward);
+    vec![
+        Read::Boot,
+        Read::Room(room()),
+        Read::Events(event_ids()),
+        Read::AuthChain(event_ids()),
+        Read::Snapshot(SnapshotId(1)),
+        Read::ReceivedTransaction {
+            origin,
+            transaction_id: "1".into(),
+        },
+        Read::ServerKeys(server("bob.example")),
+        Read::Outgoing {
+            destination,
+            after: 0,
+            limit: 9,
+        },
+        Read::Once("k".to_owned()),
+        Read::Ancestors {
+            room_id: room(),
+            from: event_ids(),
+            include_from: true,
+            stop_at: vec![],
+            limit: 9,
+        },
+        Read::BackwardExtremities(room()),
+        Read::Timeline {
+            room_id: room(),
+            from,
+            to,
+            direction,
+            limit: 9,
+        },
+        Read::CurrentState(room()),
+        Read::SnapshotEvents(SnapshotId(1)),
+        Read::Memberships("@ann:ann.example".try_into().unwrap()),
+        Read::NewestPosition,
+        Read::Counts,
+    ]
+}

@@ -1,0 +1,368 @@
+//! Queues, destinations, transactions, keys, commands done once, counters.
+
+use std::sync::Arc;
+
+use comity_core::{
+    pdu::Pdu,
+    persistence::{
+        queries::{Answer, Boot, Counts, Read, StoreError, Write},
+        tables::{
+            BegunTransaction, DestinationRecord, OutgoingRecord, Position, ServerKeyRecord,
+            SnapshotId, SnapshotRecord,
+        },
+    },
+    time::WallTime,
+};
+use comity_store::Store;
+
+use crate::builder::*;
+
+#[test]
+fn a_queue_is_answered_oldest_first_after_a_sequence_and_within_a_limit() {
+    let (mut store, events) = store_with_queue();
+    let record = |index: usize| OutgoingRecord {
+        sequence: index as u64 + 1,
+        event: Arc::new(in_graph(&events[index])),
+    };
+    assert_eq!(
+        queue(&mut store, "bob.example", 0, 9),
+        [record(0), record(1), record(2)]
+    );
+    assert_eq!(queue(&mut store, "bob.example", 1, 1), [record(1)]);
+    assert_eq!(queue(&mut store, "cal.example", 0, 9), [record(1)]);
+    assert_eq!(queue(&mut store, "dan.example", 0, 9), []);
+}
+
+#[test]
+fn only_what_is_stored_can_be_queued() {
+    let mut store = store();
+    let error = refused(
+        &mut store,
+        vec![enqueue(1, &message("lost", &[]), &["bob.example"])],
+    );
+    assert!(matches!(error, StoreError::Failed(_)), "{error}");
+}
+
+#[test]
+fn delivery_takes_the_front_off_one_queue_and_forgets_failures() {
+    let (mut store, _) = store_with_queue();
+    commit(
+        &mut store,
+        vec![
+            failed("bob.example", 3, 500),
+            begun("bob.example", "t1", 2),
+            Write::TransactionDelivered {
+                destination: server("bob.example"),
+                through: 2,
+            },
+        ],
+    );
+    let sequences: Vec<_> = queue(&mut store, "bob.example", 0, 9)
+        .iter()
+        .map(|record| record.sequence)
+        .collect();
+    assert_eq!(sequences, [3]);
+    assert_eq!(queue(&mut store, "cal.example", 0, 9).len(), 1);
+    let [bob, cal] = boot(&mut store).destinations.try_into().unwrap();
+    assert_eq!(bob, destination("bob.example", 0, 0, None, 1));
+    assert_eq!(cal, destination("cal.example", 0, 0, None, 1));
+}
+
+#[test]
+fn a_start_finds_every_queue_failure_and_begun_transaction() {
+    let (mut store, _) = store_with_queue();
+    commit(
+        &mut store,
+        vec![
+            begun("bob.example", "t1", 1),
+            failed("bob.example", 2, 700),
+            failed("eve.example", 1, u64::MAX),
+            begun("bob.example", "t2", 2),
+        ],
+    );
+    let transaction = BegunTransaction {
+        transaction_id: "t2".to_owned(),
+        through: 2,
+        begun_at: WallTime(40),
+    };
+    assert_eq!(
+        boot(&mut store).destinations,
+        [
+            destination("bob.example", 2, 700, Some(transaction), 3),
+            destination("cal.example", 0, 0, None, 1),
+            destination("eve.example", 1, i64::MAX as u64, None, 0),
+        ]
+    );
+}
+
+#[test]
+fn a_start_is_counted_and_finds_the_highest_numbers_ever_used() {
+    let mut store = store();
+    assert_eq!(boot(&mut store), Boot::default());
+    let events = chain(3);
+    let snapshot = SnapshotRecord {
+        id: SnapshotId(8),
+        parent: None,
+        changes: vec![],
+    };
+    commit(
+        &mut store,
+        vec![
+            write(shown(&events[0], 12)),
+            write(shown(&events[1], -4)),
+            write(shown(&events[2], 3)),
+            Write::Snapshot(snapshot),
+            enqueue(31, &events[0], &["bob.example"]),
+            Write::TransactionDelivered {
+                destination: server("bob.example"),
+                through: 31,
+            },
+        ],
+    );
+    assert_eq!(
+        boot(&mut store),
+        Boot {
+            starts: 1,
+            last_snapshot: SnapshotId(8),
+            newest_position: Position(12),
+            oldest_position: Position(-4),
+            last_sequence: 31,
+            destinations: vec![],
+        }
+    );
+    assert_eq!(boot(&mut store).starts, 2);
+    assert_eq!(
+        read(&mut store, Read::NewestPosition),
+        Answer::Position(Position(12))
+    );
+}
+
+/// Lesson 2: a repeated transaction gets the answer that was given first.
+#[test]
+fn the_first_response_to_a_transaction_stays() {
+    let mut store = store();
+    commit(&mut store, vec![received("bob.example", "1", b"{}", 10)]);
+    commit(&mut store, vec![received("bob.example", "1", b"other", 20)]);
+    commit(&mut store, vec![received("cal.example", "1", b"cal", 20)]);
+    assert_eq!(
+        response(&mut store, "bob.example", "1"),
+        Some(b"{}".to_vec())
+    );
+    assert_eq!(
+        response(&mut store, "cal.example", "1"),
+        Some(b"cal".to_vec())
+    );
+    assert_eq!(response(&mut store, "bob.example", "2"), None);
+}
+
+#[test]
+fn responses_are_forgotten_by_age() {
+    let mut store = store();
+    let writes = [10, 20, 30].map(|at| received("bob.example", &at.to_string(), b"{}", at));
+    commit(&mut store, writes.to_vec());
+    commit(
+        &mut store,
+        vec![Write::ForgetTransactions {
+            received_before: WallTime(20),
+        }],
+    );
+    let kept = ["10", "20", "30"].map(|id| response(&mut store, "bob.example", id).is_some());
+    assert_eq!(kept, [false, true, true]);
+}
+
+#[test]
+fn keys_of_a_server_are_answered_by_key_id() {
+    let mut store = store();
+    let keys = vec![
+        key("ed25519:a", 1, 50, false),
+        key("ed25519:b", 2, 60, true),
+    ];
+    commit(
+        &mut store,
+        vec![Write::ServerKeys(keys.iter().rev().cloned().collect())],
+    );
+    assert_eq!(server_keys(&mut store), keys);
+}
+
+#[test]
+fn a_key_keeps_its_larger_validity_in_either_order() {
+    for validities in [[50, 60], [60, 50]] {
+        let mut store = store();
+        for valid_until in validities {
+            keep(&mut store, key("ed25519:a", 1, valid_until, false));
+        }
+        assert_eq!(server_keys(&mut store), [key("ed25519:a", 1, 60, false)]);
+    }
+}
+
+#[test]
+fn a_retired_key_stays_retired() {
+    let mut store = store();
+    keep(&mut store, key("ed25519:a", 1, 50, true));
+    keep(&mut store, key("ed25519:a", 1, 40, false));
+    assert_eq!(server_keys(&mut store), [key("ed25519:a", 1, 50, true)]);
+}
+
+#[test]
+fn another_key_with_the_same_id_takes_its_place() {
+    let mut store = store();
+    keep(&mut store, key("ed25519:a", 1, 50, true));
+    keep(&mut store, key("ed25519:a", 2, 40, false));
+    assert_eq!(server_keys(&mut store), [key("ed25519:a", 2, 40, false)]);
+}
+
+#[test]
+fn the_first_event_of_a_command_stays() {
+    let mut store = store();
+    let events = chain(2);
+    for event in &events {
+        let (key, event_id) = ("ann 7".to_owned(), event.event_id().to_owned());
+        commit(&mut store, vec![Write::Once { key, event_id }]);
+    }
+    let once = |key: &str| Read::Once(key.to_owned());
+    let first = events[0].event_id().to_owned();
+    assert_eq!(read(&mut store, once("ann 7")), Answer::Once(Some(first)));
+    assert_eq!(read(&mut store, once("ann 8")), Answer::Once(None));
+}
+
+#[test]
+fn counts_say_how_much_is_stored() {
+    let (mut store, _) = store_with_queue();
+    commit(&mut store, vec![received("bob.example", "1", b"{}", 10)]);
+    let counts = Counts {
+        events: 3,
+        rooms: 0,
+        queued: 4,
+        received_transactions: 1,
+    };
+    assert_eq!(read(&mut store, Read::Counts), Answer::Counts(counts));
+}
+
+/// Three events for one server, the second for another one too.
+fn store_with_queue() -> (Store, Vec<Arc<Pdu>>) {
+    let mut store = store();
+    let events = chain(3);
+    commit(
+        &mut store,
+        events.iter().map(|pdu| write(in_graph(pdu))).collect(),
+    );
+    commit(
+        &mut store,
+        vec![
+            enqueue(1, &events[0], &["bob.example"]),
+            enqueue(2, &events[1], &["bob.example", "cal.example"]),
+            enqueue(3, &events[2], &["bob.example"]),
+        ],
+    );
+    (store, events)
+}
+
+fn enqueue(sequence: u64, pdu: &Arc<Pdu>, destinations: &[&str]) -> Write {
+    Write::Enqueue {
+        sequence,
+        event_id: pdu.event_id().to_owned(),
+        destinations: destinations.iter().map(|name| server(name)).collect(),
+    }
+}
+
+fn begun(destination: &str, transaction_id: &str, through: u64) -> Write {
+    let transaction_id = transaction_id.to_owned();
+    let transaction = BegunTransaction {
+        transaction_id,
+        through,
+        begun_at: WallTime(40),
+    };
+    Write::TransactionBegun {
+        destination: server(destination),
+        transaction,
+    }
+}
+
+fn failed(destination: &str, failures: u32, retry_at: u64) -> Write {
+    let retry_at = WallTime(retry_at);
+    Write::DestinationFailed {
+        destination: server(destination),
+        failures,
+        retry_at,
+    }
+}
+
+fn destination(
+    name: &str,
+    failures: u32,
+    retry_at: u64,
+    begun: Option<BegunTransaction>,
+    queued: u64,
+) -> DestinationRecord {
+    let retry_at = WallTime(retry_at);
+    DestinationRecord {
+        destination: server(name),
+        failures,
+        retry_at,
+        begun,
+        queued,
+    }
+}
+
+fn queue(store: &mut Store, destination: &str, after: u64, limit: u32) -> Vec<OutgoingRecord> {
+    let destination = server(destination);
+    let Answer::Outgoing(queue) = read(
+        store,
+        Read::Outgoing {
+            destination,
+            after,
+            limit,
+        },
+    ) else {
+        panic!("not an answer in queued events")
+    };
+    queue
+}
+
+fn boot(store: &mut Store) -> Boot {
+    let Answer::Boot(boot) = read(store, Read::Boot) else {
+        panic!("not an answer to a start")
+    };
+    boot
+}
+
+fn received(origin: &str, id: &str, response: &[u8], received_at: u64) -> Write {
+    Write::ReceivedTransaction {
+        origin: server(origin),
+        transaction_id: id.into(),
+        response: response.to_vec(),
+        received_at: WallTime(received_at),
+    }
+}
+
+fn response(store: &mut Store, origin: &str, id: &str) -> Option<Vec<u8>> {
+    let question = Read::ReceivedTransaction {
+        origin: server(origin),
+        transaction_id: id.into(),
+    };
+    let Answer::Response(response) = read(store, question) else {
+        panic!("not an answer with a response")
+    };
+    response
+}
+
+fn key(key_id: &str, public: u8, valid_until: u64, retired: bool) -> ServerKeyRecord {
+    ServerKeyRecord {
+        server: server("bob.example"),
+        key_id: key_id.try_into().unwrap(),
+        public: [public; 32],
+        valid_until: WallTime(valid_until),
+        retired,
+    }
+}
+
+fn keep(store: &mut Store, key: ServerKeyRecord) {
+    commit(store, vec![Write::ServerKeys(vec![key])]);
+}
+
+fn server_keys(store: &mut Store) -> Vec<ServerKeyRecord> {
+    let Answer::Keys(keys) = read(store, Read::ServerKeys(server("bob.example"))) else {
+        panic!("not an answer in keys")
+    };
+    keys
+}

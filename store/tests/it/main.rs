@@ -1,0 +1,20 @@
+//! The store, through its public surface.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at once; clippy exempts test functions, but not what they share"
+)]
+
+mod builder;
+mod damage;
+mod durability;
+mod events;
+mod federation;
+mod graph;
+mod opening;
+mod rooms;
+mod state;
+mod thread;

@@ -1,0 +1,105 @@
+//! Opening a database: new, again, and not ours.
+
+use std::path::PathBuf;
+
+use comity_core::persistence::queries::{Answer, Read};
+use comity_store::{OpenError, Store};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::builder::*;
+
+#[test]
+fn what_was_committed_is_there_after_reopening() {
+    let (_directory, path) = place();
+    let event = message("kept", &[]);
+    let mut store = Store::open(&path).unwrap();
+    commit(&mut store, vec![write_version(), write(shown(&event, 1))]);
+    drop(store);
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(read_one(&mut store, &event), Some(shown(&event, 1)));
+}
+
+#[test]
+fn starts_are_counted_across_reopening() {
+    let (_directory, path) = place();
+    for expected in 0..3 {
+        let mut store = Store::open(&path).unwrap();
+        let Answer::Boot(boot) = read(&mut store, Read::Boot) else {
+            panic!("not a start")
+        };
+        assert_eq!(boot.starts, expected);
+        store.close().unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read_a_new_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let (directory, path) = place();
+    let mut store = Store::open(&path).unwrap();
+    commit(&mut store, vec![write_version()]);
+    let modes: Vec<_> = directory
+        .path()
+        .read_dir()
+        .unwrap()
+        .map(|file| file.unwrap().metadata().unwrap().permissions().mode() & 0o777)
+        .collect();
+    assert_eq!(
+        modes, [0o600; 3],
+        "the database, its log, its shared memory"
+    );
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_alone() {
+    let (_directory, path) = place();
+    Store::open(&path).unwrap().close().unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.pragma_update(None, "user_version", 99).unwrap();
+    drop(other);
+    let error = Store::open(&path).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            OpenError::Newer {
+                found: 99,
+                known: 1
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_database_of_another_program_is_refused() {
+    let (_directory, path) = place();
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("CREATE TABLE cats (name)")
+        .unwrap();
+    let error = Store::open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::Foreign), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let (_directory, path) = place();
+    std::fs::write(&path, "Dear diary, ".repeat(1000)).unwrap();
+    let error = Store::open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::Database(_)), "{error}");
+}
+
+#[test]
+fn a_place_that_is_not_there_is_an_error() {
+    let (directory, _) = place();
+    let error = Store::open(&directory.path().join("nowhere/comity.db")).unwrap_err();
+    assert!(matches!(error, OpenError::File(_)), "{error}");
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("comity.db");
+    (directory, path)
+}
