@@ -79,7 +79,8 @@ const FIRST_SCHEMA: &str = "
     CREATE UNIQUE INDEX timeline ON events (room, position) WHERE position IS NOT NULL;
     CREATE INDEX depths ON events (room, depth) WHERE in_graph;
 
-    -- From the events of the graph to their previous events, held or not.
+    -- From the events of the graph, and from outliers that are shown, to their previous events,
+    -- held or not.
     CREATE TABLE event_edges (
         event INTEGER NOT NULL,
         prev INTEGER NOT NULL,
@@ -94,8 +95,8 @@ const FIRST_SCHEMA: &str = "
         PRIMARY KEY (event, auth)
     ) STRICT, WITHOUT ROWID;
 
-    -- Where edges lead out of what is held. The depth is that of the shallowest event with such
-    -- an edge.
+    -- Where these edges lead to what has none of its own: the history to ask for. The depth is
+    -- that of the shallowest event with such an edge.
     CREATE TABLE backward_extremities (
         event INTEGER NOT NULL,
         room INTEGER NOT NULL,

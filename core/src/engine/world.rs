@@ -228,14 +228,14 @@ impl World {
         }
     }
 
-    /// The same rule as the store's: an event that is there stays, unless it is an outlier that
-    /// is promoted, or is redacted.
+    /// The same rule as the store's: an event that is there stays, unless it gives way to a row
+    /// that knows more, or is redacted.
     fn apply_event(&mut self, event: &Arc<StoredEvent>, redaction: bool) {
         let event_id = event.pdu.event_id();
         let stays = self
             .events
             .get(event_id)
-            .is_some_and(|known| !redaction && (!known.is_outlier() || event.is_outlier()));
+            .is_some_and(|known| !redaction && !known.gives_way_to(event));
         if !stays {
             self.events.insert(event_id.to_owned(), event.clone());
         }

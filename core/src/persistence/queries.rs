@@ -86,8 +86,10 @@ pub enum Read {
         /// At most so many events.
         limit: u32,
     },
-    /// Previous events that events of the room name and we do not hold in the graph, each with
-    /// the depth of the shallowest event naming it; the deepest first, at most 20.
+    /// Where the history that we hold of a room, which is its graph and whatever else of it is
+    /// shown, ends: the previous events that its events name and that are neither part of it nor
+    /// rejected, each with the depth of the shallowest event naming it; the deepest first, at
+    /// most 20.
     /// → [`Answer::BackwardExtremities`]
     BackwardExtremities(OwnedRoomId),
     /// Shown events of a room, in the direction asked. → [`Answer::Events`]
@@ -162,7 +164,7 @@ pub struct Boot {
     pub oldest_position: Position,
     /// The highest sequence ever queued.
     pub last_sequence: u64,
-    /// Every server that has something queued or a failure on record.
+    /// Every server that has something queued, or a failure or a begun transaction on record.
     pub destinations: Vec<DestinationRecord>,
 }
 
@@ -197,10 +199,11 @@ pub struct Counts {
 pub enum Write {
     /// Remember which version a room has, before any event of it is written.
     RoomVersion(OwnedRoomId, RoomVersion),
-    /// Insert an event with its edges. If it is there as an outlier, and this row is not one,
-    /// promote it; otherwise an event that is there stays untouched.
+    /// Insert an event with its edges. One that is there is replaced if
+    /// [it gives way to](StoredEvent::gives_way_to) this row, but stays redacted; otherwise it
+    /// stays untouched.
     Event(Arc<StoredEvent>),
-    /// Replace an event by its redacted form.
+    /// Replace an event that is stored by its redacted form.
     Redact {
         /// The event, already in its redacted form.
         redacted: Arc<StoredEvent>,
@@ -215,11 +218,13 @@ pub enum Write {
         /// room).
         changes: Vec<StateChange>,
     },
-    /// Replace what is known of one of our users in a room.
+    /// Replace what is known of one of our users in a room, having written its event as
+    /// [`Write::Event`] does.
     Membership(LocalMembership),
-    /// Keep keys of another server; a key that is there keeps the larger validity.
+    /// Keep keys of another server. A key that is there keeps the larger validity, and stays
+    /// retired; another key under its id takes its place.
     ServerKeys(Vec<ServerKeyRecord>),
-    /// Keep the response to a transaction.
+    /// Keep the response to a transaction. The first one stays.
     ReceivedTransaction {
         /// Who sent it.
         origin: OwnedServerName,
@@ -239,7 +244,7 @@ pub enum Write {
     Enqueue {
         /// Its place in every one of the queues.
         sequence: u64,
-        /// The event, which is stored before or within this batch.
+        /// The event, which is stored by an earlier batch or earlier in this one.
         event_id: OwnedEventId,
         /// The servers.
         destinations: Vec<OwnedServerName>,
@@ -267,7 +272,7 @@ pub enum Write {
         /// When to try again.
         retry_at: WallTime,
     },
-    /// A command with this key has produced this event.
+    /// A command with this key has produced this event. The first one stays.
     Once {
         /// The caller's key.
         key: String,

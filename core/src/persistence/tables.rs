@@ -87,6 +87,14 @@ impl StoredEvent {
         }
     }
 
+    /// Whether `newer`, a row of the same event, knows more about it: an outlier gives way to a
+    /// part of the graph, and one that is not shown to one that is.
+    #[must_use]
+    pub fn gives_way_to(&self, newer: &Self) -> bool {
+        let is_now_shown = self.position.is_none() && newer.position.is_some();
+        self.is_outlier() && (!newer.is_outlier() || is_now_shown)
+    }
+
     /// Whether the event is held without its history.
     #[must_use]
     pub fn is_outlier(&self) -> bool {

@@ -66,7 +66,8 @@ pub(super) fn timeline(
     )
 }
 
-/// Inserts an event with its edges, or promotes the outlier that is there.
+/// Inserts an event with its edges, or replaces the outlier that is there by a row that knows more:
+/// the rule is [`StoredEvent::gives_way_to`].
 pub(super) fn insert(database: &Connection, stored: &StoredEvent) -> rusqlite::Result<()> {
     let event = names::event(database, stored.pdu.event_id())?;
     let room = names::room(database, stored.pdu.room_id())?;
@@ -77,10 +78,11 @@ pub(super) fn insert(database: &Connection, stored: &StoredEvent) -> rusqlite::R
         start::use_position(database, position)?;
     }
     graph::insert_auth_edges(database, event, &stored.pdu)?;
-    if stored.verdict.is_rejected() || !stored.is_outlier() {
+    let is_history = !stored.is_outlier() || stored.position.is_some();
+    if stored.verdict.is_rejected() {
         graph::close_backward_extremity(database, event)?;
-    }
-    if !stored.verdict.is_rejected() && !stored.is_outlier() {
+    } else if is_history {
+        graph::close_backward_extremity(database, event)?;
         graph::insert_edges(database, event, room, &stored.pdu)?;
     }
     Ok(())
@@ -104,7 +106,8 @@ fn insert_row(
             position = excluded.position,
             redacted_because = coalesce(redacted_because, excluded.redacted_because),
             json = iif(redacted_because IS NULL, excluded.json, json)
-        WHERE state_before IS NULL AND excluded.state_before IS NOT NULL";
+        WHERE state_before IS NULL AND (excluded.state_before IS NOT NULL
+            OR position IS NULL AND excluded.position IS NOT NULL)";
     let (verdict, reason) = verdict_columns(&stored.verdict);
     let because = stored.redacted_because.as_ref();
     let because = because

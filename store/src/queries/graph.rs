@@ -70,7 +70,7 @@ pub(super) fn ancestors(
     rows(database, SELECT, parameters, stored_event)
 }
 
-/// Where the graph of a room leads out of what is held, the deepest first.
+/// Where the history of a room that is held ends, the deepest first.
 pub(super) fn backward_extremities(
     database: &Connection,
     room_id: &RoomId,
@@ -97,8 +97,8 @@ pub(super) fn insert_auth_edges(
     Ok(())
 }
 
-/// Writes the edges from an event of the graph to its previous events. Where such an event is not
-/// held, the graph now ends there; a rejected one is held, and nothing is gained by asking for it.
+/// Writes the edges from an event to its previous events. History now ends where such an event is
+/// not held, or only as an outlier that is not shown; of a rejected one nothing more is wanted.
 pub(super) fn insert_edges(
     database: &Connection,
     event: i64,
@@ -109,7 +109,8 @@ pub(super) fn insert_edges(
     const EXTREMITY: &str = "
         INSERT INTO backward_extremities (event, room, depth)
         SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
-            SELECT 1 FROM events WHERE event = ?1 AND (in_graph OR verdict = 'rejected')
+            SELECT 1 FROM events WHERE event = ?1
+                AND (in_graph OR position IS NOT NULL OR verdict = 'rejected')
         )
         ON CONFLICT (event, room) DO UPDATE SET depth = min(depth, excluded.depth)";
     for prev in pdu.prev_events() {

@@ -83,6 +83,22 @@ fn an_outlier_is_promoted_with_all_of_the_new_row() {
     );
 }
 
+/// History from before ours is shown without being part of the graph.
+#[test]
+fn an_outlier_is_given_its_place_in_the_timeline_once() {
+    let mut store = store();
+    let event = message("old", &[]);
+    let at = |position| StoredEvent {
+        position: Some(Position(position)),
+        ..outlier(&event)
+    };
+    commit(&mut store, vec![write(outlier(&event)), write(at(-1))]);
+    assert_eq!(read_one(&mut store, &event), Some(at(-1)));
+    commit(&mut store, vec![write(at(-2)), write(outlier(&event))]);
+    assert_eq!(read_one(&mut store, &event), Some(at(-1)));
+    assert_eq!(read_ids(&mut store, forward(None, None, 9)), ids([&event]));
+}
+
 #[test]
 fn an_event_of_the_graph_is_never_changed_by_a_second_insertion() {
     let mut store = store();

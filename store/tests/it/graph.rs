@@ -6,7 +6,7 @@ use comity_core::{
     pdu::{Pdu, RoomVersion},
     persistence::{
         queries::{Answer, Read, Write},
-        tables::StoredEvent,
+        tables::{Position, StoredEvent},
     },
 };
 use comity_store::Store;
@@ -182,6 +182,30 @@ fn edges_of_an_outlier_count_once_it_is_promoted() {
     assert_eq!(ends(&mut store), []);
     put_in_graph(&mut store, &events[1..]);
     assert_eq!(ends(&mut store), [(id(&events[0]), 2)]);
+}
+
+/// BACKFILL-4: each answer moves the point from which to ask for more.
+#[test]
+fn history_that_is_shown_moves_the_end_although_it_is_no_part_of_the_graph() {
+    let mut store = store();
+    let events = chain(4);
+    let old = |index: usize| StoredEvent {
+        position: Some(Position(-(index as i64))),
+        ..outlier(&events[index])
+    };
+    commit(
+        &mut store,
+        vec![write(in_graph(&events[3])), write(outlier(&events[1]))],
+    );
+    commit(&mut store, vec![write(old(2))]);
+    assert_eq!(ends(&mut store), [(id(&events[1]), 3)]);
+    commit(&mut store, vec![write(old(1))]);
+    assert_eq!(ends(&mut store), [(id(&events[0]), 2)]);
+    let newest = &events[3];
+    assert_eq!(
+        ancestors(&mut store, &[newest], true, &[], 9),
+        ids([newest])
+    );
 }
 
 /// A rejected event is not to be fetched again, so it must not be asked for for ever.
