@@ -2,10 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
+use ruma_common::OwnedEventId;
 
 use super::{StateKey, StateMap, tree::Tree};
-use ruma_common::OwnedEventId;
+
+fn same_cases_each_time() -> ProptestConfig {
+    let rng_seed = RngSeed::Fixed(1);
+    ProptestConfig {
+        cases: 500,
+        rng_seed,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
 
 type Model = BTreeMap<StateKey, OwnedEventId>;
 
@@ -70,7 +80,7 @@ fn height_of_balanced(tree: &Tree) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+    #![proptest_config(same_cases_each_time())]
 
     #[test]
     fn holds_what_an_ordinary_map_holds(first in changes(80), second in changes(80)) {

@@ -1,9 +1,5 @@
 //! A room whose events tests make one by one, on any state they like, and what ruma says of them.
 
-#![allow(dead_code)] // each test program uses its part
-
-pub mod ruma;
-
 use std::{collections::BTreeMap, sync::Arc};
 
 use comity_core::pdu::{

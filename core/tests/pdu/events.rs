@@ -1,0 +1,35 @@
+//! A valid event of each room version, for tests to break.
+
+use comity_core::pdu::{RoomVersion, canonical_json::Object};
+use ruma_common::OwnedServerName;
+use serde_json::json;
+
+use crate::room::{ALICE, object};
+
+pub fn server(name: &str) -> OwnedServerName {
+    OwnedServerName::try_from(name).unwrap()
+}
+
+/// A valid event with every key that any rule speaks of.
+pub fn valid_event(version: RoomVersion) -> Object {
+    let room = if version == RoomVersion::V12 {
+        "!AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+    } else {
+        "!room:a.example"
+    };
+    object(json!({
+        "type": "m.room.message",
+        "room_id": room,
+        "sender": ALICE,
+        "content": { "body": "hello", "count": 3 },
+        "origin": "b.example",
+        "origin_server_ts": 1_700_000_000_000_i64,
+        "depth": 12,
+        "prev_events": ["$BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"],
+        "auth_events": ["$CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC"],
+        "hashes": { "sha256": "DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD" },
+        "signatures": {},
+        "unsigned": { "age": 5 },
+        "org.example.unknown": [1, "two"],
+    }))
+}

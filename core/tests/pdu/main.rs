@@ -1,0 +1,23 @@
+//! The rules of events, by behaviour: each test names the checklist item it proves where there is
+//! one, and whatever ruma also judges is compared with its verdict.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod against_ruma;
+mod event_alone;
+mod events;
+mod format;
+mod judge;
+mod membership;
+mod power_levels;
+mod random_rooms;
+mod redaction;
+mod resolution;
+mod room;
+mod ruma;
+mod signing;
+mod third_party_invite;
+
+use comity_core::pdu::RoomVersion;
+
+const VERSIONS: [RoomVersion; 3] = [RoomVersion::V10, RoomVersion::V11, RoomVersion::V12];
