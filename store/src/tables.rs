@@ -1,9 +1,9 @@
 //! The schema, the migrations that lead to it, and the settings of a connection.
 //!
-//! **Names are small integers.** Event ids, room ids, server names and state keys are long and occur
-//! often, so each is written once, in a table of names, and stands everywhere else as the integer
-//! of its row there. A name may be known before the thing it names: an edge may lead to an event
-//! that is not held.
+//! **Names are small integers.** Event ids, room ids, server names and state keys are long and
+//! occur often, so each is written once, in a table of names, and stands everywhere else as the
+//! integer of its row there. A name may be known before the thing it names: an edge may lead to an
+//! event that is not held.
 //!
 //! **Rows of the graph are only ever added.** Two events with the same previous event, or two
 //! states with the same parent, stand side by side; which of them counts is decided by the core,
@@ -88,15 +88,8 @@ const FIRST_SCHEMA: &str = "
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX event_edges_forward ON event_edges (prev);
 
-    -- From every event held to its auth events, held or not.
-    CREATE TABLE event_auth (
-        event INTEGER NOT NULL,
-        auth INTEGER NOT NULL,
-        PRIMARY KEY (event, auth)
-    ) STRICT, WITHOUT ROWID;
-
-    -- Where these edges lead to what has none of its own: the history to ask for. The depth is
-    -- that of the shallowest event with such an edge.
+    -- Where these edges end at an event that has none itself: the history to ask for. The depth is
+    -- that of the shallowest event with an edge to it.
     CREATE TABLE backward_extremities (
         event INTEGER NOT NULL,
         room INTEGER NOT NULL,
@@ -104,6 +97,13 @@ const FIRST_SCHEMA: &str = "
         PRIMARY KEY (event, room)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX backward_extremities_by_depth ON backward_extremities (room, depth);
+
+    -- From every event held to its auth events, held or not.
+    CREATE TABLE event_auth (
+        event INTEGER NOT NULL,
+        auth INTEGER NOT NULL,
+        PRIMARY KEY (event, auth)
+    ) STRICT, WITHOUT ROWID;
 
     CREATE VIEW stored_events AS
         SELECT event,

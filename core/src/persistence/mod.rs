@@ -7,8 +7,9 @@
 //! (positions, sequences, snapshot ids) is chosen by the core, which learnt the last ones used
 //! from [`Read::Boot`](queries::Read::Boot).
 //!
-//! **Invariants.** Event rows are append-only: an event is inserted once, may as an outlier
-//! be given a place in the timeline, may be promoted once from outlier to part of the graph, and its JSON changes only when a redaction is applied.
+//! **Invariants.** Event rows are append-only: an event is inserted once, may as an outlier be
+//! given a place in the timeline, may be promoted once from outlier to part of the graph, and its
+//! JSON changes only when a redaction is applied.
 
 pub mod queries;
 pub mod tables;
