@@ -26,11 +26,19 @@ use crate::{
 /// Who waits for what, and which question outside belongs to which need.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    waiting: BTreeMap<Need, Vec<JobId>>,
+    waiting: BTreeMap<Need, Waiting>,
     queries: BTreeMap<QueryId, QueryFor>,
     calls: BTreeMap<CallId, CallFor>,
     computations: BTreeMap<ComputationId, Need>,
     questions: BTreeMap<QuestionId, Need>,
+}
+
+/// The jobs that have a need.
+#[derive(Debug, Default)]
+struct Waiting {
+    jobs: Vec<JobId>,
+    /// Whether an answer is under way; otherwise the end of the job that is at work on it counts.
+    asked: bool,
 }
 
 /// What a query is for.
@@ -78,13 +86,15 @@ impl Engine {
         }
         let mut unread = Vec::new();
         for need in missing.needs {
-            if let Some(waiting) = self.pending.waiting.get_mut(&need) {
-                waiting.push(id);
-                continue;
+            let elsewhere = work_that_meets(&need)
+                .is_some_and(|identity| self.registry.is_elsewhere(&identity, id));
+            let waiting = self.pending.waiting.entry(need.clone()).or_default();
+            waiting.jobs.push(id);
+            if !waiting.asked && !elsewhere {
+                waiting.asked = true;
+                let computation = missing.computations.remove(&need);
+                self.ask_for(need, computation, &mut unread);
             }
-            self.pending.waiting.insert(need.clone(), vec![id]);
-            let computation = missing.computations.remove(&need);
-            self.ask_for(need, computation, &mut unread);
         }
         self.read_events(unread);
     }
@@ -96,24 +106,8 @@ impl Engine {
         unread: &mut Vec<OwnedEventId>,
     ) {
         match &need {
-            Need::Room(room_id) => {
-                if self
-                    .registry
-                    .at_work(&Identity::Join(room_id.clone()))
-                    .is_none()
-                {
-                    self.read(need.clone(), Read::Room(room_id.clone()));
-                }
-            }
-            Need::Event(event_id) => {
-                if self
-                    .registry
-                    .at_work(&Identity::Event(event_id.clone()))
-                    .is_none()
-                {
-                    unread.push(event_id.clone());
-                }
-            }
+            Need::Room(room_id) => self.read(need.clone(), Read::Room(room_id.clone())),
+            Need::Event(event_id) => unread.push(event_id.clone()),
             Need::AuthChain(event_ids) => {
                 self.read(need.clone(), Read::AuthChain(event_ids.clone()));
             }
@@ -183,7 +177,7 @@ impl Engine {
 
     /// Gives every job that waits for `need` its answer, and makes those run that lack no more.
     pub(super) fn resolve(&mut self, need: &Need, met: &Met) {
-        for id in self.pending.waiting.remove(need).unwrap_or_default() {
+        for id in self.pending.waiting.remove(need).unwrap_or_default().jobs {
             let Some(running) = self.jobs.get_mut(&id) else {
                 continue;
             };
@@ -198,12 +192,15 @@ impl Engine {
     /// A job is done with an event. Those who wait for it get it, or look for it in the store.
     pub(super) fn event_judged(&mut self, event_id: &OwnedEventId) {
         let need = Need::Event(event_id.clone());
-        if !self.pending.waiting.contains_key(&need) {
-            return;
-        }
-        match self.world.event(event_id).cloned() {
-            Some(event) => self.resolve(&need, &Met::Event(Some(event))),
-            None => self.read_events(vec![event_id.clone()]),
+        let known = self.world.event(event_id).cloned();
+        match (known, self.pending.waiting.get_mut(&need)) {
+            (_, None) => {}
+            (Some(event), Some(_)) => self.resolve(&need, &Met::Event(Some(event))),
+            (None, Some(waiting)) if waiting.asked => {}
+            (None, Some(waiting)) => {
+                waiting.asked = true;
+                self.read_events(vec![event_id.clone()]);
+            }
         }
     }
 
@@ -279,7 +276,7 @@ impl Engine {
 
     /// A need that cannot be met ends every job that has it.
     fn fail(&mut self, need: &Need, reason: &str) {
-        for id in self.pending.waiting.remove(need).unwrap_or_default() {
+        for id in self.pending.waiting.remove(need).unwrap_or_default().jobs {
             self.abandon(id, reason);
         }
     }
@@ -329,5 +326,20 @@ fn unexpected(result: &Result<Answer, StoreError>) -> String {
     match result {
         Ok(_) => "the store answered another question".to_owned(),
         Err(error) => error.to_string(),
+    }
+}
+
+/// The work whose end meets a need, if another job is at it.
+fn work_that_meets(need: &Need) -> Option<Identity> {
+    match need {
+        Need::Room(room_id) => Some(Identity::Join(room_id.clone())),
+        Need::Event(event_id) => Some(Identity::Event(event_id.clone())),
+        Need::AuthChain(_)
+        | Need::Snapshot(_)
+        | Need::Key { .. }
+        | Need::Signatures(_)
+        | Need::Call(_)
+        | Need::Read(_)
+        | Need::Told(_) => None,
     }
 }

@@ -1,0 +1,149 @@
+//! One simulated server.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use comity_core::{
+    Action, Call, Config, Federation, Input, Now,
+    input::{CommandId, RequestId},
+    messaging::{
+        command::{Command, CommandError, Reply},
+        notice::{Notice, Question, Told},
+    },
+    pdu::signing::SigningKey,
+};
+use comity_store::Store;
+use http::Response;
+use ruma_common::OwnedServerName;
+
+/// How a command ended.
+pub type Finished = Result<Reply, CommandError>;
+
+/// A server: its core while it is up, and its database, which outlives a crash.
+pub struct Server {
+    /// Its name.
+    pub name: OwnedServerName,
+    /// Everything that it told its application since the world began.
+    pub notices: Vec<Notice>,
+    /// What it was halted for, if it was.
+    pub halted: Option<String>,
+    pub(super) calls: Vec<Call>,
+    pub(super) responses: Vec<(RequestId, Response<Bytes>)>,
+    core: Option<Federation>,
+    store: Store,
+    signing_key: Arc<SigningKey>,
+    starts: u8,
+    commands: u64,
+    finished: BTreeMap<CommandId, Finished>,
+    answers: BTreeMap<Question, Told>,
+}
+
+impl Server {
+    /// A server that was never started, with an empty database.
+    pub fn new(name: &str) -> Self {
+        let seed = std::array::from_fn(|index| {
+            name.as_bytes()
+                .get(index % name.len().max(1))
+                .copied()
+                .unwrap_or_default()
+        });
+        Self {
+            name: name.try_into().expect("the test gives a server name"),
+            notices: Vec::new(),
+            halted: None,
+            calls: Vec::new(),
+            responses: Vec::new(),
+            core: None,
+            store: Store::in_memory().expect("SQLite opens a database in memory"),
+            signing_key: Arc::new(SigningKey::from_seed("ed25519:1", &seed).expect("a key id")),
+            starts: 0,
+            commands: 0,
+            finished: BTreeMap::new(),
+            answers: BTreeMap::new(),
+        }
+    }
+
+    /// Starts it, with nothing but its database.
+    pub fn start(&mut self, now: Now) {
+        self.starts += 1;
+        let config = Config {
+            server_name: self.name.clone(),
+            signing_key: self.signing_key.clone(),
+            seed: [self.starts; 32],
+        };
+        self.core = Some(Federation::new(config));
+        self.handle(now, Input::Tick);
+    }
+
+    /// Stops it at once: what it had in memory is gone, and so is all that it was about to send.
+    pub fn crash(&mut self) {
+        self.core = None;
+        self.calls.clear();
+        self.responses.clear();
+    }
+
+    /// Whether it is up.
+    pub fn is_up(&self) -> bool {
+        self.core.is_some()
+    }
+
+    /// Makes the application answer a question this way; it answers all others with nothing.
+    pub fn knows(&mut self, question: Question, told: Told) {
+        self.answers.insert(question, told);
+    }
+
+    /// Gives it a command and says under which id it will finish.
+    pub fn command(&mut self, now: Now, command: Command) -> CommandId {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        self.handle(now, Input::Command(id, command));
+        id
+    }
+
+    /// How a command ended, if it has.
+    pub fn finished(&mut self, id: CommandId) -> Option<Finished> {
+        self.finished.remove(&id)
+    }
+
+    /// Every job under way, for the message of a failing test.
+    pub fn describe_jobs(&self) -> Vec<String> {
+        self.core
+            .as_ref()
+            .map(Federation::describe_jobs)
+            .unwrap_or_default()
+    }
+
+    /// Hands in an input and carries out every action that needs no network.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        let Some(core) = &mut self.core else { return };
+        core.handle(now, input);
+        while let Some(action) = core.next_action() {
+            match action {
+                Action::Query(id, query) => {
+                    core.handle(now, Input::Answer(id, self.store.run(&query)));
+                }
+                Action::Compute(id, work) => core.handle(now, Input::Computed(id, work.run())),
+                Action::Ask(id, question) => {
+                    let told = self
+                        .answers
+                        .get(&question)
+                        .cloned()
+                        .unwrap_or(Told::NotFound);
+                    core.handle(now, Input::Told(id, told));
+                }
+                Action::Call(call) => self.calls.push(*call),
+                Action::Respond(id, response) => self.responses.push((id, response)),
+                Action::Complete(id, result) => {
+                    self.finished.insert(id, result);
+                }
+                Action::Notify(notice) => self.notices.push(notice),
+                Action::Halt(reason) => self.halted = Some(reason),
+            }
+        }
+    }
+
+    /// When it wants to be woken.
+    pub fn next_deadline(&self) -> Option<comity_core::Monotonic> {
+        self.core.as_ref().and_then(Federation::next_deadline)
+    }
+}
