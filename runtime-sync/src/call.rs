@@ -1,0 +1,212 @@
+//! Requests of ours to other servers.
+
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::Instant,
+};
+
+use bytes::Bytes;
+use comity_core::{
+    action::Call,
+    input::CallError,
+    transport::{
+        connection_pool::ConnectionPool,
+        http1::ClientConnection,
+        server_address::{Host, ServerAddress},
+    },
+};
+use comity_runtime::{
+    Clock, OpenSockets, Place, READ_BYTES,
+    outgoing::{
+        bad_response, certified_name, fair_share, io_failed, not_sent, resolve, response_limits,
+    },
+};
+use rustls::{ClientConfig, StreamOwned};
+
+use crate::{
+    thread_pool::ThreadPool,
+    timed_stream::{TimedSocket, TimedStream},
+};
+
+/// Names that may be looked up at once. The system's resolver has time-outs of its own.
+const LOOKUPS_MAX: usize = 32;
+
+/// Sends requests over connections that it keeps for the next request. Dropping it breaks them.
+pub(crate) struct Caller {
+    tls: Arc<ClientConfig>,
+    clock: Clock,
+    lookups: ThreadPool,
+    kept: Mutex<ConnectionPool<Connection>>,
+    sockets: OpenSockets,
+}
+
+/// A connection to another server, its TLS handshake done.
+struct Connection {
+    stream: StreamOwned<rustls::ClientConnection, TimedSocket>,
+    http: ClientConnection,
+    place: Place,
+}
+
+impl Caller {
+    /// `sockets_max` connections may be open at once; those that are kept make room for others.
+    pub(crate) fn new(tls: Arc<ClientConfig>, clock: Clock, sockets_max: usize) -> Self {
+        Self {
+            tls,
+            clock,
+            lookups: ThreadPool::new("comity-lookup", LOOKUPS_MAX),
+            kept: Mutex::default(),
+            sockets: OpenSockets::new(sockets_max),
+        }
+    }
+
+    /// Sends a request and waits for the response, until the call's deadline.
+    pub(crate) fn call(&self, call: &Call) -> Result<http::Response<Bytes>, CallError> {
+        let deadline = self.clock.instant(call.deadline);
+        let mut connection = match self.kept_connection(&call.address) {
+            Some(connection) => connection,
+            None => self.connect(&call.address, deadline)?,
+        };
+        let response = connection.exchange(call, deadline)?;
+        if connection.http.is_reusable() {
+            self.keep(&call.address, connection);
+        }
+        Ok(response)
+    }
+
+    /// Breaks every connection.
+    pub(crate) fn close(&self) {
+        self.sockets.close_all();
+    }
+
+    /// Keeps a connection for the next request, and closes those kept too many or too long.
+    fn keep(&self, address: &ServerAddress, connection: Connection) {
+        connection.place.note_idle();
+        let now = self.clock.now().monotonic;
+        let mut kept = self.kept();
+        drop(kept.expire(now));
+        drop(kept.put(address.clone(), connection, now));
+    }
+
+    /// A kept connection that the peer has not closed.
+    fn kept_connection(&self, address: &ServerAddress) -> Option<Connection> {
+        let now = self.clock.now().monotonic;
+        loop {
+            let connection = self.kept().take(address, now)?;
+            if !connection.stream.sock.is_disturbed() {
+                connection.place.note_busy();
+                return Some(connection);
+            }
+        }
+    }
+
+    fn connect(&self, address: &ServerAddress, deadline: Instant) -> Result<Connection, CallError> {
+        let name = certified_name(address)?;
+        let socket = connect_to_any(&self.resolve(address, deadline)?, deadline)?;
+        let place = self
+            .sockets
+            .add(&socket)
+            .map_err(|error| io_failed(&error))?;
+        let mut socket = TimedSocket::new(socket, deadline);
+        let mut session = rustls::ClientConnection::new(self.tls.clone(), name)
+            .map_err(|error| CallError::Tls(error.to_string()))?;
+        while session.is_handshaking() {
+            session
+                .complete_io(&mut socket)
+                .map_err(|error| io_failed(&error))?;
+        }
+        let stream = StreamOwned::new(session, socket);
+        Ok(Connection {
+            stream,
+            http: ClientConnection::new(),
+            place,
+        })
+    }
+
+    /// Looks a name up on another thread, as the system's resolver knows no deadline.
+    fn resolve(
+        &self,
+        address: &ServerAddress,
+        deadline: Instant,
+    ) -> Result<Vec<SocketAddr>, CallError> {
+        if let Host::Ip(_) = address.host {
+            return resolve(address);
+        }
+        let (sender, addresses) = mpsc::sync_channel(1);
+        let address = address.clone();
+        self.lookups
+            .run(move || drop(sender.send(resolve(&address))));
+        let patience = deadline.saturating_duration_since(Instant::now());
+        addresses
+            .recv_timeout(patience)
+            .unwrap_or_else(|error| match error {
+                RecvTimeoutError::Timeout => Err(CallError::TimedOut),
+                RecvTimeoutError::Disconnected => Err(CallError::Resolve("stopped".to_owned())),
+            })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, ConnectionPool<Connection>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    fn exchange(
+        &mut self,
+        call: &Call,
+        deadline: Instant,
+    ) -> Result<http::Response<Bytes>, CallError> {
+        let request = self
+            .http
+            .send(&call.request, response_limits(call))
+            .map_err(not_sent)?;
+        self.stream.set_deadline(deadline);
+        self.send(&request).map_err(|error| io_failed(&error))?;
+        loop {
+            if let Some(response) = self.http.next_response().map_err(bad_response)? {
+                return Ok(response);
+            }
+            self.receive().map_err(|error| io_failed(&error))?;
+        }
+    }
+
+    fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        self.stream.write_all(request)?;
+        self.stream.flush()
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        let mut buffer = [0; READ_BYTES];
+        match self.stream.read(&mut buffer)? {
+            0 => self.http.receive_eof(),
+            count => self.http.receive(buffer.get(..count).unwrap_or_default()),
+        }
+        Ok(())
+    }
+}
+
+/// Connects to the first address that accepts. Errors with what the last one said.
+fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, CallError> {
+    let mut failure = CallError::TimedOut;
+    for (tried, address) in addresses.iter().enumerate() {
+        let patience = fair_share(deadline, addresses.len() - tried);
+        if patience.is_zero() {
+            return Err(CallError::TimedOut);
+        }
+        match TcpStream::connect_timeout(address, patience) {
+            Ok(socket) => return without_delay(socket).map_err(|error| io_failed(&error)),
+            Err(error) => failure = io_failed(&error),
+        }
+    }
+    Err(failure)
+}
+
+/// Small writes go out at once; each request is one write.
+fn without_delay(socket: TcpStream) -> io::Result<TcpStream> {
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}

@@ -1,0 +1,140 @@
+//! What a server is started with, and why it may not start.
+
+use std::{io, net::TcpListener, path::PathBuf, time::Duration};
+
+use comity_core::transport::http1::HttpLimits;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+
+/// Everything that a server needs to know before it starts.
+pub struct ServerConfig {
+    /// Who this server is, and the core's own limits.
+    pub core: comity_core::Config,
+    /// The SQLite file; made if it is not there.
+    pub database: PathBuf,
+    /// Where other servers connect to. They are bound by the caller, so that a test can bind port
+    /// 0 and name the server after the port it got.
+    pub listeners: Vec<TcpListener>,
+    /// What this server shows to those who connect.
+    pub certificate: Certificate,
+    /// Certificates to trust as roots, beside the platform's.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Whether to trust what the operating system trusts; only tests and private federations
+    /// have a reason not to.
+    pub use_platform_roots: bool,
+    /// What a connection from another server may take.
+    pub connections: ConnectionLimits,
+    /// How many requests of ours may be under way at once; the rest wait.
+    pub calls_max: usize,
+}
+
+impl ServerConfig {
+    /// A configuration with the usual limits that trusts what the platform trusts.
+    #[must_use]
+    pub fn new(
+        core: comity_core::Config,
+        database: impl Into<PathBuf>,
+        listeners: Vec<TcpListener>,
+        certificate: Certificate,
+    ) -> Self {
+        Self {
+            core,
+            database: database.into(),
+            listeners,
+            certificate,
+            extra_roots: Vec::new(),
+            use_platform_roots: true,
+            connections: ConnectionLimits::default(),
+            calls_max: 128,
+        }
+    }
+}
+
+/// A certificate chain, the server's own certificate first, and its private key.
+#[derive(Debug)]
+pub struct Certificate {
+    /// The chain.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key of the chain's first certificate.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl Certificate {
+    /// Reads chain and key from PEM text, which may be the same text.
+    ///
+    /// Errors when either is malformed or missing.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>()?;
+        if chain.is_empty() {
+            return Err(CertificateError::Empty);
+        }
+        Ok(Self {
+            chain,
+            key: PrivateKeyDer::from_pem_slice(key)?,
+        })
+    }
+}
+
+impl Clone for Certificate {
+    fn clone(&self) -> Self {
+        Self {
+            chain: self.chain.clone(),
+            key: self.key.clone_key(),
+        }
+    }
+}
+
+/// Why PEM text holds no [`Certificate`].
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// Malformed, or without a private key.
+    #[error("cannot read the certificate or key: {0}")]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    /// No certificate in it.
+    #[error("there is no certificate in the chain")]
+    Empty,
+}
+
+/// What a listener grants those who connect to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Connections at the same time. At the limit the one that has been idle for longest makes
+    /// room; if none is idle, the newcomer is refused.
+    pub connections: usize,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
+    /// How long a request may take from its first byte to its last.
+    pub request: Duration,
+    /// How long a connection may stay open without a request.
+    pub idle: Duration,
+    /// How long the peer may take to read an answer.
+    pub response: Duration,
+    /// How large a request may be.
+    pub http: HttpLimits,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            handshake: Duration::from_secs(10),
+            request: Duration::from_secs(60),
+            idle: Duration::from_secs(120),
+            response: Duration::from_secs(60),
+            http: HttpLimits::default(),
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be opened.
+    #[error("cannot open the database: {0}")]
+    Store(#[from] comity_store::OpenError),
+    /// The certificate, its key or a root is not acceptable.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// A listener or thread could not be set up.
+    #[error("cannot start: {0}")]
+    Io(#[from] io::Error),
+}

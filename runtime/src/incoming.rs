@@ -1,0 +1,124 @@
+//! A connection from another server, without its IO.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use comity_core::transport::{
+    http1::{ServerConnection, ServerPhase},
+    matrix_error::MatrixError,
+};
+use http::{Request, Response, header};
+
+use crate::{ConnectionLimits, Place};
+
+/// How long a connection is still read from after [`Step::Close`].
+pub const LINGER: Duration = Duration::from_secs(1);
+
+/// How many bytes are worth reading at once.
+pub const READ_BYTES: usize = 16 * 1024;
+
+/// Says what to do next on a connection, with the deadline that applies.
+///
+/// Do what [`Incoming::next_step`] says until that is [`Step::Close`]. A wait that reaches its
+/// deadline ends the connection.
+#[derive(Debug)]
+pub struct Incoming {
+    http: ServerConnection,
+    limits: ConnectionLimits,
+    place: Place,
+    /// What is to be written before anything else.
+    unsent: Option<Bytes>,
+    /// When the request that is arriving must be complete.
+    request_due: Option<Instant>,
+    peer_closed: bool,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Read from the connection by this moment and [`Incoming::receive`] it.
+    Read(Instant),
+    /// Write all of this by this moment.
+    Write(Bytes, Instant),
+    /// Answer this with [`Incoming::respond`].
+    Answer(Request<Bytes>),
+    /// Send nothing more; read and drop what still comes, until the peer closes or for [`LINGER`],
+    /// because bytes that arrive at a closed socket would destroy the last answer on its way.
+    Close,
+}
+
+impl Incoming {
+    /// A connection just accepted, its TLS handshake done.
+    #[must_use]
+    pub fn new(limits: ConnectionLimits, place: Place) -> Self {
+        let http = ServerConnection::new(limits.http);
+        Self {
+            http,
+            limits,
+            place,
+            unsent: None,
+            request_due: None,
+            peer_closed: false,
+        }
+    }
+
+    /// What to do next.
+    pub fn next_step(&mut self) -> Step {
+        if let Some(bytes) = self.unsent.take() {
+            return Step::Write(bytes, Instant::now() + self.limits.response);
+        }
+        match self.http.next_request() {
+            Ok(Some(request)) => {
+                self.place.note_busy();
+                Step::Answer(request)
+            }
+            Ok(None) => self.wait(),
+            Err(bad) => {
+                tracing::debug!(%bad, "refused a request");
+                self.respond(MatrixError::from(bad).into_response());
+                self.next_step()
+            }
+        }
+    }
+
+    /// Takes what was read; nothing means that the peer has closed.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.peer_closed = bytes.is_empty();
+        self.http.receive(bytes);
+    }
+
+    /// Takes the answer to the request that was handed out last.
+    pub fn respond(&mut self, mut response: Response<Bytes>) {
+        self.request_due = None;
+        if self.place.is_stopping() {
+            let close = header::HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        match self.http.respond(&response) {
+            Ok(bytes) => self.unsent = Some(bytes),
+            Err(error) => tracing::error!(%error, "an answer to nothing"),
+        }
+    }
+
+    fn wait(&mut self) -> Step {
+        if self.peer_closed {
+            return Step::Close;
+        }
+        match self.http.phase() {
+            ServerPhase::Idle if self.place.note_idle() => {
+                Step::Read(Instant::now() + self.limits.idle)
+            }
+            ServerPhase::Receiving => self.receive_more(),
+            ServerPhase::Idle | ServerPhase::Answering | ServerPhase::Closed => Step::Close,
+        }
+    }
+
+    fn receive_more(&mut self) -> Step {
+        let due = || Instant::now() + self.limits.request;
+        let due = *self.request_due.get_or_insert_with(due);
+        match self.http.take_interim_response() {
+            Some(interim) => Step::Write(interim, due),
+            None => Step::Read(due),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What every way of sending our requests has in common.
+
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    time::{Duration, Instant},
+};
+
+use comity_core::{
+    action::Call,
+    input::CallError,
+    transport::{
+        http1::{BadResponse, CannotSend, HttpLimits},
+        server_address::{Host, ServerAddress},
+    },
+};
+use rustls::pki_types::ServerName;
+
+/// How many addresses of a name are tried.
+pub const ADDRESSES_MAX: usize = 8;
+
+/// The addresses to try, in order. Blocks for as long as the system's resolver does.
+///
+/// Errors when the name has none.
+pub fn resolve(address: &ServerAddress) -> Result<Vec<SocketAddr>, CallError> {
+    let found: Vec<_> = match &address.host {
+        Host::Ip(ip) => vec![SocketAddr::new(*ip, address.port)],
+        Host::Name(name) => (name.as_str(), address.port)
+            .to_socket_addrs()
+            .map_err(|error| CallError::Resolve(format!("{name}: {error}")))?
+            .take(ADDRESSES_MAX)
+            .collect(),
+    };
+    if found.is_empty() {
+        Err(CallError::Resolve("no address".to_owned()))
+    } else {
+        Ok(found)
+    }
+}
+
+/// Whom the certificate must be for.
+///
+/// Errors when the name is none that a certificate can hold.
+pub fn certified_name(address: &ServerAddress) -> Result<ServerName<'static>, CallError> {
+    match &address.tls_name {
+        Host::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
+        Host::Name(name) => ServerName::try_from(name.clone())
+            .map_err(|error| CallError::Tls(format!("{name}: {error}"))),
+    }
+}
+
+/// How long one of `addresses` addresses may take to accept a connection: a fair share of the
+/// time that is left.
+#[must_use]
+pub fn fair_share(deadline: Instant, addresses: usize) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now());
+    left / u32::try_from(addresses.max(1)).unwrap_or(u32::MAX)
+}
+
+/// How large the response to a call may be.
+#[must_use]
+pub fn response_limits(call: &Call) -> HttpLimits {
+    HttpLimits {
+        body_bytes: call.response_limit,
+        ..HttpLimits::default()
+    }
+}
+
+/// What a failed read, write or handshake is to the core.
+#[must_use]
+pub fn io_failed(error: &io::Error) -> CallError {
+    let is_tls = error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<rustls::Error>());
+    match error.kind() {
+        io::ErrorKind::TimedOut => CallError::TimedOut,
+        _ if is_tls => CallError::Tls(error.to_string()),
+        _ => CallError::Connect(error.to_string()),
+    }
+}
+
+/// What a request that could not be sent is to the core.
+#[must_use]
+pub fn not_sent(error: CannotSend) -> CallError {
+    CallError::Connect(error.to_string())
+}
+
+/// What a response that cannot be read is to the core.
+#[must_use]
+pub fn bad_response(error: BadResponse) -> CallError {
+    match error {
+        BadResponse::ClosedBeforeResponse | BadResponse::ClosedWithinResponse => {
+            CallError::Connect(error.to_string())
+        }
+        BadResponse::Framing(_)
+        | BadResponse::Unsolicited
+        | BadResponse::TooManyInterimResponses
+        | BadResponse::SwitchedProtocols => CallError::BadResponse(error.to_string()),
+    }
+}
