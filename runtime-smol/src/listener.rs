@@ -146,7 +146,7 @@ async fn serve(
                 incoming.receive(buffer.get(..count).unwrap_or_default());
             }
             Step::Write(bytes, deadline) => by(deadline, send(&mut stream, &bytes)).await?,
-            Step::Answer(request) => incoming.respond(answer(inbox, request).await),
+            Step::Answer(request) => incoming.respond(answer(inbox, *request).await),
             Step::Close => break,
         }
     }

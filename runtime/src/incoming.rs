@@ -41,7 +41,7 @@ pub enum Step {
     /// Write all of this by this moment.
     Write(Bytes, Instant),
     /// Answer this with [`Incoming::respond`].
-    Answer(Request<Bytes>),
+    Answer(Box<Request<Bytes>>),
     /// Send nothing more; read and drop what still comes, until the peer closes or for [`LINGER`],
     /// because bytes that arrive at a closed socket would destroy the last answer on its way.
     Close,
@@ -70,7 +70,7 @@ impl Incoming {
         match self.http.next_request() {
             Ok(Some(request)) => {
                 self.place.note_busy();
-                Step::Answer(request)
+                Step::Answer(request.into())
             }
             Ok(None) => self.wait(),
             Err(bad) => {

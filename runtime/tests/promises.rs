@@ -1,5 +1,11 @@
 //! What every runtime promises, proved on each.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
 mod testing;
 
 use std::{

@@ -49,7 +49,7 @@ fn exchange(
                 stream.write_all(&bytes)?;
                 stream.flush()?;
             }
-            Step::Answer(request) => incoming.respond(handler(request)),
+            Step::Answer(request) => incoming.respond(handler(*request)),
             Step::Close => break,
         }
     }

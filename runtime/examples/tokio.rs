@@ -1,0 +1,170 @@
+//! Drives `comity-core` in a tokio program with no runtime of ours: whatever waits can drive it.
+//!
+//! ```text
+//! cargo run -p comity-runtime --example tokio
+//! ```
+//!
+//! One task owns the core, each connection is another. It answers what is asked and asks nothing
+//! itself, and leaves TLS to a reverse proxy.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use comity_core::{
+    Action, Config, Federation, Input,
+    input::{CallError, RequestId},
+    messaging::notice::Told,
+    pdu::signing::SigningKey,
+    transport::{
+        http1::{ServerConnection, ServerPhase},
+        matrix_error::MatrixError,
+    },
+};
+use comity_runtime::Clock;
+use comity_store::{Store, StoreThread};
+use http::{Request, Response};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{
+        mpsc::{self, UnboundedReceiver, UnboundedSender},
+        oneshot,
+    },
+};
+
+enum Message {
+    Request(Request<Bytes>, oneshot::Sender<Response<Bytes>>),
+    Outcome(Input),
+}
+
+struct Core {
+    federation: Federation,
+    store: StoreThread,
+    inbox: UnboundedSender<Message>,
+    asking: HashMap<RequestId, oneshot::Sender<Response<Bytes>>>,
+    newest_request: u64,
+    clock: Clock,
+}
+
+impl Core {
+    async fn run(mut self, mut messages: UnboundedReceiver<Message>) {
+        loop {
+            while let Some(action) = self.federation.next_action() {
+                self.perform(action);
+            }
+            let deadline = self
+                .federation
+                .next_deadline()
+                .map(|moment| self.clock.instant(moment));
+            let deadline = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
+            let input = tokio::select! {
+                Some(message) = messages.recv() => self.input(message),
+                () = tokio::time::sleep_until(deadline.into()) => Input::Tick,
+            };
+            self.federation.handle(self.clock.now(), input);
+        }
+    }
+
+    fn input(&mut self, message: Message) -> Input {
+        match message {
+            Message::Outcome(outcome) => outcome,
+            Message::Request(request, response) => {
+                self.newest_request += 1;
+                let id = RequestId(self.newest_request);
+                self.asking.insert(id, response);
+                Input::Request(id, request)
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        let outcome = match action {
+            Action::Respond(id, response) => {
+                let asking = self.asking.remove(&id);
+                return drop(asking.map(|asking| asking.send(response)));
+            }
+            Action::Query(id, query) => return self.store.submit(id, query),
+            Action::Compute(id, computation) => Input::Computed(id, computation.run()),
+            Action::Call(call) => Input::Response(
+                call.id,
+                Err(CallError::Connect("not in this example".to_owned())),
+            ),
+            Action::Ask(id, _) => Input::Told(id, Told::NotFound),
+            Action::Complete(_, outcome) => return println!("{outcome:?}"),
+            Action::Notify(notice) => return println!("{notice:?}"),
+            Action::Halt(reason) => return eprintln!("the database failed: {reason}"),
+        };
+        let _ = self.inbox.send(Message::Outcome(outcome));
+    }
+}
+
+async fn serve(mut socket: TcpStream, inbox: UnboundedSender<Message>) -> std::io::Result<()> {
+    let mut connection = ServerConnection::new(Default::default());
+    let mut buffer = [0; 4096];
+    while connection.phase() != ServerPhase::Closed {
+        let response = match connection.next_request() {
+            Ok(None) => match socket.read(&mut buffer).await? {
+                0 => return Ok(()),
+                count => {
+                    connection.receive(&buffer[..count]);
+                    continue;
+                }
+            },
+            Ok(Some(request)) => {
+                let (sender, response) = oneshot::channel();
+                let _ = inbox.send(Message::Request(request, sender));
+                response.await.map_err(std::io::Error::other)?
+            }
+            Err(bad) => MatrixError::from(bad).into_response(),
+        };
+        let bytes = connection
+            .respond(&response)
+            .map_err(std::io::Error::other)?;
+        socket.write_all(&bytes).await?;
+    }
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let config = Config::new(
+        address.to_string().parse()?,
+        SigningKey::from_seed("ed25519:1", &[1; 32])?,
+        [2; 32],
+    );
+    let (inbox, messages) = mpsc::unbounded_channel();
+    let answers = inbox.clone();
+    let store = StoreThread::spawn(Store::in_memory()?, move |id, answer| {
+        let _ = answers.send(Message::Outcome(Input::Answer(id, answer)));
+    });
+    let core = Core {
+        federation: Federation::new(config),
+        store,
+        inbox: inbox.clone(),
+        asking: HashMap::new(),
+        newest_request: 0,
+        clock: Clock::start(),
+    };
+    tokio::spawn(core.run(messages));
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(serve(socket, inbox.clone()));
+        }
+    });
+
+    let mut client = TcpStream::connect(address).await?;
+    let request = "GET /_matrix/federation/v1/version HTTP/1.1\r\nHost: localhost\r\n";
+    client
+        .write_all(format!("{request}Connection: close\r\n\r\n").as_bytes())
+        .await?;
+    let mut response = String::new();
+    client.read_to_string(&mut response).await?;
+    println!("{response}");
+    Ok(())
+}
