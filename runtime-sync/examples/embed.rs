@@ -31,9 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     seeds
         .iter_mut()
         .try_for_each(|seed| getrandom::fill(seed))?;
-    let signing_key = SigningKey::from_seed("ed25519:1", &seeds[0])?;
+    let signing_key = SigningKey::from_seed("ed25519:1", &seeds[0])?.into();
 
-    let core = Config::new(name.parse()?, signing_key, seeds[1]);
+    let core = Config {
+        server_name: name.parse()?,
+        signing_key,
+        seed: seeds[1],
+    };
     let database = folder.path().join("comity.sqlite");
     let server = Server::start(ServerConfig::new(
         core,

@@ -133,11 +133,11 @@ async fn serve(mut socket: TcpStream, inbox: UnboundedSender<Message>) -> std::i
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let config = Config::new(
-        address.to_string().parse()?,
-        SigningKey::from_seed("ed25519:1", &[1; 32])?,
-        [2; 32],
-    );
+    let config = Config {
+        server_name: address.to_string().parse()?,
+        signing_key: SigningKey::from_seed("ed25519:1", &[1; 32])?.into(),
+        seed: [2; 32],
+    };
     let (inbox, messages) = mpsc::unbounded_channel();
     let answers = inbox.clone();
     let store = StoreThread::spawn(Store::in_memory()?, move |id, answer| {

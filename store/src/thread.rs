@@ -4,6 +4,7 @@ use std::{
     iter,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
     thread::{self, JoinHandle},
@@ -29,6 +30,7 @@ type Job = (QueryId, Query);
 pub struct StoreThread {
     jobs: Option<Sender<Job>>,
     statistics: Arc<Mutex<Statistics>>,
+    abandoned: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,11 +43,14 @@ impl StoreThread {
     ) -> Self {
         let (jobs, waiting) = mpsc::channel();
         let statistics = Arc::new(Mutex::new(store.statistics()));
-        let published = Arc::clone(&statistics);
-        let thread = thread::spawn(move || serve(store, &waiting, &published, &on_answer));
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let (published, is_abandoned) = (Arc::clone(&statistics), Arc::clone(&abandoned));
+        let thread =
+            thread::spawn(move || serve(store, &waiting, &published, &is_abandoned, &on_answer));
         Self {
             jobs: Some(jobs),
             statistics,
+            abandoned,
             thread: Some(thread),
         }
     }
@@ -69,6 +74,11 @@ impl StoreThread {
 
     /// Executes what was submitted, closes the database and ends the thread, as dropping does.
     pub fn close(self) {}
+
+    /// Ends the thread as a crash would, between two queries: what it has not begun is not done.
+    pub fn abandon(self) {
+        self.abandoned.store(true, Ordering::Release);
+    }
 }
 
 impl Drop for StoreThread {
@@ -88,6 +98,7 @@ fn serve(
     mut store: Store,
     waiting: &Receiver<Job>,
     published: &Mutex<Statistics>,
+    abandoned: &AtomicBool,
     on_answer: &impl Fn(QueryId, Result<Answer, StoreError>),
 ) {
     while let Ok(first) = waiting.recv() {
@@ -96,6 +107,9 @@ fn serve(
             .take(GROUP_LIMIT)
             .collect();
         for part in split(jobs) {
+            if abandoned.load(Ordering::Acquire) {
+                return;
+            }
             let (ids, queries): (Vec<_>, Vec<_>) = part.into_iter().unzip();
             let answers = match queries.as_slice() {
                 [read @ Query::Read(_)] => vec![store.run(read)],

@@ -180,9 +180,8 @@ pub fn config(listener: TcpListener, folder: &Path) -> ServerConfig {
     let database = folder.join(format!("{name}.sqlite"));
     let core = comity_core::Config {
         server_name: name.try_into().unwrap(),
-        signing_key: SigningKey::from_seed("ed25519:1", &[7; 32]).unwrap(),
+        signing_key: SigningKey::from_seed("ed25519:1", &[7; 32]).unwrap().into(),
         seed: [9; 32],
-        limits: Default::default(),
     };
     let mut config = ServerConfig::new(core, database, vec![listener], CERTIFICATE.clone());
     config.use_platform_roots = false;
