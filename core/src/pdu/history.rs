@@ -19,10 +19,7 @@ use crate::{
         outcome::Outcome,
     },
     messaging::command::Reply,
-    persistence::{
-        queries::Write,
-        tables::{StoredEvent, Verdict},
-    },
+    persistence::{queries::Write, tables::StoredEvent},
     transport::remote_request::Endpoint,
 };
 
@@ -67,17 +64,18 @@ impl ImportHistory {
             .iter()
             .filter_map(|event| judged.find(event.event_id()))
         {
-            if event.verdict != Verdict::Accepted || !event.is_outlier() || event.position.is_some()
-            {
-                continue;
+            if event.verdict.is_rejected() {
+                // Stored, so that it is not asked for again.
+                outcome.writes.push(Write::Event(event.clone()));
+            } else if event.is_outlier() && event.position.is_none() {
+                let position = Some(outcome.counters(facts).oldest());
+                let shown_event = StoredEvent {
+                    position,
+                    ..StoredEvent::clone(event)
+                };
+                outcome.writes.push(Write::Event(Arc::new(shown_event)));
+                shown += 1;
             }
-            let position = Some(outcome.counters(facts).oldest());
-            let shown_event = StoredEvent {
-                position,
-                ..StoredEvent::clone(event)
-            };
-            outcome.writes.push(Write::Event(Arc::new(shown_event)));
-            shown += 1;
         }
         Ok(outcome.with_reply(Reply::Backfilled(shown)))
     }

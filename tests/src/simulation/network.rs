@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use comity_core::{
     Call, Input, Monotonic, Now, WallTime,
-    input::{CallError, CallId, RequestId},
+    input::{CallError, CallId, CommandId, RequestId},
     messaging::command::Command,
 };
 use http::{Request, Response};
@@ -117,6 +117,12 @@ impl Network {
                 panic!("the command never ended; jobs: {jobs:#?}");
             }
         }
+    }
+
+    /// Gives a command and lets nothing happen yet; the server knows in the end how it went.
+    pub fn start_command(&mut self, name: &str, command: Command) -> CommandId {
+        let now = self.now;
+        self.server(name).command(now, command)
     }
 
     /// Lets the world go on until nothing happens any more.
