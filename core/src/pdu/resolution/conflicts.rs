@@ -63,7 +63,7 @@ fn subgraph<'a, L: EventLookup>(
     events: &mut Events<'a, L>,
 ) -> EventIds<'a> {
     let mut cited_by: BTreeMap<&EventId, Vec<&EventId>> = BTreeMap::new();
-    for event_id in auth_chain(conflicted, &EventIds::new(), events) {
+    for event_id in auth_chain(conflicted, events, |_| false) {
         for cited in auth_events(events.get(event_id)) {
             cited_by.entry(cited).or_default().push(event_id);
         }
