@@ -9,7 +9,7 @@ use std::{
 use ruma_common::EventId;
 
 use super::{EventLookup, Events};
-use crate::pdu::{Pdu, StateMap};
+use crate::pdu::{Pdu, StateMap, event_type::POWER_LEVELS};
 
 pub(super) type EventIds<'a> = BTreeSet<&'a EventId>;
 
@@ -18,8 +18,9 @@ pub(super) type EventIds<'a> = BTreeSet<&'a EventId>;
 ///
 /// An agreed entry, and whatever is reached from it, is in every chain. So the walk from the
 /// conflicted events stops at agreed entries, which in most forks is at once. Only if something
-/// remains in question, the agreed entries are walked from as well: first those that were met, and
-/// only then all of them, which is the whole state.
+/// remains in question, the agreed entries are walked from as well: first those that were met and
+/// the power levels, behind which old power levels are found, and only then all of them, which is
+/// the whole state.
 pub(super) fn auth_difference<'a, L: EventLookup>(
     conflicted: &[EventIds<'a>],
     agreed: &StateMap,
@@ -27,8 +28,12 @@ pub(super) fn auth_difference<'a, L: EventLookup>(
 ) -> EventIds<'a> {
     let mut chains = Chains::up_to(agreed, conflicted, events);
     if chains.in_question(events) {
-        let met = std::mem::take(&mut chains.agreed_met);
-        chains.add_to_every(&met, events);
+        let mut likely = std::mem::take(&mut chains.agreed_met);
+        let levels = agreed
+            .get(POWER_LEVELS, "")
+            .and_then(|event_id| events.get(event_id));
+        likely.extend(levels.map(|event| event.event_id()));
+        chains.add_to_every(&likely, events);
     }
     if chains.in_question(events) {
         let all = agreed
