@@ -18,6 +18,7 @@ use crate::{
         compose::NewEvent,
         create_room::CreateRoomJob,
         directory::{ResolveAlias, UserProfile},
+        ephemeral::SendEphemeral,
         invite::InviteUser,
         join::JoinRoom,
         leave::LeaveRoom,
@@ -268,6 +269,16 @@ fn job(command: Command) -> Option<Job> {
             }
             .into()
         }
+        Command::SendEdu {
+            room_id,
+            edu_type,
+            content,
+        } => SendEphemeral {
+            room_id,
+            edu_type,
+            content,
+        }
+        .into(),
         Command::Backfill { room_id, limit } => BackfillRoom {
             room_id,
             limit,

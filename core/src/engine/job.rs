@@ -11,6 +11,7 @@ use crate::{
         backfill::BackfillRoom,
         create_room::CreateRoomJob,
         directory::{ResolveAlias, ServeDirectory, ServeProfile, UserProfile},
+        ephemeral::SendEphemeral,
         invite::{AwaitCosignature, InviteUser, ServeInvite},
         join::{JoinRoom, SendJoin},
         leave::{LeaveRoom, SendLeave},
@@ -113,6 +114,8 @@ jobs! {
     InviteUser(InviteUser),
     /// Messaging: waits for the invited user's server to sign it.
     AwaitCosignature(AwaitCosignature),
+    /// Messaging: sends what is true for a moment.
+    SendEphemeral(SendEphemeral),
     /// Messaging: asks other servers for older events.
     BackfillRoom(BackfillRoom),
     /// Messaging: finds out what an alias stands for.
@@ -158,6 +161,7 @@ impl Job {
             | Self::SendLeave(_)
             | Self::InviteUser(_)
             | Self::AwaitCosignature(_)
+            | Self::SendEphemeral(_)
             | Self::BackfillRoom(_)
             | Self::ResolveAlias(_)
             | Self::UserProfile(_)

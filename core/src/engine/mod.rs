@@ -287,6 +287,9 @@ impl Engine {
         for send in outcome.sends.drain(..) {
             self.enqueue(send, &mut writes);
         }
+        for edu in outcome.edus.drain(..) {
+            self.outgoing.enqueue_edu(&edu.edu, edu.destinations);
+        }
         if let Some(server) = outcome.alive.take() {
             self.outgoing.alive(&server, self.now);
         }

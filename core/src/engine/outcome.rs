@@ -37,6 +37,8 @@ pub struct Outcome {
     pub counters: Option<Counters>,
     /// Events to queue for other servers.
     pub sends: Vec<SendTo>,
+    /// Ephemeral messages to queue for other servers.
+    pub edus: Vec<SendEdu>,
     /// What to tell the application.
     pub notices: Vec<Notice>,
     /// The answer to whoever caused the job.
@@ -56,6 +58,15 @@ pub struct Outcome {
 pub struct SendTo {
     /// The event.
     pub event: std::sync::Arc<crate::persistence::tables::StoredEvent>,
+    /// The servers; ours among them is skipped.
+    pub destinations: BTreeSet<OwnedServerName>,
+}
+
+/// An ephemeral message for other servers.
+#[derive(Clone, Debug)]
+pub struct SendEdu {
+    /// The message as JSON text.
+    pub edu: String,
     /// The servers; ours among them is skipped.
     pub destinations: BTreeSet<OwnedServerName>,
 }

@@ -67,6 +67,15 @@ pub enum Command {
         /// As [`SendEvent::once`].
         once: Option<String>,
     },
+    /// Tell everybody in a room something that is true for a moment. → [`Reply::Queued`]
+    SendEdu {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Its type, such as `m.typing`.
+        edu_type: String,
+        /// Its content, in the shape that the type has on the wire.
+        content: Content,
+    },
     /// Fetch events from before our history of a room begins. → [`Reply::Backfilled`]
     Backfill {
         /// The room.
@@ -161,6 +170,8 @@ pub enum Reply {
     Room(OwnedRoomId),
     /// The event that was sent; it is on disk and queued for every other server in the room.
     Event(OwnedEventId),
+    /// It will be sent to those servers that can be reached soon.
+    Queued,
     /// How many events of the past were added to the room's timeline, and whether a server was
     /// found that had any.
     Backfilled(u32),

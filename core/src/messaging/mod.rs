@@ -13,6 +13,7 @@ pub mod command;
 pub mod compose;
 pub mod create_room;
 pub mod directory;
+pub mod ephemeral;
 pub mod invite;
 pub mod join;
 pub mod leave;

@@ -17,7 +17,7 @@ use crate::{
         outcome::{Fate, Outcome},
         registry::Identity,
     },
-    messaging::{command::Content, notice::Notice, rescinded},
+    messaging::{command::Content, ephemeral, notice::Notice, rescinded},
     pdu::{Pdu, acl, admit::VerifyEvent},
     persistence::queries::{Answer, Read, Write},
     transport::{
@@ -87,7 +87,8 @@ impl ReceiveTransaction {
             Ok(body) => body,
             Err(error) => return Ok(Outcome::respond(error.into_response())),
         };
-        let events = self.events(&body, facts)?;
+        let (events, notices) = (self.events(&body, facts), self.edus(&body, facts));
+        let (events, notices) = (events?, notices?);
         let mut first = Vec::new();
         let mut refused = BTreeMap::new();
         for event in events {
@@ -105,7 +106,6 @@ impl ReceiveTransaction {
             event_ids,
             refused,
         };
-        let notices = self.edus(&body);
         Ok(Outcome {
             notices,
             ..Outcome::default()
@@ -161,15 +161,27 @@ impl ReceiveTransaction {
         )))
     }
 
-    /// Ephemeral messages go up as they are; one that cannot be read is dropped alone (EDU-8).
-    fn edus(&self, body: &Body<'_>) -> Vec<Notice> {
+    /// Ephemeral messages, as far as they are credible; one that cannot be read is dropped alone
+    /// (EDU-8).
+    fn edus(&self, body: &Body<'_>, facts: &Facts<'_>) -> Result<Vec<Notice>, Blocked> {
         let read = |json: &&RawValue| serde_json::from_str::<Edu>(json.get()).ok();
-        let notice = |edu: Edu| Notice::Edu {
-            origin: self.origin.clone(),
-            edu_type: edu.edu_type,
-            content: edu.content,
+        let checked: Vec<_> = body
+            .edus
+            .iter()
+            .filter_map(read)
+            .map(|edu| {
+                let content = ephemeral::credible(&self.origin, &edu.edu_type, edu.content, facts);
+                content.map(|content| Some((edu.edu_type, content?)))
+            })
+            .collect();
+        let checked = checked.into_iter().collect::<Result<Vec<_>, Blocked>>()?;
+        let origin = &self.origin;
+        let notice = |(edu_type, content)| Notice::Edu {
+            origin: origin.clone(),
+            edu_type,
+            content,
         };
-        body.edus.iter().filter_map(read).map(notice).collect()
+        Ok(checked.into_iter().flatten().map(notice).collect())
     }
 }
 

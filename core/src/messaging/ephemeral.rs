@@ -1,0 +1,115 @@
+//! Ephemeral messages (EDUs): what is true for a moment and is in no graph, such as typing.
+//!
+//! They go out best-effort: in memory, at most a transaction full per destination. What comes in
+//! is passed up only as far as its sender may say it (TXN-12): about its own users, and about
+//! rooms that it is in and that do not deny it (ACL-5).
+
+use ruma_common::{OwnedRoomId, RoomId, ServerName, UserId};
+use serde_json::{Value, json};
+
+use super::{
+    command::{Content, Reply},
+    compose::our_room,
+};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::{Outcome, SendEdu},
+    },
+    pdu::serve::gate,
+};
+
+/// An ephemeral message for everybody in a room.
+#[derive(Clone, Debug)]
+pub struct SendEphemeral {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Its type, such as `m.typing`.
+    pub edu_type: String,
+    /// Its content, in the shape that the type has on the wire.
+    pub content: Content,
+}
+
+impl SendEphemeral {
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let room = match our_room(&self.room_id, facts)? {
+            Ok(room) => room,
+            Err(error) => return Ok(Outcome::complete(Err(error))),
+        };
+        let edu = json!({ "edu_type": self.edu_type, "content": self.content }).to_string();
+        let destinations = room.servers.keys().cloned().collect();
+        let mut outcome = Outcome::complete(Ok(Reply::Queued));
+        outcome.edus.push(SendEdu { edu, destinations });
+        Ok(outcome)
+    }
+}
+
+/// What is left of an ephemeral message when everything is taken out that `origin` has no right
+/// to say; `None` if that is nothing, or if the type is not known (TXN-11).
+pub fn credible(
+    origin: &ServerName,
+    edu_type: &str,
+    mut content: Content,
+    facts: &Facts<'_>,
+) -> Result<Option<Content>, Blocked> {
+    Ok(match edu_type {
+        "m.typing" => {
+            let own = is_user_of(origin, content.get("user_id"));
+            let room = content
+                .get("room_id")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let in_room = own && may_speak_in(origin, room, facts)?;
+            in_room.then_some(content)
+        }
+        "m.receipt" => {
+            let mut kept = Content::new();
+            for (room, receipts) in content {
+                if may_speak_in(origin, &room, facts)? {
+                    kept.insert(room, only_own_receipts(origin, receipts));
+                }
+            }
+            (!kept.is_empty()).then_some(kept)
+        }
+        "m.presence" => {
+            let users = content.get_mut("push").and_then(Value::as_array_mut);
+            users.map(|users| users.retain(|user| is_user_of(origin, user.get("user_id"))));
+            Some(content)
+        }
+        "m.direct_to_device" => is_user_of(origin, content.get("sender")).then_some(content),
+        "m.device_list_update" | "m.signing_key_update" => {
+            is_user_of(origin, content.get("user_id")).then_some(content)
+        }
+        _ => None,
+    })
+}
+
+fn is_user_of(origin: &ServerName, user: Option<&Value>) -> bool {
+    let user = user.and_then(Value::as_str).map(<&UserId>::try_from);
+    matches!(user, Some(Ok(user)) if user.server_name() == origin)
+}
+
+fn may_speak_in(origin: &ServerName, room: &str, facts: &Facts<'_>) -> Result<bool, Blocked> {
+    let Ok(room_id) = <&RoomId>::try_from(room) else {
+        return Ok(false);
+    };
+    let room = facts.room(room_id)?;
+    Ok(gate(room, origin, facts)?.is_ok())
+}
+
+/// Receipts by type, then by user.
+fn only_own_receipts(origin: &ServerName, mut receipts: Value) -> Value {
+    for users in receipts
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|types| types.values_mut())
+    {
+        if let Some(users) = users.as_object_mut() {
+            users.retain(|user, _| {
+                <&UserId>::try_from(user.as_str()).is_ok_and(|user| user.server_name() == origin)
+            });
+        }
+    }
+    receipts
+}
