@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Pdu,
-    canonical_json::Object,
+    canonical_json::{Object, check_object},
     event_type::CREATE,
     format::{FormatError, MAX_DEPTH},
     hash,
@@ -85,11 +85,12 @@ fn sign_event(
     server: &ServerName,
     key: &SigningKey,
 ) -> Result<Pdu, FormatError> {
+    check_object(&mut event)?;
     let content_hash = unpadded_base64::encode(&hash::content_hash(&event));
     event.insert("hashes".to_owned(), json!({ "sha256": content_hash }));
     let signature = key.sign(hash::signed_text(&event, version).as_bytes());
     insert_signature(&mut event, server, key.key_id(), signature);
-    Pdu::from_object(event, version)
+    Pdu::from_checked(event, version)
 }
 
 impl Pdu {
@@ -98,7 +99,7 @@ impl Pdu {
         let mut event = self.object();
         let signature = key.sign(hash::signed_text(&event, self.room_version()).as_bytes());
         insert_signature(&mut event, server, key.key_id(), signature);
-        Self::from_object(event, self.room_version())
+        Self::from_checked(event, self.room_version())
     }
 }
 

@@ -21,15 +21,18 @@ pub const MAX_DEPTH: usize = 127;
 /// Why a text is not acceptable as canonical JSON.
 #[derive(Debug, Error)]
 pub enum JsonError {
-    /// Not JSON, or nested deeper than [`MAX_DEPTH`].
+    /// Not JSON, or nested deeper than the parser follows.
     #[error("not valid JSON: {0}")]
     Syntax(#[from] serde_json::Error),
     /// A number with a fraction or an exponent.
     #[error("a number at byte {0} has a fraction or an exponent")]
     NotAnInteger(usize),
-    /// An integer outside ±(2^53−1).
-    #[error("integer {0} is outside ±(2^53−1)")]
-    IntegerOutOfRange(Number),
+    /// A number that is no integer in ±(2^53−1).
+    #[error("{0} is not an integer in ±(2^53−1)")]
+    OutOfRange(Number),
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("nested deeper than {MAX_DEPTH}")]
+    TooDeep,
     /// The value is no object where one is needed.
     #[error("expected a JSON object")]
     NotAnObject,
@@ -41,7 +44,7 @@ pub fn parse(json: &[u8]) -> Result<Value, JsonError> {
         return Err(JsonError::NotAnInteger(position));
     }
     let mut value = serde_json::from_slice(json)?;
-    check_integers(&mut value)?;
+    check(&mut value, MAX_DEPTH)?;
     Ok(value)
 }
 
@@ -74,23 +77,39 @@ fn fraction_or_exponent(json: &[u8]) -> Option<usize> {
     None
 }
 
-/// Refuses integers out of range and turns `-0` into `0`.
-fn check_integers(value: &mut Value) -> Result<(), JsonError> {
+/// Holds an object that was not parsed here to the same rules, turning `-0` into `0`.
+pub fn check_object(object: &mut Object) -> Result<(), JsonError> {
+    object
+        .values_mut()
+        .try_for_each(|value| check(value, MAX_DEPTH - 1))
+}
+
+/// Checks all numbers, and that arrays and objects are nested at most so deeply.
+fn check(value: &mut Value, depth_left: usize) -> Result<(), JsonError> {
+    let inside = || depth_left.checked_sub(1).ok_or(JsonError::TooDeep);
     match value {
-        Value::Number(number) => {
-            if number.as_f64() == Some(0.0) {
-                *number = Number::from(0);
-            }
-            let in_range = |integer| (-MAX_INTEGER..=MAX_INTEGER).contains(&integer);
-            if number.as_i64().is_some_and(in_range) {
-                Ok(())
-            } else {
-                Err(JsonError::IntegerOutOfRange(number.clone()))
-            }
+        Value::Number(number) => check_number(number),
+        Value::Array(items) => {
+            let inside = inside()?;
+            items.iter_mut().try_for_each(|item| check(item, inside))
         }
-        Value::Array(items) => items.iter_mut().try_for_each(check_integers),
-        Value::Object(object) => object.values_mut().try_for_each(check_integers),
+        Value::Object(object) => {
+            let inside = inside()?;
+            object
+                .values_mut()
+                .try_for_each(|value| check(value, inside))
+        }
         Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
+    }
+}
+
+fn check_number(number: &mut Number) -> Result<(), JsonError> {
+    if number.as_f64() == Some(0.0) {
+        *number = Number::from(0);
+    }
+    match number.as_i64() {
+        Some(integer) if integer.abs_diff(0) <= MAX_INTEGER.unsigned_abs() => Ok(()),
+        _ => Err(JsonError::OutOfRange(number.clone())),
     }
 }
 
@@ -252,7 +271,7 @@ mod tests {
             "99999999999999999999999",
         ] {
             assert!(
-                matches!(parse(json.as_bytes()), Err(JsonError::IntegerOutOfRange(_))),
+                matches!(parse(json.as_bytes()), Err(JsonError::OutOfRange(_))),
                 "{json}"
             );
         }
@@ -279,5 +298,25 @@ mod tests {
         assert!(parse(&nested(MAX_DEPTH)).is_ok());
         assert!(parse(&nested(MAX_DEPTH + 1)).is_err());
         assert!(parse(&nested(100_000)).is_err());
+    }
+
+    /// What a client sends becomes the content of an event, without having been parsed here.
+    #[test]
+    fn values_parsed_elsewhere_are_held_to_the_same_rules() {
+        let check = |json: &str| check_object(&mut serde_json::from_str(json).unwrap());
+        assert!(check(r#"{"a":[{"b":1}]}"#).is_ok());
+        assert!(matches!(
+            check(r#"{"a":[{"b":1.5}]}"#),
+            Err(JsonError::OutOfRange(_))
+        ));
+        assert!(matches!(
+            check(r#"{"a":-9007199254740992}"#),
+            Err(JsonError::OutOfRange(_))
+        ));
+        let nested =
+            |depth: usize| (0..depth).fold(Value::Null, |inner, _| Value::from(vec![inner]));
+        let check = |inner| check_object(&mut Object::from_iter([("a".to_owned(), inner)]));
+        assert!(check(nested(MAX_DEPTH - 1)).is_ok());
+        assert!(matches!(check(nested(MAX_DEPTH)), Err(JsonError::TooDeep)));
     }
 }

@@ -15,7 +15,7 @@ use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, Serve
 use serde_json::Value;
 
 use super::{
-    canonical_json::{Object, object_to_canonical_string, parse_object},
+    canonical_json::{Object, check_object, object_to_canonical_string, parse_object},
     event_type::{MEMBER, REDACTION},
     format::{self, FormatError, MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_PREV_EVENTS},
     hash,
@@ -56,11 +56,20 @@ impl Pdu {
     ///
     /// The event id is computed, never taken from the peer.
     pub fn parse(json: impl AsRef<[u8]>, version: RoomVersion) -> Result<Self, FormatError> {
-        Self::from_object(parse_object(json.as_ref())?, version)
+        Self::from_checked(parse_object(json.as_ref())?, version)
     }
 
     /// As [`Pdu::parse`], of an event that is an object already.
     pub fn from_object(mut event: Object, version: RoomVersion) -> Result<Self, FormatError> {
+        check_object(&mut event)?;
+        Self::from_checked(event, version)
+    }
+
+    /// As [`Pdu::from_object`], of an object that was checked already.
+    pub(super) fn from_checked(
+        mut event: Object,
+        version: RoomVersion,
+    ) -> Result<Self, FormatError> {
         event.remove("unsigned");
         let json = object_to_canonical_string(&event, &[]);
         if json.len() > MAX_EVENT_BYTES {

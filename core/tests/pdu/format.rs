@@ -240,3 +240,17 @@ fn pdu_9_hashes_must_hold_a_hash() {
         );
     }
 }
+
+#[test]
+fn an_event_of_our_own_is_held_to_the_same_rules() {
+    for version in VERSIONS {
+        for content in [json!({ "x": 1.5 }), json!({ "x": 1_u64 << 53 })] {
+            assert!(matches!(
+                with(version, "content", content),
+                Err(FormatError::Json(_))
+            ));
+        }
+        let deep = (0..126).fold(json!(null), |inner, _| json!([inner]));
+        assert!(with(version, "content", json!({ "x": deep })).is_err());
+    }
+}

@@ -299,3 +299,18 @@ fn a_template_of_another_server_is_completed_and_signed() {
         assert_eq!(event.object()["signatures"].as_object().unwrap().len(), 1);
     }
 }
+
+#[test]
+fn minus_zero_is_zero_before_anything_is_hashed() {
+    for version in VERSIONS {
+        let mut room = Room::new(version);
+        let content = serde_json::from_str(r#"{ "zero": -0 }"#).unwrap();
+        let event = room.make(&room.state.clone(), ALICE, "m.room.message", None, content);
+        assert!(event.json().contains(r#""zero":0"#));
+        assert!(check_content_hash(&event));
+        assert_eq!(
+            verify_event(&event, &keys_of(&["b.example"], i64::MAX)),
+            Ok(())
+        );
+    }
+}

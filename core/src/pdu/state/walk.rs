@@ -20,7 +20,7 @@ pub struct StateChange<'a> {
     pub after: Option<&'a EventId>,
 }
 
-/// The entries of a [`StateMap`] in the order of their keys.
+/// The entries of a [`super::StateMap`] in the order of their keys.
 pub struct Iter<'a> {
     pub(super) pending: Pending<'a>,
 }
