@@ -5,17 +5,18 @@
 //! cargo run -p comity-sync --example embed
 //! ```
 
-use std::{error::Error, net::TcpListener, time::Duration};
+use std::{error::Error, net::TcpListener};
 
 use comity_core::{
     Config,
     messaging::{
-        command::{Command, CreateRoom, Preset, Reply, SendEvent},
+        command::{Command, CreateRoom, Reply, SendEvent},
         notice::Notice,
     },
     pdu::signing::SigningKey,
 };
-use comity_sync::{Certificate, NoNotice, Server, ServerConfig};
+use comity_sync::{Certificate, Server, ServerConfig};
+use ruma_common::OwnedUserId;
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -27,16 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
     let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let certificate = Certificate::from_pem(chain.as_bytes(), key.as_bytes())?;
-    let mut seeds = [[0; 32]; 2];
-    seeds
-        .iter_mut()
-        .try_for_each(|seed| getrandom::fill(seed))?;
-    let signing_key = SigningKey::from_seed("ed25519:1", &seeds[0])?.into();
-
     let core = Config {
         server_name: name.parse()?,
-        signing_key,
-        seed: seeds[1],
+        signing_key: SigningKey::from_seed("ed25519:1", &random()?)?.into(),
+        seed: random()?,
     };
     let database = folder.path().join("comity.sqlite");
     let server = Server::start(ServerConfig::new(
@@ -45,43 +40,39 @@ fn main() -> Result<(), Box<dyn Error>> {
         vec![listener],
         certificate,
     ))?;
-    println!("{name} is up");
 
     let handle = server.handle();
     let notices = handle.notices();
-    let alice = format!("@alice:{name}");
-    let Reply::Room(room_id) = handle.command(Command::CreateRoom(Box::new(CreateRoom {
-        creator: alice.parse()?,
-        version: None,
-        preset: Preset::Public,
-        creation_content: Default::default(),
-        power_levels: Default::default(),
-        creator_content: Default::default(),
-        alias: None,
-        initial_state: vec![],
-        name: Some("Tea".to_owned()),
-        topic: None,
-    })))?
-    else {
+    let alice: OwnedUserId = format!("@alice:{name}").try_into()?;
+    let room = CreateRoom::new(alice.clone());
+    let Reply::Room(room_id) = handle.command(Command::CreateRoom(room.into()))? else {
         return Err("no room".into());
     };
-    handle.command(Command::Send(Box::new(SendEvent {
-        sender: alice.parse()?,
+    let message = SendEvent {
+        sender: alice,
         room_id,
         event_type: "m.room.message".to_owned(),
         state_key: None,
         content: serde_json::from_value(json!({ "msgtype": "m.text", "body": "Milk first?" }))?,
         once: None,
-    })))?;
+    };
+    handle.command(Command::Send(message.into()))?;
 
-    loop {
-        match notices.next_within(Duration::from_millis(500)) {
-            Ok(Notice::Event(event)) => println!("{:?}", event.pdu),
-            Ok(other) => println!("{other:?}"),
-            Err(NoNotice::TimedOut) => break,
-            Err(error) => return Err(error.into()),
+    for notice in notices {
+        let Notice::Event(event) = notice? else {
+            continue;
+        };
+        println!("{:?}", event.pdu);
+        if event.pdu.event_type() == "m.room.message" {
+            break;
         }
     }
     server.shutdown();
     Ok(())
+}
+
+fn random() -> Result<[u8; 32], getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
 }

@@ -7,11 +7,7 @@
 //! One task owns the core, each connection is another. It answers what is asked and asks nothing
 //! itself, and leaves TLS to a reverse proxy.
 
-use std::{
-    collections::HashMap,
-    error::Error,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, error::Error, io, time::Duration};
 
 use bytes::Bytes;
 use comity_core::{
@@ -19,48 +15,41 @@ use comity_core::{
     input::{CallError, RequestId},
     messaging::notice::Told,
     pdu::signing::SigningKey,
-    transport::{
-        http1::{ServerConnection, ServerPhase},
-        matrix_error::MatrixError,
-    },
+    transport::http1::{ServerConnection, ServerPhase},
 };
 use comity_runtime::Clock;
 use comity_store::{Store, StoreThread};
 use http::{Request, Response};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    sync::{
-        mpsc::{self, UnboundedReceiver, UnboundedSender},
-        oneshot,
-    },
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
 
 enum Message {
     Request(Request<Bytes>, oneshot::Sender<Response<Bytes>>),
     Outcome(Input),
 }
 
+type Inbox = mpsc::UnboundedSender<Message>;
+
 struct Core {
     federation: Federation,
+    clock: Clock,
     store: StoreThread,
-    inbox: UnboundedSender<Message>,
+    inbox: Inbox,
     asking: HashMap<RequestId, oneshot::Sender<Response<Bytes>>>,
     newest_request: u64,
-    clock: Clock,
 }
 
 impl Core {
-    async fn run(mut self, mut messages: UnboundedReceiver<Message>) {
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
         loop {
             while let Some(action) = self.federation.next_action() {
                 self.perform(action);
             }
+            let later = self.clock.now().monotonic.plus(Duration::from_secs(60));
             let deadline = self
-                .federation
-                .next_deadline()
-                .map(|moment| self.clock.instant(moment));
-            let deadline = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(60));
+                .clock
+                .instant(self.federation.next_deadline().unwrap_or(later));
             let input = tokio::select! {
                 Some(message) = messages.recv() => self.input(message),
                 () = tokio::time::sleep_until(deadline.into()) => Input::Tick,
@@ -85,49 +74,44 @@ impl Core {
         let outcome = match action {
             Action::Respond(id, response) => {
                 let asking = self.asking.remove(&id);
-                return drop(asking.map(|asking| asking.send(response)));
+                return drop(asking.map(|asking| asking.send(response).is_ok()));
             }
             Action::Query(id, query) => return self.store.submit(id, query),
             Action::Compute(id, computation) => Input::Computed(id, computation.run()),
-            Action::Call(call) => Input::Response(
-                call.id,
-                Err(CallError::Connect("not in this example".to_owned())),
-            ),
+            Action::Call(call) => {
+                Input::Response(call.id, Err(CallError::Connect("not here".to_owned())))
+            }
             Action::Ask(id, _) => Input::Told(id, Told::NotFound),
-            Action::Complete(_, outcome) => return println!("{outcome:?}"),
-            Action::Notify(notice) => return println!("{notice:?}"),
+            Action::Complete(..) | Action::Notify(_) => return,
             Action::Halt(reason) => return eprintln!("the database failed: {reason}"),
         };
         let _ = self.inbox.send(Message::Outcome(outcome));
     }
 }
 
-async fn serve(mut socket: TcpStream, inbox: UnboundedSender<Message>) -> std::io::Result<()> {
+async fn serve(mut socket: TcpStream, inbox: Inbox) -> io::Result<()> {
     let mut connection = ServerConnection::new(Default::default());
     let mut buffer = [0; 4096];
     while connection.phase() != ServerPhase::Closed {
-        let response = match connection.next_request() {
-            Ok(None) => match socket.read(&mut buffer).await? {
-                0 => return Ok(()),
-                count => {
-                    connection.receive(&buffer[..count]);
-                    continue;
-                }
-            },
-            Ok(Some(request)) => {
-                let (sender, response) = oneshot::channel();
-                let _ = inbox.send(Message::Request(request, sender));
-                response.await.map_err(std::io::Error::other)?
+        let Some(request) = connection.next_request().map_err(io::Error::other)? else {
+            let count = socket.read(&mut buffer).await?;
+            if count == 0 {
+                break;
             }
-            Err(bad) => MatrixError::from(bad).into_response(),
+            connection.receive(buffer.get(..count).unwrap_or_default());
+            continue;
         };
-        let bytes = connection
-            .respond(&response)
-            .map_err(std::io::Error::other)?;
+        let (sender, response) = oneshot::channel();
+        let _ = inbox.send(Message::Request(request, sender));
+        let response = response.await.map_err(io::Error::other)?;
+        let bytes = connection.respond(&response).map_err(io::Error::other)?;
         socket.write_all(&bytes).await?;
     }
     Ok(())
 }
+
+const REQUEST: &[u8] =
+    b"GET /_matrix/federation/v1/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -145,11 +129,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     let core = Core {
         federation: Federation::new(config),
+        clock: Clock::start(),
         store,
         inbox: inbox.clone(),
         asking: HashMap::new(),
         newest_request: 0,
-        clock: Clock::start(),
     };
     tokio::spawn(core.run(messages));
     tokio::spawn(async move {
@@ -159,12 +143,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
 
     let mut client = TcpStream::connect(address).await?;
-    let request = "GET /_matrix/federation/v1/version HTTP/1.1\r\nHost: localhost\r\n";
-    client
-        .write_all(format!("{request}Connection: close\r\n\r\n").as_bytes())
-        .await?;
-    let mut response = String::new();
-    client.read_to_string(&mut response).await?;
-    println!("{response}");
+    client.write_all(REQUEST).await?;
+    tokio::io::copy(&mut client, &mut tokio::io::stdout()).await?;
     Ok(())
 }

@@ -121,6 +121,25 @@ pub struct CreateRoom {
     pub topic: Option<String>,
 }
 
+impl CreateRoom {
+    /// A private room of the default version with nothing in it but what every room has.
+    #[must_use]
+    pub fn new(creator: OwnedUserId) -> Self {
+        Self {
+            creator,
+            version: None,
+            preset: Preset::default(),
+            creation_content: Content::new(),
+            power_levels: Content::new(),
+            creator_content: Content::new(),
+            alias: None,
+            initial_state: Vec::new(),
+            name: None,
+            topic: None,
+        }
+    }
+}
+
 /// Which rules a new room starts with (client-server API, `createRoom`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Preset {

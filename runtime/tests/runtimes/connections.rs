@@ -1,12 +1,4 @@
-//! What every runtime promises, proved on each.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
-
-mod testing;
+//! Connections, commands and the ends of a server's life.
 
 use std::{
     net::TcpListener,
@@ -19,7 +11,8 @@ use comity_core::{
     persistence::queries::Read,
 };
 use comity_runtime::{ConnectionLimits, NoNotice};
-use testing::{Client, Handle, Runtime, bind, config, request};
+
+use crate::testing::{Client, Handle, Runtime, bind, config, request};
 
 const VERSION: &str = "/_matrix/federation/v1/version";
 
