@@ -238,7 +238,7 @@ fn state_before(
     if names.len() == 1 {
         return Ok(Ok(base));
     }
-    let resolved = match view::resolve(room.version, &states, facts)? {
+    let resolved = match view::resolve(room.version, &states, None, facts)? {
         Ok(resolved) => resolved,
         Err(missing) => return Ok(Err(missing)),
     };

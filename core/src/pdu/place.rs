@@ -173,7 +173,7 @@ pub fn append(
 /// The state after all ends of the room; `None` if that is the state after `event`.
 fn current_state(
     room: &Room,
-    event: &Pdu,
+    event: &Arc<Pdu>,
     after: &NamedState,
     facts: &Facts<'_>,
 ) -> Result<Result<Option<StateMap>, MissingEvents>, Blocked> {
@@ -198,7 +198,7 @@ fn current_state(
         .collect();
     let mut states = states.into_iter().collect::<Result<Vec<_>, _>>()?;
     states.push(after.state.clone());
-    Ok(view::resolve(room.version, &states, facts)?.map(Some))
+    Ok(view::resolve(room.version, &states, Some(event), facts)?.map(Some))
 }
 
 /// Gives the room its new current state, with all that hangs on it: who is joined, and what our

@@ -123,14 +123,16 @@ pub fn create_event_named_by_room(event: &Pdu) -> Option<OwnedEventId> {
         .flatten()
 }
 
-/// The state that follows from several. The inner error names events that nobody we know holds:
-/// then there is no answer, and none is guessed.
+/// The state that follows from several, of which some may hold a `newcomer` that is not stored yet.
+/// The inner error names events that nobody we know holds: then there is no answer, and none is
+/// guessed.
 pub fn resolve(
     version: RoomVersion,
     states: &[StateMap],
+    newcomer: Option<&Arc<Pdu>>,
     facts: &Facts<'_>,
 ) -> Result<Result<StateMap, MissingEvents>, Blocked> {
-    match resolution::resolve(version, states, &AtHand(facts)) {
+    match resolution::resolve(version, states, &AtHand { facts, newcomer }) {
         Ok(state) => Ok(Ok(state)),
         Err(missing) => {
             facts.auth_chain(missing.0.iter().cloned().collect())?;
@@ -139,15 +141,19 @@ pub fn resolve(
     }
 }
 
-struct AtHand<'f>(&'f Facts<'f>);
+struct AtHand<'f> {
+    facts: &'f Facts<'f>,
+    newcomer: Option<&'f Arc<Pdu>>,
+}
 
 impl EventLookup for AtHand<'_> {
     fn get(&self, event_id: &EventId) -> Option<&Arc<Pdu>> {
-        self.0.event_at_hand(event_id).map(|event| &event.pdu)
+        let newcomer = self.newcomer.filter(|event| event.event_id() == event_id);
+        newcomer.or_else(|| self.facts.event_at_hand(event_id).map(|event| &event.pdu))
     }
 
     fn is_rejected(&self, event_id: &EventId) -> bool {
-        self.0
+        self.facts
             .event_at_hand(event_id)
             .is_some_and(|event| event.verdict.is_rejected())
     }
