@@ -294,8 +294,14 @@ impl Engine {
             self.outgoing.alive(&server, self.now);
         }
         self.pump_outgoing(&mut writes, &mut held);
+        self.count_received(&writes);
         self.commit(writes, held);
         self.advance(id, outcome.fate, outcome.next);
+    }
+
+    fn count_received(&mut self, writes: &[Write]) {
+        let is_transaction = |write: &&Write| matches!(write, Write::ReceivedTransaction { .. });
+        self.statistics.transactions_received += writes.iter().filter(is_transaction).count() as u64;
     }
 
     /// Gives the store what is to be written and keeps the rest until it is there.
