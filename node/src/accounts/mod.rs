@@ -1,0 +1,84 @@
+//! What the node knows that is no business of federation: users, tokens, aliases, filters.
+//!
+//! It is a small SQLite file of its own, `node.db`, beside the federation's database. One
+//! connection, used from any thread behind one mutex; other processes (`comity user add`) may
+//! write to the file at the same time.
+//!
+//! **Invariants.** Access tokens are kept as SHA-256 digests only. An alias stands for one room.
+
+mod aliases;
+mod devices;
+mod filters;
+mod migrations;
+mod users;
+
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+pub use aliases::Alias;
+pub use devices::Caller;
+pub use users::{PROFILE_FIELDS, Profile};
+
+/// The file's name within the database directory.
+pub const DATABASE_FILE: &str = "node.db";
+
+/// How long to wait for another process that is writing.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
+
+/// The node's own store.
+#[derive(Debug)]
+pub struct Accounts {
+    connection: Mutex<Connection>,
+}
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountsError {
+    /// SQLite refused.
+    #[error("the node's database failed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// Its directory cannot be made.
+    #[error("the database directory cannot be made: {0}")]
+    Directory(#[from] io::Error),
+    /// There is no randomness to make a token of.
+    #[error("the system has no randomness: {0}")]
+    Random(#[from] getrandom::Error),
+    /// The file was written by a newer program.
+    #[error("the node's database has schema version {0}, which this program does not know")]
+    TooNew(i64),
+}
+
+impl Accounts {
+    /// Opens the store in a directory, making both if need be.
+    ///
+    /// # Errors
+    /// When the directory or the file cannot be made or opened, or are of a newer version.
+    pub fn open(directory: &Path) -> Result<Self, AccountsError> {
+        fs::create_dir_all(directory)?;
+        let connection = Connection::open(directory.join(DATABASE_FILE))?;
+        connection.busy_timeout(BUSY_WAIT)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        migrations::migrate(&connection)?;
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
+    }
+
+    /// Each use is one statement or one transaction, so a panic elsewhere leaves nothing half done.
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

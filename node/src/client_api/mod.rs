@@ -1,0 +1,146 @@
+//! The Matrix Client-Server API, as a thin mapping onto the federation's commands.
+//!
+//! **Contract.** [`Api::handle`] answers one whole HTTP request and may block while it does: until
+//! a command is done or, for `sync`, until there is news. It is called from many threads.
+//!
+//! **Invariants.** A user is shown of a room only what [`access`] and [`visibility`] say. Tokens in
+//! `sync` and `messages` are positions in the order of events, so they survive restarts.
+//!
+//! [`routes`] lists every endpoint; each topic has its file.
+
+mod access;
+mod create_room;
+mod directory;
+mod errors;
+mod event_format;
+mod filters;
+mod joining;
+mod members;
+mod messages;
+mod moderation;
+mod news;
+mod profile;
+mod request;
+mod room_reads;
+mod routes;
+mod sending;
+mod server_facts;
+mod session;
+mod state;
+mod sync;
+mod token;
+mod visibility;
+
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use comity_core::{
+    messaging::command::{Command, Reply},
+    transport::{json::json_response, matrix_error::MatrixError},
+};
+use http::{Method, Response, StatusCode, header::HeaderValue};
+use ruma_common::{OwnedRoomAliasId, OwnedServerName};
+use serde_json::Value;
+
+use crate::{accounts::Accounts, homeserver::Homeserver, questions};
+use news::News;
+use routes::Handler;
+use session::Session;
+
+/// What an endpoint comes to: the body of a 200, or an error.
+type Handled = Result<Value, MatrixError>;
+
+/// The API of one server.
+pub struct Api {
+    server_name: OwnedServerName,
+    homeserver: Arc<dyn Homeserver>,
+    accounts: Arc<Accounts>,
+    news: Arc<News>,
+    /// Aliases of rooms that are being created.
+    reserved_aliases: Mutex<BTreeSet<OwnedRoomAliasId>>,
+}
+
+impl Api {
+    /// The API over a running federation, whose questions it answers from `accounts`.
+    ///
+    /// # Errors
+    /// When the system gives no thread to listen to notices.
+    pub fn new(
+        server_name: OwnedServerName,
+        homeserver: Arc<dyn Homeserver>,
+        accounts: Arc<Accounts>,
+    ) -> io::Result<Self> {
+        let news = Arc::new(News::default());
+        news::listen(&homeserver, &news)?;
+        let (store, name) = (accounts.clone(), server_name.clone());
+        let answer = move |question| questions::answer(&store, &name, &question);
+        homeserver.on_question(Box::new(answer));
+        Ok(Self {
+            server_name,
+            homeserver,
+            accounts,
+            news,
+            reserved_aliases: Mutex::default(),
+        })
+    }
+
+    /// Answers a request.
+    #[must_use]
+    pub fn handle(&self, request: &http::Request<Bytes>) -> Response<Bytes> {
+        let mut response = match request.method() {
+            &Method::OPTIONS => json_response(StatusCode::OK, &Value::Object(Default::default())),
+            _ => match self.answer(request) {
+                Ok(body) => json_response(StatusCode::OK, &body),
+                Err(error) => error.into_response(),
+            },
+        };
+        allow_any_origin(&mut response);
+        response
+    }
+
+    /// Lets every waiting `sync` return now, and every later one at once.
+    pub fn stop_waiting(&self) {
+        self.news.close();
+    }
+
+    fn answer(&self, request: &http::Request<Bytes>) -> Handled {
+        let (handler, request) = routes::find(request)?;
+        match handler {
+            Handler::Public(answer) => answer(self, &request),
+            Handler::User(answer) => answer(&Session::authenticate(self, &request)?, &request),
+        }
+    }
+
+    fn command(&self, command: impl Into<Command>) -> Result<Reply, MatrixError> {
+        self.homeserver
+            .command(command.into())
+            .map_err(errors::from_command)
+    }
+}
+
+/// Web clients of any site may use the API (client-server API, "Web browser clients").
+fn allow_any_origin(response: &mut Response<Bytes>) {
+    let headers = [
+        ("access-control-allow-origin", "*"),
+        (
+            "access-control-allow-methods",
+            "GET, POST, PUT, DELETE, OPTIONS",
+        ),
+        (
+            "access-control-allow-headers",
+            "X-Requested-With, Content-Type, Authorization",
+        ),
+    ];
+    for (name, value) in headers {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests;

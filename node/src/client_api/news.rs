@@ -1,0 +1,119 @@
+//! Lets a waiting `sync` know that something happened.
+
+use std::{
+    io,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
+    time::Instant,
+};
+
+use comity_core::messaging::notice::Notice;
+
+use crate::homeserver::Homeserver;
+
+/// Counts what happened. Whoever read the count before looking at the store misses nothing by
+/// waiting for a larger one.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    count: u64,
+    closed: bool,
+}
+
+impl News {
+    pub(super) fn count(&self) -> u64 {
+        self.state().count
+    }
+
+    pub(super) fn publish(&self) {
+        self.state().count += 1;
+        self.changed.notify_all();
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a larger count than `seen`; tells whether there is one by the deadline.
+    pub(super) fn wait_beyond(&self, seen: u64, deadline: Instant) -> bool {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let waiting = |state: &mut State| state.count <= seen && !state.closed;
+        let waited = self
+            .changed
+            .wait_timeout_while(self.state(), timeout, waiting);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.count > seen
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Publishes every notice that a `sync` could show, as long as `news` lives.
+pub(super) fn listen(homeserver: &Arc<dyn Homeserver>, news: &Arc<News>) -> io::Result<()> {
+    let (listener, news) = (Arc::downgrade(homeserver), Arc::downgrade(news));
+    homeserver.on_notice(Box::new(move |notice| match notice {
+        Ok(Notice::Event(_) | Notice::Redacted(_) | Notice::Membership(_)) => publish(&news),
+        Ok(
+            Notice::Edu { .. }
+            | Notice::DestinationDown { .. }
+            | Notice::DestinationUp(_)
+            | Notice::NotAccepted { .. },
+        ) => {}
+        Err(_lagged) => listen_again(&listener, &news),
+    }))
+}
+
+fn publish(news: &Weak<News>) {
+    if let Some(news) = news.upgrade() {
+        news.publish();
+    }
+}
+
+/// What was missed is in the store: subscribing anew and waking everybody catches up.
+fn listen_again(homeserver: &Weak<dyn Homeserver>, news: &Weak<News>) {
+    let (Some(homeserver), Some(news)) = (homeserver.upgrade(), news.upgrade()) else {
+        return;
+    };
+    if let Err(error) = listen(&homeserver, &news) {
+        tracing::error!(%error, "sync can no longer be woken: no thread to listen to notices");
+    }
+    news.publish();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn in_a_minute() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[test]
+    fn what_happened_before_the_wait_is_not_missed() {
+        let news = News::default();
+        let seen = news.count();
+        news.publish();
+        assert!(news.wait_beyond(seen, in_a_minute()));
+        assert!(!news.wait_beyond(news.count(), Instant::now()));
+    }
+
+    #[test]
+    fn closing_lets_everybody_go() {
+        let news = News::default();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| news.wait_beyond(0, in_a_minute()));
+            news.close();
+            assert!(!waiter.join().unwrap());
+        });
+    }
+}

@@ -1,0 +1,231 @@
+//! Every endpoint, with its method, its path and who may call it.
+
+use bytes::Bytes;
+use comity_core::transport::{
+    matrix_error::{ErrorCode, MatrixError},
+    path::split_path,
+};
+use http::{Method, StatusCode};
+
+use super::{
+    Api, Handled, create_room, directory, filters, joining, members, messages, moderation, profile,
+    request::Request, sending, server_facts, session::Session, state, sync,
+};
+
+/// What answers an endpoint.
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    /// Anybody may call it.
+    Public(fn(&Api, &Request<'_>) -> Handled),
+    /// It needs an access token.
+    User(fn(&Session<'_>, &Request<'_>) -> Handled),
+}
+
+use Handler::{Public, User};
+
+type Route = (Method, &'static str, Handler);
+
+/// The endpoints below `/_matrix/client/v3/`. `{…}` stands for one segment, possibly empty.
+const ROUTES: &[Route] = &[
+    (Method::GET, "login", Public(server_facts::login_flows)),
+    (Method::POST, "logout", User(server_facts::logout)),
+    (Method::GET, "account/whoami", User(server_facts::whoami)),
+    (
+        Method::GET,
+        "capabilities",
+        User(server_facts::capabilities),
+    ),
+    (Method::GET, "pushrules/", User(server_facts::push_rules)),
+    (Method::POST, "user/{user}/filter", User(filters::store)),
+    (
+        Method::GET,
+        "user/{user}/filter/{filter}",
+        User(filters::show),
+    ),
+    (Method::GET, "sync", User(sync::sync)),
+    (Method::POST, "createRoom", User(create_room::create_room)),
+    (Method::GET, "joined_rooms", User(members::joined_rooms)),
+    (Method::POST, "join/{room or alias}", User(joining::join)),
+    (Method::POST, "rooms/{room}/join", User(joining::join)),
+    (Method::POST, "rooms/{room}/leave", User(joining::leave)),
+    (
+        Method::POST,
+        "rooms/{room}/invite",
+        User(moderation::invite),
+    ),
+    (Method::POST, "rooms/{room}/kick", User(moderation::kick)),
+    (Method::POST, "rooms/{room}/ban", User(moderation::ban)),
+    (Method::POST, "rooms/{room}/unban", User(moderation::unban)),
+    (
+        Method::PUT,
+        "rooms/{room}/send/{type}/{transaction}",
+        User(sending::send),
+    ),
+    (
+        Method::PUT,
+        "rooms/{room}/redact/{event}/{transaction}",
+        User(sending::redact),
+    ),
+    (
+        Method::PUT,
+        "rooms/{room}/state/{type}",
+        User(sending::set_state),
+    ),
+    (
+        Method::PUT,
+        "rooms/{room}/state/{type}/{key}",
+        User(sending::set_state),
+    ),
+    (Method::GET, "rooms/{room}/state", User(state::whole_state)),
+    (Method::GET, "rooms/{room}/state/", User(state::whole_state)),
+    (
+        Method::GET,
+        "rooms/{room}/state/{type}",
+        User(state::state_event),
+    ),
+    (
+        Method::GET,
+        "rooms/{room}/state/{type}/{key}",
+        User(state::state_event),
+    ),
+    (
+        Method::GET,
+        "rooms/{room}/event/{event}",
+        User(state::event),
+    ),
+    (
+        Method::GET,
+        "rooms/{room}/messages",
+        User(messages::messages),
+    ),
+    (Method::GET, "rooms/{room}/members", User(members::members)),
+    (
+        Method::GET,
+        "rooms/{room}/joined_members",
+        User(members::joined_members),
+    ),
+    (
+        Method::GET,
+        "directory/room/{alias}",
+        Public(directory::resolve),
+    ),
+    (Method::PUT, "directory/room/{alias}", User(directory::add)),
+    (
+        Method::DELETE,
+        "directory/room/{alias}",
+        User(directory::remove),
+    ),
+    (Method::GET, "profile/{user}", Public(profile::profile)),
+    (
+        Method::GET,
+        "profile/{user}/{field}",
+        Public(profile::field),
+    ),
+    (
+        Method::PUT,
+        "profile/{user}/{field}",
+        User(profile::set_field),
+    ),
+    (
+        Method::DELETE,
+        "profile/{user}/{field}",
+        User(profile::clear_field),
+    ),
+];
+
+/// The one endpoint whose path has no version.
+const VERSIONS: &str = "/_matrix/client/versions";
+
+/// The versions of the API that a path may name; they mean the same here.
+const PREFIXES: [&str; 2] = ["/_matrix/client/v3/", "/_matrix/client/r0/"];
+
+/// Finds who answers a request.
+///
+/// Errors with 404 `M_UNRECOGNIZED` for an unknown path, 405 for a method it does not know.
+pub(super) fn find(http: &http::Request<Bytes>) -> Result<(Handler, Request<'_>), MatrixError> {
+    let path = http.uri().path();
+    if path == VERSIONS && http.method() == Method::GET {
+        return Ok((
+            Public(server_facts::versions),
+            Request::new(http, Vec::new()),
+        ));
+    }
+    let below = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix));
+    let segments = below.and_then(|below| split_path(&format!("/{below}")).ok());
+    let segments = segments.ok_or_else(unrecognised)?;
+    let mut status = StatusCode::NOT_FOUND;
+    for (method, pattern, handler) in ROUTES {
+        match matched(pattern, &segments) {
+            Some(parameters) if method == http.method() => {
+                return Ok((*handler, Request::new(http, parameters)));
+            }
+            Some(_) => status = StatusCode::METHOD_NOT_ALLOWED,
+            None => {}
+        }
+    }
+    Err(unrecognised().with_status(status))
+}
+
+fn unrecognised() -> MatrixError {
+    MatrixError::new(ErrorCode::Unrecognized, "there is no such endpoint")
+}
+
+/// What stands for the placeholders of a pattern, if it fits.
+fn matched(pattern: &str, segments: &[String]) -> Option<Vec<String>> {
+    let pattern: Vec<_> = pattern.split('/').collect();
+    let mut parameters = Vec::new();
+    for (expected, segment) in pattern.iter().zip(segments) {
+        if expected.starts_with('{') {
+            parameters.push(segment.clone());
+        } else if expected != segment {
+            return None;
+        }
+    }
+    (pattern.len() == segments.len()).then_some(parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: Method, uri: &str) -> http::Request<Bytes> {
+        http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .body(Bytes::new())
+            .unwrap()
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_may_be_empty() {
+        let http = request(
+            Method::GET,
+            "/_matrix/client/r0/rooms/%21r%3Aa/state/m%2Fx/?format=event",
+        );
+        let (_, request) = find(&http).unwrap();
+        assert_eq!(
+            [0, 1, 2].map(|index| request.parameter(index)),
+            ["!r:a", "m/x", ""]
+        );
+        assert_eq!(request.query("format"), Some("event"));
+    }
+
+    #[test]
+    fn unknown_paths_and_methods_are_told_apart() {
+        let status = |method, uri| find(&request(method, uri)).err().map(|error| error.status);
+        assert_eq!(
+            status(Method::GET, "/_matrix/client/v3/nothing"),
+            Some(StatusCode::NOT_FOUND)
+        );
+        assert_eq!(
+            status(Method::GET, "/_matrix/client/v9/sync"),
+            Some(StatusCode::NOT_FOUND)
+        );
+        let sync = "/_matrix/client/v3/sync";
+        assert_eq!(
+            status(Method::DELETE, sync),
+            Some(StatusCode::METHOD_NOT_ALLOWED)
+        );
+        assert_eq!(status(Method::GET, sync), None);
+    }
+}

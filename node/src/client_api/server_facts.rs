@@ -1,0 +1,58 @@
+//! What the server says about itself and about whoever asks.
+
+use comity_core::pdu::RoomVersion;
+use serde_json::{Value, json};
+
+use super::{Api, Handled, errors, request::Request, session::Session};
+
+/// The versions of the specification whose endpoints, as far as we have them, behave so here.
+const VERSIONS: [&str; 12] = [
+    "r0.6.1", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10",
+    "v1.11",
+];
+
+pub(super) fn versions(_api: &Api, _request: &Request<'_>) -> Handled {
+    Ok(json!({ "versions": VERSIONS, "unstable_features": {} }))
+}
+
+/// Nobody logs in here: tokens are handed out by `comity user add`.
+pub(super) fn login_flows(_api: &Api, _request: &Request<'_>) -> Handled {
+    Ok(json!({ "flows": [] }))
+}
+
+pub(super) fn logout(session: &Session<'_>, request: &Request<'_>) -> Handled {
+    let token = request.access_token().unwrap_or_default();
+    session
+        .api
+        .accounts
+        .remove_token(token)
+        .map_err(errors::from_accounts)?;
+    Ok(json!({}))
+}
+
+pub(super) fn whoami(session: &Session<'_>, _request: &Request<'_>) -> Handled {
+    let device_id = &session.caller.device_id;
+    Ok(json!({ "user_id": session.user_id, "device_id": device_id, "is_guest": false }))
+}
+
+pub(super) fn capabilities(_session: &Session<'_>, _request: &Request<'_>) -> Handled {
+    let versions = RoomVersion::SUPPORTED
+        .iter()
+        .map(|version| version.as_str());
+    let available: serde_json::Map<_, _> = versions
+        .map(|version| (version.to_owned(), Value::from("stable")))
+        .collect();
+    Ok(json!({
+        "capabilities": {
+            "m.room_versions": { "default": RoomVersion::DEFAULT, "available": available },
+            "m.change_password": { "enabled": false },
+        },
+    }))
+}
+
+/// Nobody is pushed anything: every kind of rule is there and empty.
+pub(super) fn push_rules(_session: &Session<'_>, _request: &Request<'_>) -> Handled {
+    Ok(json!({
+        "global": { "override": [], "content": [], "room": [], "sender": [], "underride": [] },
+    }))
+}

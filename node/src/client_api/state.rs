@@ -1,0 +1,66 @@
+//! Reading a room's state, and single events.
+
+use comity_core::{
+    messaging::command::Events, pdu::StateKey, transport::matrix_error::MatrixError,
+};
+use ruma_common::{OwnedEventId, OwnedRoomId, RoomId};
+use serde_json::Value;
+
+use super::{Handled, access::Access, errors::not_found, request::Request, session::Session};
+
+pub(super) fn whole_state(session: &Session<'_>, request: &Request<'_>) -> Handled {
+    let room_id: OwnedRoomId = request.id(0)?;
+    let state = session.state_seen(&room_id, &session.access(&room_id)?)?;
+    Ok(Value::Array(session.client_events(&state)?))
+}
+
+pub(super) fn state_event(session: &Session<'_>, request: &Request<'_>) -> Handled {
+    let room_id: OwnedRoomId = request.id(0)?;
+    let (event_type, state_key) = (request.parameter(1), request.parameter(2));
+    let event = match session.access(&room_id)? {
+        Access::Joined(_) => {
+            session.current_state_event(&room_id, StateKey::new(event_type, state_key))?
+        }
+        Access::Left(departure) => {
+            session.snapshot_event(departure.state, event_type, state_key)?
+        }
+    };
+    let event = event.ok_or_else(|| not_found("the room has no such state"))?;
+    match request.query("format") {
+        Some("event") => session.client_event(&event),
+        _ => Ok(Value::Object(event.pdu.content().clone())),
+    }
+}
+
+pub(super) fn event(session: &Session<'_>, request: &Request<'_>) -> Handled {
+    let unseen = || not_found("there is no such event in the room, or you may not see it");
+    let room_id: OwnedRoomId = request.id(0)?;
+    let event_id: OwnedEventId = request.id(1)?;
+    let access = session.access(&room_id)?;
+    let event = session.event(&event_id)?.ok_or_else(unseen)?;
+    let is_before_departure = match &access {
+        Access::Joined(_) => true,
+        Access::Left(departure) => event.position <= Some(departure.position),
+    };
+    let is_shown = event.position.is_some() && is_before_departure;
+    let is_here = *event.pdu.room_id() == *room_id && !event.verdict.is_rejected();
+    if is_here && is_shown && session.sees(&room_id, &access, &event)? {
+        session.client_event(&event)
+    } else {
+        Err(unseen())
+    }
+}
+
+impl Session<'_> {
+    /// The room's state, as of leaving it if the user has left.
+    pub(super) fn state_seen(
+        &self,
+        room_id: &RoomId,
+        access: &Access,
+    ) -> Result<Events, MatrixError> {
+        match access {
+            Access::Joined(_) => self.current_state(room_id),
+            Access::Left(departure) => self.snapshot_events(departure.state),
+        }
+    }
+}

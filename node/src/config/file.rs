@@ -1,0 +1,148 @@
+//! The file as it is written, and what is checked of each value.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use ruma_common::{OwnedServerName, ServerName};
+use serde::Deserialize;
+use toml::Spanned;
+use tracing_subscriber::EnvFilter;
+
+use super::{Client, Config, Federation, Problem, Runtime, TlsPaths};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    server_name: Spanned<String>,
+    #[serde(default)]
+    runtime: Runtime,
+    database: DatabaseSection,
+    federation: FederationSection,
+    client: ClientSection,
+    log: LogSection,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatabaseSection {
+    directory: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FederationSection {
+    listen: Spanned<Vec<Spanned<String>>>,
+    certificate: PathBuf,
+    private_key: PathBuf,
+    signing_key: PathBuf,
+    #[serde(default)]
+    extra_ca: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientSection {
+    listen: Spanned<String>,
+    certificate: Option<Spanned<PathBuf>>,
+    private_key: Option<Spanned<PathBuf>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogSection {
+    filter: Spanned<String>,
+}
+
+impl File {
+    pub(super) fn check(self, directory: &Path) -> Result<Config, Problem> {
+        Ok(Config {
+            server_name: server_name(&self.server_name)?,
+            runtime: self.runtime,
+            database_directory: directory.join(self.database.directory),
+            federation: self.federation.check(directory)?,
+            client: self.client.check(directory)?,
+            log_filter: log_filter(self.log.filter)?,
+            directory: directory.to_owned(),
+        })
+    }
+}
+
+impl FederationSection {
+    fn check(self, directory: &Path) -> Result<Federation, Problem> {
+        if self.listen.get_ref().is_empty() {
+            return Err(wrong(
+                &self.listen,
+                "there must be at least one address to listen on",
+            ));
+        }
+        let tls = TlsPaths {
+            certificate: self.certificate,
+            private_key: self.private_key,
+        };
+        Ok(Federation {
+            listen: self
+                .listen
+                .get_ref()
+                .iter()
+                .map(address)
+                .collect::<Result<_, _>>()?,
+            tls: tls.relative_to(directory),
+            signing_key: directory.join(self.signing_key),
+            extra_ca: self
+                .extra_ca
+                .iter()
+                .map(|path| directory.join(path))
+                .collect(),
+        })
+    }
+}
+
+impl ClientSection {
+    fn check(self, directory: &Path) -> Result<Client, Problem> {
+        let listen = address(&self.listen)?;
+        let tls = match (self.certificate, self.private_key) {
+            (None, None) => None,
+            (Some(certificate), Some(private_key)) => Some(
+                TlsPaths {
+                    certificate: certificate.into_inner(),
+                    private_key: private_key.into_inner(),
+                }
+                .relative_to(directory),
+            ),
+            (Some(lonely), None) => return Err(wrong(&lonely, "certificate without private_key")),
+            (None, Some(lonely)) => return Err(wrong(&lonely, "private_key without certificate")),
+        };
+        Ok(Client { listen, tls })
+    }
+}
+
+fn server_name(name: &Spanned<String>) -> Result<OwnedServerName, Problem> {
+    let parsed = ServerName::parse(name.get_ref());
+    parsed.map_err(|_| wrong(name, format!("{:?} is no server name", name.get_ref())))
+}
+
+fn address(text: &Spanned<String>) -> Result<SocketAddr, Problem> {
+    let no_address = |_| {
+        wrong(
+            text,
+            format!("{:?} is no IP address with a port", text.get_ref()),
+        )
+    };
+    text.get_ref().parse().map_err(no_address)
+}
+
+fn log_filter(filter: Spanned<String>) -> Result<String, Problem> {
+    match EnvFilter::try_new(filter.get_ref()) {
+        Ok(_) => Ok(filter.into_inner()),
+        Err(error) => Err(wrong(&filter, format!("the log filter is wrong: {error}"))),
+    }
+}
+
+fn wrong<T>(value: &Spanned<T>, reason: impl Into<String>) -> Problem {
+    Problem {
+        place: value.span(),
+        reason: reason.into(),
+    }
+}

@@ -1,0 +1,249 @@
+//! The node's configuration file.
+//!
+//! A wrong file is refused as a whole, before anything is opened, with the line and the reason.
+//! Paths in it are relative to the directory it is in.
+
+mod file;
+mod template;
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use ruma_common::OwnedServerName;
+use serde::Deserialize;
+
+pub use template::{Template, TlsPaths};
+
+/// A configuration that makes sense.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The server's name.
+    pub server_name: OwnedServerName,
+    /// Which runtime drives the federation.
+    pub runtime: Runtime,
+    /// The directory of the databases.
+    pub database_directory: PathBuf,
+    /// Where and how other servers are served.
+    pub federation: Federation,
+    /// Where and how clients are served.
+    pub client: Client,
+    /// What is logged, in the syntax of `tracing_subscriber::EnvFilter`.
+    pub log_filter: String,
+    /// The directory of the configuration file.
+    pub directory: PathBuf,
+}
+
+/// See [`Config::federation`].
+#[derive(Clone, Debug)]
+pub struct Federation {
+    /// The addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// The certificate to show.
+    pub tls: TlsPaths,
+    /// The key that signs our events and requests.
+    pub signing_key: PathBuf,
+    /// Files with certificate authorities to trust besides the system's.
+    pub extra_ca: Vec<PathBuf>,
+}
+
+/// See [`Config::client`].
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The certificate to show; plain HTTP without one.
+    pub tls: Option<TlsPaths>,
+}
+
+/// What drives the federation's sockets, store and clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// The smol executor.
+    #[default]
+    Smol,
+    /// Plain threads.
+    Sync,
+}
+
+impl Runtime {
+    /// As it is written in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Smol => "smol",
+            Self::Sync => "sync",
+        }
+    }
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A line of it is wrong.
+    #[error("{}:{line}: {reason}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the first thing that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |error| ConfigError::Unreadable {
+            path: path.to_owned(),
+            error,
+        };
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let directory = fs::canonicalize(path).map_err(unreadable)?;
+        let directory = directory.parent().unwrap_or(Path::new("/"));
+        Self::parse(&text, directory).map_err(|problem| ConfigError::Wrong {
+            path: path.to_owned(),
+            line: line_of(&text, problem.place.start),
+            reason: problem.reason,
+        })
+    }
+
+    fn parse(text: &str, directory: &Path) -> Result<Self, Problem> {
+        let file: file::File = toml::from_str(text)?;
+        file.check(directory)
+    }
+}
+
+/// What is wrong with a configuration, and where, in bytes.
+#[derive(Debug)]
+struct Problem {
+    place: Range<usize>,
+    reason: String,
+}
+
+impl From<toml::de::Error> for Problem {
+    fn from(error: toml::de::Error) -> Self {
+        Self {
+            place: error.span().unwrap_or_default(),
+            reason: error.message().to_owned(),
+        }
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    1 + before.filter(|byte| **byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> String {
+        let name = "example.org:8448".try_into().unwrap();
+        let tls = TlsPaths {
+            certificate: "c.pem".into(),
+            private_key: "k.pem".into(),
+        };
+        Template {
+            server_name: name,
+            federation_listen: "0.0.0.0:8448".parse().unwrap(),
+            client_listen: "127.0.0.1:8008".parse().unwrap(),
+            tls,
+            extra_ca: vec!["ca \"1\".pem".into()],
+        }
+        .to_string()
+    }
+
+    fn refused(from: &str, to: &str) -> String {
+        let text = example();
+        assert!(text.contains(from), "{from} is no part of the template");
+        let text = text.replacen(from, to, 1);
+        let line = 1 + text.lines().position(|line| line.contains(to)).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("comity.toml");
+        fs::write(&path, &text).unwrap();
+        let error = Config::load(&path).unwrap_err().to_string();
+        let place = format!("{}:{line}: ", path.display());
+        let reason = error.strip_prefix(&place);
+        reason
+            .unwrap_or_else(|| panic!("{error} should start with {place}"))
+            .to_owned()
+    }
+
+    #[test]
+    fn what_init_writes_is_a_good_configuration() {
+        let config = Config::parse(&example(), Path::new("/etc/comity")).unwrap();
+        assert_eq!(config.server_name, "example.org:8448");
+        assert_eq!(config.runtime, Runtime::Smol);
+        assert_eq!(config.database_directory, Path::new("/etc/comity/data"));
+        assert_eq!(config.federation.listen, ["0.0.0.0:8448".parse().unwrap()]);
+        assert_eq!(
+            config.federation.tls.certificate,
+            Path::new("/etc/comity/c.pem")
+        );
+        assert_eq!(
+            config.federation.extra_ca,
+            [Path::new("/etc/comity/ca \"1\".pem")]
+        );
+        assert_eq!(config.client.listen, "127.0.0.1:8008".parse().unwrap());
+        assert!(config.client.tls.is_none());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let reason = refused("signing_key =", "singing_key =");
+        assert!(reason.contains("unknown field `singing_key`"), "{reason}");
+    }
+
+    #[test]
+    fn a_wrong_server_name_is_refused_with_its_line() {
+        let reason = refused("\"example.org:8448\"", "\"exa mple\"");
+        assert!(reason.contains("is no server name"), "{reason}");
+    }
+
+    #[test]
+    fn a_wrong_address_is_refused_with_its_line() {
+        let reason = refused("\"127.0.0.1:8008\"", "\"localhost\"");
+        assert!(reason.contains("is no IP address with a port"), "{reason}");
+        let reason = refused("[\"0.0.0.0:8448\"]", "[]");
+        assert!(reason.contains("at least one address"), "{reason}");
+    }
+
+    #[test]
+    fn a_wrong_runtime_type_or_filter_is_refused_with_its_line() {
+        assert!(refused("runtime = \"smol\"", "runtime = \"tokio\"").contains("unknown variant"));
+        assert!(refused("server_name = \"example.org:8448\"", "server_name = 7").contains("type"));
+        assert!(refused("filter = \"info\"", "filter = \"=[\"").contains("log filter"));
+    }
+
+    #[test]
+    fn a_client_certificate_needs_its_key() {
+        let reason = refused(
+            "# certificate = \"client.pem\"",
+            "certificate = \"client.pem\"",
+        );
+        assert!(reason.contains("private_key"), "{reason}");
+    }
+
+    #[test]
+    fn broken_toml_is_refused_with_its_line() {
+        assert!(!refused("[database]", "[database").is_empty());
+    }
+}

@@ -1,0 +1,105 @@
+//! A running federation server, on whichever runtime.
+
+use std::{net::TcpListener, path::PathBuf, sync::Arc};
+
+use comity_core::pdu::signing::SigningKey;
+use comity_sync::{Certificate, ServerConfig, StartError};
+use ruma_common::OwnedServerName;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+use crate::{config::Runtime, homeserver::Homeserver, random};
+
+/// The federation's database within its directory.
+const DATABASE_FILE: &str = "federation.db";
+
+/// What a federation server is started with.
+pub struct Parts {
+    /// Its name.
+    pub server_name: OwnedServerName,
+    /// What it signs with.
+    pub signing_key: SigningKey,
+    /// The directory of its database.
+    pub database_directory: PathBuf,
+    /// Where it listens.
+    pub listeners: Vec<TcpListener>,
+    /// What it shows to those who connect.
+    pub certificate: Certificate,
+    /// Authorities to trust besides the system's (PEM).
+    pub extra_ca: Vec<Vec<u8>>,
+}
+
+/// A server that federates.
+#[derive(Debug)]
+pub enum FederationServer {
+    /// On smol.
+    Smol(comity_smol::Server),
+    /// On threads.
+    Sync(comity_sync::Server),
+}
+
+impl FederationServer {
+    /// Begins to federate.
+    ///
+    /// # Errors
+    /// When the database, a certificate or a listener is not usable.
+    pub fn start(runtime: Runtime, parts: Parts) -> Result<Self, Box<dyn std::error::Error>> {
+        let config = parts.server_config()?;
+        let started: Result<Self, StartError> = match runtime {
+            Runtime::Smol => smol::block_on(comity_smol::Server::start(config)).map(Self::Smol),
+            Runtime::Sync => comity_sync::Server::start(config).map(Self::Sync),
+        };
+        Ok(started?)
+    }
+
+    /// What it is talked to with.
+    #[must_use]
+    pub fn homeserver(&self) -> Arc<dyn Homeserver> {
+        match self {
+            Self::Smol(server) => Arc::new(server.handle()),
+            Self::Sync(server) => Arc::new(server.handle()),
+        }
+    }
+
+    /// Why it stopped by itself; `None` while it runs.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<String> {
+        match self {
+            Self::Smol(server) => server.handle().stop_reason().map(ToOwned::to_owned),
+            Self::Sync(server) => server.handle().stop_reason().map(ToOwned::to_owned),
+        }
+    }
+
+    /// Stops once what is under way is done.
+    pub fn shutdown(self) {
+        match self {
+            Self::Smol(server) => smol::block_on(server.shutdown()),
+            Self::Sync(server) => server.shutdown(),
+        }
+    }
+
+    /// Stops as a crash would.
+    pub fn stop_hard(self) {
+        match self {
+            Self::Smol(server) => smol::block_on(server.stop_hard()),
+            Self::Sync(server) => server.stop_hard(),
+        }
+    }
+}
+
+impl Parts {
+    fn server_config(self) -> Result<ServerConfig, Box<dyn std::error::Error>> {
+        let core = comity_core::Config {
+            server_name: self.server_name,
+            signing_key: Arc::new(self.signing_key),
+            seed: random::bytes()?,
+        };
+        let database = self.database_directory.join(DATABASE_FILE);
+        let mut config = ServerConfig::new(core, database, self.listeners, self.certificate);
+        for authorities in self.extra_ca {
+            for authority in CertificateDer::pem_slice_iter(&authorities) {
+                config.extra_roots.push(authority?);
+            }
+        }
+        Ok(config)
+    }
+}

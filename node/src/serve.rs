@@ -1,0 +1,179 @@
+//! `comity serve`: a server until it is told to stop.
+
+use std::{
+    error::Error,
+    fs, io,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use comity_sync::{Certificate, ConnectionLimits, http::HttpListener, tls};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
+use crate::{
+    accounts::Accounts,
+    cli::{CommandResult, ServeArguments},
+    client_api::Api,
+    config::{Config, TlsPaths},
+    federation_server::{FederationServer, Parts},
+    logging, signing_key,
+};
+
+/// How long clients' requests may take to end when the server stops.
+const CLIENT_GRACE: Duration = Duration::from_secs(5);
+
+/// How often to look whether the federation has stopped by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Serves until SIGTERM, Ctrl-C, or a failure of the database.
+///
+/// # Errors
+/// When the configuration is wrong, something it names is not usable, or the database failed.
+pub fn run(arguments: &ServeArguments) -> CommandResult {
+    let config = Config::load(&arguments.config)?;
+    logging::start(&config.log_filter);
+    let signals = signals()?;
+    let server = Server::start(&config, arguments.runtime.unwrap_or(config.runtime))?;
+    let reason = server.wait_for_the_end(&signals);
+    server.stop();
+    match reason {
+        None => Ok(()),
+        Some(reason) => Err(reason.into()),
+    }
+}
+
+/// The federation and the API for clients, running.
+struct Server {
+    federation: FederationServer,
+    api: Arc<Api>,
+    clients: HttpListener,
+}
+
+impl Server {
+    fn start(config: &Config, runtime: crate::config::Runtime) -> Result<Self, Box<dyn Error>> {
+        fs::create_dir_all(&config.database_directory)?;
+        let accounts = Arc::new(Accounts::open(&config.database_directory)?);
+        let client_listener = bind(config.client.listen)?;
+        let federation = FederationServer::start(runtime, federation_parts(config)?)?;
+        let api = Api::new(
+            config.server_name.clone(),
+            federation.homeserver(),
+            accounts,
+        )?;
+        let api = Arc::new(api);
+        let clients = serve_clients(config, client_listener, api.clone())?;
+        tracing::info!(
+            server_name = %config.server_name,
+            runtime = runtime.name(),
+            federation = ?config.federation.listen,
+            clients = %clients.local_address(),
+            "serving"
+        );
+        Ok(Self {
+            federation,
+            api,
+            clients,
+        })
+    }
+
+    /// Why the federation stopped by itself; `None` if a signal came.
+    fn wait_for_the_end(&self, signals: &mpsc::Receiver<i32>) -> Option<String> {
+        loop {
+            match signals.recv_timeout(LOOK_EVERY) {
+                Ok(signal) => {
+                    tracing::info!(signal, "stopping");
+                    return None;
+                }
+                Err(_) => {
+                    if let Some(reason) = self.federation.stop_reason() {
+                        return Some(reason);
+                    }
+                }
+            }
+        }
+    }
+
+    fn stop(self) {
+        self.api.stop_waiting();
+        self.clients.stop(CLIENT_GRACE);
+        self.federation.shutdown();
+        tracing::info!("stopped");
+    }
+}
+
+fn signals() -> io::Result<mpsc::Receiver<i32>> {
+    let (sender, receiver) = mpsc::channel();
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let forward = move || {
+        for signal in signals.forever() {
+            let _ = sender.send(signal);
+        }
+    };
+    thread::Builder::new()
+        .name("comity-signals".to_owned())
+        .spawn(forward)?;
+    Ok(receiver)
+}
+
+fn federation_parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
+    let federation = &config.federation;
+    Ok(Parts {
+        server_name: config.server_name.clone(),
+        signing_key: signing_key::read(&federation.signing_key)
+            .map_err(|error| format!("{}: {error}", federation.signing_key.display()))?,
+        database_directory: config.database_directory.clone(),
+        listeners: federation
+            .listen
+            .iter()
+            .copied()
+            .map(bind)
+            .collect::<Result<_, _>>()?,
+        certificate: certificate(&federation.tls)?,
+        extra_ca: federation
+            .extra_ca
+            .iter()
+            .map(|path| read(path))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn serve_clients(
+    config: &Config,
+    listener: TcpListener,
+    api: Arc<Api>,
+) -> Result<HttpListener, Box<dyn Error>> {
+    let tls = match &config.client.tls {
+        Some(paths) => Some(tls::server_config(&certificate(paths)?)?),
+        None => None,
+    };
+    let handler = Arc::new(move |request| api.handle(&request));
+    Ok(HttpListener::start(
+        listener,
+        tls,
+        ConnectionLimits::default(),
+        handler,
+    )?)
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })
+}
+
+fn certificate(paths: &TlsPaths) -> Result<Certificate, Box<dyn Error>> {
+    let (chain, key) = (read(&paths.certificate)?, read(&paths.private_key)?);
+    Certificate::from_pem(&chain, &key)
+        .map_err(|error| format!("{}: {error}", paths.certificate.display()).into())
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
