@@ -1,3 +1,5 @@
+//! Headers that are read, headers that are refused, and what a signature covers.
+
 use proptest::prelude::*;
 use serde_json::json;
 

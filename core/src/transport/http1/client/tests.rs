@@ -1,3 +1,5 @@
+//! What the client makes of every kind of response.
+
 use proptest::prelude::*;
 
 use super::super::limits::TRAILER_BYTES_MAX;

@@ -1,3 +1,5 @@
+//! What the server makes of every kind of request.
+
 use proptest::prelude::*;
 
 use super::super::limits::{CHUNK_LINE_BYTES_MAX, HEADERS_MAX, TRAILER_BYTES_MAX};

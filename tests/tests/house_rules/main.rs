@@ -1,0 +1,14 @@
+//! What this repository promises of its own sources and no compiler checks.
+//!
+//! | file | promise |
+//! |---|---|
+//! | `purity.rs` | the core's sources reach for no clock, chance, thread, file, socket or `async` |
+//! | `dependencies.rs` | nothing that the core depends on does it for them |
+//! | `tidiness.rs` | files and functions stay short, documented and finished |
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod dependencies;
+mod purity;
+mod source;
+mod tidiness;
