@@ -6,8 +6,8 @@
 //!
 //! | file | answers |
 //! |---|---|
-//! | [`event`], [`mod@format`] | is this a valid event (check 1 on receipt of a PDU), and what does it say? |
-//! | [`hash`], [`redaction`], [`canonical_json`] | which bytes are hashed and signed, and what is the event's id? |
+//! | [`event`], [`mod@format`] | is it a valid event (check 1 on receipt of a PDU), what does it say? |
+//! | [`hash`], [`redaction`], [`canonical_json`] | what is hashed and signed, what is the event's id? |
 //! | [`signing`] | did the servers sign it that had to (check 2), and is it unaltered (check 3)? |
 //! | [`auth_events`], [`authorisation`] | was it allowed (checks 4 to 6)? |
 //! | [`state`], [`resolution`] | what is a room's state, and what if its history forks? |

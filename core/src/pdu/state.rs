@@ -3,8 +3,8 @@
 //! [`StateMap`] is a persistent map. A clone costs nothing and shares everything; an insertion or a
 //! removal copies the path to the entry and shares the rest, so that a room can keep a snapshot per
 //! event; a difference skips whatever two maps share (`walk`), so that it costs about what differs.
-//! It is a weight-balanced search tree (`tree`), whose height stays below 2.5·log₂ n whatever keys a
-//! peer chooses.
+//! It is a weight-balanced search tree (`tree`), whose height stays below 2.5·log₂ n whatever keys
+//! a peer chooses.
 
 mod tree;
 mod walk;

@@ -47,9 +47,15 @@ fn auth_1_levels_that_the_room_does_not_give() {
             (levels.to_send("x", true), levels.to_send("x", false)),
             (50, 0)
         );
-        room.put(CREATOR, POWER_LEVELS, "", json!({
-            "users_default": 7, "users": { ALICE: 8 }, "events": { "x": 9 }, "state_default": 1, "events_default": 2,
-        }));
+        room.put(
+            CREATOR,
+            POWER_LEVELS,
+            "",
+            json!({
+                "users_default": 7, "users": { ALICE: 8 }, "events": { "x": 9 },
+                    "state_default": 1, "events_default": 2,
+            }),
+        );
         let levels = levels_of(&room);
         assert_eq!(levels.of_user(&user(ALICE)), PowerLevel::Level(8));
         assert_eq!(levels.of_user(&user(BOB)), PowerLevel::Level(7));
@@ -139,7 +145,7 @@ fn auth_15_1_to_3_levels_are_integers_of_users() {
         assert_eq!(first(json!({})), Ok(()));
         assert_eq!(
             first(
-                json!({ "users": { ALICE: 5 }, "events": { "x": 1 }, "notifications": { "room": 2 }, "ban": -3 })
+                json!({ "users": { ALICE: 5 }, "events": { "x": 1 }, "notifications": { "y": 2 }, "ban": -3 })
             ),
             Ok(())
         );

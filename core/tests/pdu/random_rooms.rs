@@ -62,7 +62,8 @@ fn random_event(dice: &mut Dice, version: RoomVersion) -> (&'static str, String,
                 users.insert(CREATOR, 100);
             }
             let levels = json!({
-                "users": users, "events": { "x": level(dice) }, "state_default": 50, "ban": 50, "kick": level(dice),
+                "users": users, "events": { "x": level(dice) }, "kick": level(dice),
+                "state_default": 50, "ban": 50,
                 "users_default": 0, "events_default": 0, "redact": 50, "invite": 0,
             });
             (POWER_LEVELS, String::new(), levels)
@@ -92,7 +93,8 @@ impl History {
     fn new(version: RoomVersion) -> Self {
         let mut room = Room::new(version);
         let levels = json!({
-            "users": room.usual_levels()["users"], "events": { "x": 0 }, "state_default": 50, "ban": 50, "kick": 50,
+            "users": room.usual_levels()["users"], "events": { "x": 0 }, "kick": 50,
+            "state_default": 50, "ban": 50,
             "users_default": 0, "events_default": 0, "redact": 50, "invite": 0,
         });
         let last = room.put(CREATOR, POWER_LEVELS, "", levels);

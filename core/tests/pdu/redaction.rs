@@ -90,7 +90,8 @@ fn pdu_26_exactly_the_listed_keys_survive() {
 
 #[test]
 fn pdu_26_exactly_the_listed_top_level_keys_survive() {
-    let always = "auth_events content depth hashes origin_server_ts prev_events room_id sender signatures state_key type";
+    let always = "auth_events content depth hashes origin_server_ts prev_events room_id sender \
+                  signatures state_key type";
     for version in VERSIONS {
         let mut event = valid_event(version);
         for key in [

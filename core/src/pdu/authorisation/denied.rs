@@ -142,7 +142,7 @@ pub enum Denied {
     #[error("creator {0} cannot have a power level")]
     CreatorLevel(String),
     /// A power level that the sender may not change in this way.
-    #[error("a sender of level {sender} cannot change {what} from {} to {}", level(.from), level(.to))]
+    #[error("level {sender} cannot change {what} from {} to {}", level(.from), level(.to))]
     LevelChange {
         /// The level that changes.
         what: String,

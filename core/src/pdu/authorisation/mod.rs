@@ -1,7 +1,7 @@
 //! Whether an event is allowed (room versions, "Authorization rules").
 //!
-//! The rules come in two halves. [`check_auth_events`] judges an event by itself and the auth events
-//! it names, once. [`check_state`] judges it by a state of the room, several times on receipt of a
+//! The rules come in two halves. [`check_auth_events`] judges an event by itself and the auth
+//! events it names, once. [`check_state`] judges it by a state of the room, several times on receipt of a
 //! PDU: by its auth events, by the state before it, and by the room's current state.
 //!
 //! Both assume that the event's signatures were checked: the rule on

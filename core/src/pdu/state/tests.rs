@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::{prelude::*, test_runner::RngSeed};
-use ruma_common::OwnedEventId;
+use ruma_common::{EventId, OwnedEventId};
 
 use super::{StateKey, StateMap, tree::Tree};
 
@@ -105,7 +105,10 @@ proptest! {
         let found: Vec<_> = old_map
             .diff(&map)
             .into_iter()
-            .map(|c| (c.key.clone(), c.before.map(ToOwned::to_owned), c.after.map(ToOwned::to_owned)))
+            .map(|change| {
+                let own = |id: Option<&EventId>| id.map(ToOwned::to_owned);
+                (change.key.clone(), own(change.before), own(change.after))
+            })
             .collect();
         prop_assert_eq!(&found, &differences(&old_model, &model));
         prop_assert_eq!(old_map == map, found.is_empty());
