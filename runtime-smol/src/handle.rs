@@ -125,3 +125,26 @@ impl Stream for NoticeStream {
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use smol::stream;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_who_falls_behind_is_told_once_and_hears_no_more() {
+        let (inbox, messages) = channel::unbounded();
+        let notices = Handle::new(inbox, StopReason::default()).notices();
+        let Ok(Message::Subscribe(mut tell)) = messages.recv_blocking() else {
+            panic!("no subscription");
+        };
+        let notice = Notice::DestinationUp("a.example".try_into().unwrap());
+        assert!((0..NOTICES_MAX).all(|_| tell(&notice)));
+        assert!(!tell(&notice), "the subscription ends");
+        drop(tell);
+        let mut heard = stream::block_on(notices).skip(NOTICES_MAX);
+        assert_eq!(heard.next(), Some(Err(Lagged)));
+        assert_eq!(heard.next(), None);
+    }
+}

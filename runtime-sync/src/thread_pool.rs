@@ -116,3 +116,51 @@ impl std::fmt::Debug for Shared {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn every_job_runs_though_some_panic() {
+        let pool = ThreadPool::new("test", 2);
+        let (sender, done) = mpsc::channel();
+        for number in 0..100 {
+            let sender = sender.clone();
+            pool.run(move || {
+                assert_ne!(number % 10, 0, "as told");
+                sender.send(number).unwrap();
+            });
+        }
+        drop(sender);
+        assert_eq!(done.iter().count(), 90);
+    }
+
+    #[test]
+    fn no_more_jobs_run_at_once_than_threads_are_allowed() {
+        let pool = ThreadPool::new("test", 2);
+        let (started, has_started) = mpsc::channel();
+        let (let_go, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        for _ in 0..3 {
+            let (started, gate) = (started.clone(), gate.clone());
+            pool.run(move || {
+                started.send(()).unwrap();
+                gate.lock().unwrap().recv().unwrap();
+            });
+        }
+        has_started.recv_timeout(LONG).unwrap();
+        has_started.recv_timeout(LONG).unwrap();
+        assert!(
+            has_started
+                .recv_timeout(Duration::from_millis(100))
+                .is_err()
+        );
+        (0..3).for_each(|_| let_go.send(()).unwrap());
+        has_started.recv_timeout(LONG).unwrap();
+    }
+}

@@ -73,8 +73,11 @@ impl Core {
     fn perform(&mut self, action: Action) {
         let outcome = match action {
             Action::Respond(id, response) => {
-                let asking = self.asking.remove(&id);
-                return drop(asking.map(|asking| asking.send(response).is_ok()));
+                let _ = self
+                    .asking
+                    .remove(&id)
+                    .map(|asking| asking.send(response).is_ok());
+                return;
             }
             Action::Query(id, query) => return self.store.submit(id, query),
             Action::Compute(id, computation) => Input::Computed(id, computation.run()),
@@ -110,9 +113,6 @@ async fn serve(mut socket: TcpStream, inbox: Inbox) -> io::Result<()> {
     Ok(())
 }
 
-const REQUEST: &[u8] =
-    b"GET /_matrix/federation/v1/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -143,7 +143,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
 
     let mut client = TcpStream::connect(address).await?;
-    client.write_all(REQUEST).await?;
+    client
+        .write_all(b"GET /_matrix/federation/v1/version HTTP/1.0\r\n\r\n")
+        .await?;
     tokio::io::copy(&mut client, &mut tokio::io::stdout()).await?;
     Ok(())
 }

@@ -112,6 +112,10 @@ pub struct ConnectionLimits {
     pub http: HttpLimits,
 }
 
+/// Bytes of a request's body unless told otherwise. The largest transaction that the specification
+/// allows, 50 PDUs and 100 EDUs of 64 KiB each, fits.
+const REQUEST_BYTES: usize = 12 * 1024 * 1024;
+
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
@@ -120,7 +124,10 @@ impl Default for ConnectionLimits {
             request: Duration::from_secs(60),
             idle: Duration::from_secs(120),
             response: Duration::from_secs(60),
-            http: HttpLimits::default(),
+            http: HttpLimits {
+                body_bytes: REQUEST_BYTES,
+                ..HttpLimits::default()
+            },
         }
     }
 }

@@ -1,6 +1,17 @@
 //! Servers of both runtimes federate with each other.
 
-use std::{path::Path, sync::mpsc, time::Duration};
+use std::{
+    io,
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
 use comity_core::messaging::{
     command::{Command, CommandError, Content, CreateRoom, Preset, Reply, RoomSummary, SendEvent},
@@ -130,7 +141,7 @@ fn what_was_acknowledged_survives<R: Runtime>(stop: fn(R)) {
     home.say(&room_id, "remember this");
     let before = home.summary(&room_id);
     stop(home.server);
-    let listener = std::net::TcpListener::bind(address).unwrap();
+    let listener = TcpListener::bind(address).unwrap();
     let home = Home::<R>::with(config(listener, folder.path()));
     assert_eq!(home.summary(&room_id), before);
 }
@@ -215,4 +226,71 @@ fn nobody_talks_to_a_server_with_an_unknown_certificate<R: Runtime>() {
 fn no_runtime_talks_to_a_server_with_an_unknown_certificate() {
     nobody_talks_to_a_server_with_an_unknown_certificate::<Sync>();
     nobody_talks_to_a_server_with_an_unknown_certificate::<Smol>();
+}
+
+/// Passes connections on to `target` and counts them.
+fn counting_proxy(listener: TcpListener, target: SocketAddr) -> Arc<AtomicUsize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    thread::spawn(move || {
+        for client in listener.incoming().map(Result::unwrap) {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let server = TcpStream::connect(target).unwrap();
+            pass_on(client.try_clone().unwrap(), server.try_clone().unwrap());
+            pass_on(server, client);
+        }
+    });
+    count
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream) {
+    thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+}
+
+fn connections_are_used_again<R: Runtime>() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = Home::<R>::start(folder.path());
+    let (proxy, listener) = (bind(), bind());
+    let behind = listener.local_addr().unwrap();
+    let mut config = config(proxy.try_clone().unwrap(), folder.path());
+    config.listeners = vec![listener];
+    config.connections.idle = Duration::from_secs(1);
+    let connections = counting_proxy(proxy, behind);
+    let b = Home::<Sync> {
+        name: config.core.server_name.clone(),
+        user: format!("@user:{}", config.core.server_name)
+            .try_into()
+            .unwrap(),
+        server: Runtime::start(config),
+    };
+    let mut at_b = b.server.handle().notices();
+    let room_id = a.create_room();
+    b.join(&room_id, &a.name).unwrap();
+    let mut say = |body: &str| {
+        a.say(&room_id, body);
+        hear::<comity_sync::Handle>(&mut at_b, body);
+        connections.load(Ordering::Relaxed)
+    };
+
+    let at_first = say("1");
+    assert_eq!(
+        [say("2"), say("3"), say("4")],
+        [at_first; 3],
+        "used again while it is open"
+    );
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(
+        say("5"),
+        at_first + 1,
+        "replaced once the peer has closed it"
+    );
+}
+
+#[test]
+fn connections_are_used_again_until_the_peer_closes_them() {
+    connections_are_used_again::<Sync>();
+    connections_are_used_again::<Smol>();
 }
