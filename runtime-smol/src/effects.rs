@@ -79,11 +79,11 @@ impl TaskEffects {
 
     /// Breaks everything off; queries that the database has not begun are lost.
     pub(crate) async fn abandon(self) {
+        unblock(|| self.store.abandon()).await;
         drop(self.tasks);
         for listener in self.listeners {
             listener.stop(Duration::ZERO).await;
         }
-        unblock(|| self.store.abandon()).await;
     }
 
     /// Lets the last answers out and closes the database in good order.

@@ -91,9 +91,8 @@ impl ThreadEffects {
 
     /// Breaks everything off; queries that the database has not begun are lost.
     pub(crate) fn abandon(self) {
-        self.caller.close();
-        drop(self.listeners);
         self.store.abandon();
+        self.caller.close();
     }
 
     /// Lets the last answers out and closes the database in good order.

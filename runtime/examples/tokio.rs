@@ -33,7 +33,6 @@ type Inbox = mpsc::UnboundedSender<Message>;
 
 struct Core {
     federation: Federation,
-    clock: Clock,
     store: StoreThread,
     inbox: Inbox,
     asking: HashMap<RequestId, oneshot::Sender<Response<Bytes>>>,
@@ -42,19 +41,18 @@ struct Core {
 
 impl Core {
     async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        let clock = Clock::start();
         loop {
             while let Some(action) = self.federation.next_action() {
                 self.perform(action);
             }
-            let later = self.clock.now().monotonic.plus(Duration::from_secs(60));
-            let deadline = self
-                .clock
-                .instant(self.federation.next_deadline().unwrap_or(later));
+            let later = clock.now().monotonic.plus(Duration::from_secs(60));
+            let deadline = clock.instant(self.federation.next_deadline().unwrap_or(later));
             let input = tokio::select! {
                 Some(message) = messages.recv() => self.input(message),
                 () = tokio::time::sleep_until(deadline.into()) => Input::Tick,
             };
-            self.federation.handle(self.clock.now(), input);
+            self.federation.handle(clock.now(), input);
         }
     }
 
@@ -129,7 +127,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     let core = Core {
         federation: Federation::new(config),
-        clock: Clock::start(),
         store,
         inbox: inbox.clone(),
         asking: HashMap::new(),
