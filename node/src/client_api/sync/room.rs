@@ -34,6 +34,13 @@ pub(super) struct Timeline {
     prev_batch: Token,
 }
 
+impl Timeline {
+    /// Whether nothing happened.
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && !self.limited
+    }
+}
+
 /// What to tell about a room.
 struct Extent<'a> {
     room_id: &'a RoomId,
@@ -42,7 +49,7 @@ struct Extent<'a> {
     after: Option<Token>,
     /// The last place that may be told.
     until: Token,
-    /// Whether the client knows the room's state at `after`.
+    /// Whether the client knows the room's state at `after`, and does not want it again.
     knows_state: bool,
 }
 
@@ -54,22 +61,26 @@ impl Session<'_> {
         options: &Options,
         membership: &LocalMembership,
     ) -> Result<Option<Value>, MatrixError> {
-        let Some(room) = self.room(&membership.room_id)? else {
-            return Ok(None);
-        };
         let presence = self.presence(window, membership)?;
         let extent = Extent {
             room_id: &membership.room_id,
             access: Access::Joined(membership.position),
             after: window.since.filter(|_| presence.then),
             until: window.until,
-            knows_state: presence.always,
+            knows_state: presence.always && !options.full_state,
+        };
+        let timeline = self.room_timeline(&extent, options)?;
+        if extent.knows_state && timeline.is_empty() {
+            return Ok(None);
+        }
+        let Some(room) = self.room(&membership.room_id)? else {
+            return Ok(None);
         };
         let end = EndState {
             id: room.record.current,
             state: Arc::new(state_map(room.state)),
         };
-        self.room_entry(&extent, options, &end)
+        self.room_entry(&extent, options, timeline, &end).map(Some)
     }
 
     /// A room that the user left or was removed from, or an invite that is no more.
@@ -93,10 +104,11 @@ impl Session<'_> {
             room_id: &membership.room_id,
             after: window.since.filter(|_| presence.then),
             until: Token(departure.position),
-            knows_state: presence.then,
+            knows_state: presence.then && !options.full_state,
             access: Access::Left(departure),
         };
-        self.room_entry(&extent, options, &end)
+        let timeline = self.room_timeline(&extent, options)?;
+        self.room_entry(&extent, options, timeline, &end).map(Some)
     }
 
     fn presence(
@@ -117,13 +129,10 @@ impl Session<'_> {
         &self,
         extent: &Extent<'_>,
         options: &Options,
+        timeline: Timeline,
         end: &EndState,
-    ) -> Result<Option<Value>, MatrixError> {
-        let timeline = self.room_timeline(extent, options)?;
-        let known = match extent
-            .after
-            .filter(|_| extent.knows_state && !options.full_state)
-        {
+    ) -> Result<Value, MatrixError> {
+        let known = match extent.after.filter(|_| extent.knows_state) {
             Some(after) => self.known_state(extent.room_id, after)?,
             None => Known::Nothing,
         };
@@ -131,11 +140,7 @@ impl Session<'_> {
             true => self.state_after(&known, end, extent.until)?,
             false => self.state_before(&known, end, extent.until, &timeline)?,
         };
-        let is_new = !matches!(known, Known::State(_));
-        let is_quiet = timeline.events.is_empty() && !timeline.limited && delta.is_empty();
-        if is_quiet && !is_new {
-            return Ok(None);
-        }
+        let is_new = matches!(known, Known::Nothing);
         let members_changed = |events: &Events| events.iter().any(|event| is_member(event));
         let summary = match is_new || members_changed(&delta) || members_changed(&timeline.events) {
             true => self.summary(end)?,
@@ -146,14 +151,14 @@ impl Session<'_> {
         } else {
             "state"
         };
-        Ok(Some(json!({
+        Ok(json!({
             "timeline": self.timeline_json(extent, timeline)?,
             state_key: { "events": self.client_events(&delta)? },
             "summary": summary,
             "ephemeral": { "events": [] },
             "account_data": { "events": [] },
             "unread_notifications": { "notification_count": 0, "highlight_count": 0 },
-        })))
+        }))
     }
 
     fn room_timeline(
