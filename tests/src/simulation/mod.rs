@@ -2,10 +2,16 @@
 //! and network.
 //!
 //! **Contract.** Nothing here reads a clock or a random source: the same calls give the same run.
-//! A server may be crashed between any two queries; what its store had not committed is lost.
+//! A server may be crashed between any two inputs, or right after any commit; what its store had
+//! not committed is lost.
+//!
+//! **Invariants,** checked on every message: a server has one transaction in flight per
+//! destination, and repeats it with the same body until it was answered (TXN-3).
 
+mod liar;
 mod network;
 mod server;
 
-pub use network::Network;
+pub use liar::Liar;
+pub use network::{Network, Sent};
 pub use server::{Finished, Server};

@@ -10,37 +10,74 @@ use comity_core::{
     Call, Input, Monotonic, Now, WallTime,
     input::{CallError, CallId, CommandId, RequestId},
     messaging::command::Command,
+    transaction::backoff::Spread,
+    transport::{
+        client,
+        remote_request::{Endpoint, RemoteRequest},
+    },
 };
 use http::{Request, Response};
 use ruma_common::OwnedServerName;
 
-use super::server::{Finished, Server};
+use super::{
+    liar::Liar,
+    server::{Finished, Server},
+};
 
-/// How long a message is under way.
+/// How long a message is under way at least.
 const LATENCY: Duration = Duration::from_millis(20);
 
 /// How long a test waits for something, in simulated time.
 const PATIENCE: Duration = Duration::from_secs(4 * 60 * 60);
 
+/// A point in the order of arrivals: the number breaks ties.
+type Arrival = (Monotonic, u64);
+
 /// Servers, the messages between them, and the time.
 pub struct Network {
     servers: BTreeMap<OwnedServerName, Server>,
+    liars: BTreeMap<OwnedServerName, Liar>,
     now: Now,
-    /// What will arrive, in order of arrival; the number breaks ties.
-    under_way: BTreeMap<(Monotonic, u64), Message>,
+    under_way: BTreeMap<Arrival, Message>,
     messages: u64,
+    /// Which requests a server has not answered yet.
     requests: BTreeMap<RequestId, Sender>,
-    open: BTreeSet<(OwnedServerName, CallId)>,
+    /// Which calls have no outcome yet, and when their deadline comes.
+    open: BTreeMap<Sender, Arrival>,
+    answers: BTreeMap<CallId, Result<Response<Bytes>, CallError>>,
     cut: BTreeSet<(OwnedServerName, OwnedServerName)>,
-    /// Every request that was sent: from, to, method and target.
-    pub traffic: Vec<(OwnedServerName, OwnedServerName, String)>,
+    /// Responses that will be lost: who answers, and part of the request's target.
+    to_lose: Vec<(OwnedServerName, String)>,
+    /// The bodies of transactions, by sender, destination and id.
+    transactions: BTreeMap<(OwnedServerName, OwnedServerName, String), Bytes>,
+    jitter: Option<Spread>,
+    /// Every request that was sent.
+    pub traffic: Vec<Sent>,
 }
 
-#[derive(Clone)]
+/// One request on the wire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sent {
+    /// When.
+    pub at: Monotonic,
+    /// Who sent it.
+    pub from: OwnedServerName,
+    /// To whom.
+    pub to: OwnedServerName,
+    /// Its method and target.
+    pub line: String,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Who wants the outcome of a call: one life of one server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Sender {
     server: OwnedServerName,
-    call: CallId,
     responder: OwnedServerName,
+    is_transaction: bool,
+    life: u8,
+    call: CallId,
 }
 
 enum Message {
@@ -54,6 +91,7 @@ impl Network {
     pub fn of(names: &[&str]) -> Self {
         let mut network = Self {
             servers: BTreeMap::new(),
+            liars: BTreeMap::new(),
             now: Now {
                 wall: WallTime(1_700_000_000_000),
                 monotonic: Monotonic::default(),
@@ -61,8 +99,12 @@ impl Network {
             under_way: BTreeMap::new(),
             messages: 0,
             requests: BTreeMap::new(),
-            open: BTreeSet::new(),
+            open: BTreeMap::new(),
+            answers: BTreeMap::new(),
             cut: BTreeSet::new(),
+            to_lose: Vec::new(),
+            transactions: BTreeMap::new(),
+            jitter: None,
             traffic: Vec::new(),
         };
         for name in names {
@@ -74,12 +116,28 @@ impl Network {
         network
     }
 
+    /// The time.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
     /// A server.
     pub fn server(&mut self, name: &str) -> &mut Server {
-        let name: OwnedServerName = name.try_into().expect("the test gives a server name");
         self.servers
-            .get_mut(&name)
+            .get_mut(&server_name(name))
             .expect("the test names a server of this network")
+    }
+
+    /// Adds a peer that does as the test says.
+    pub fn add_liar(&mut self, liar: Liar) {
+        self.liars.insert(liar.own.server_name().to_owned(), liar);
+    }
+
+    /// Such a peer.
+    pub fn liar(&mut self, name: &str) -> &mut Liar {
+        self.liars
+            .get_mut(&server_name(name))
+            .expect("the test names a liar of this network")
     }
 
     /// Starts a server that is down.
@@ -88,12 +146,37 @@ impl Network {
         self.server(name).start(now);
     }
 
+    /// Stops a server at once. Whoever waits for its answer sees the connection break.
+    pub fn crash(&mut self, name: &str) {
+        self.server(name).crash();
+        self.break_connections(&server_name(name));
+    }
+
+    fn break_connections(&mut self, name: &OwnedServerName) {
+        self.open.retain(|sender, deadline| {
+            let stays = sender.server != *name;
+            if !stays {
+                self.under_way.remove(deadline);
+            }
+            stays
+        });
+        let mut theirs = Vec::new();
+        self.requests.retain(|_, sender| {
+            let stays = sender.responder != *name;
+            if !stays {
+                theirs.push(sender.clone());
+            }
+            stays
+        });
+        for sender in theirs {
+            let error = CallError::Connect("the connection broke".to_owned());
+            self.post(Message::Response(sender, Err(error)));
+        }
+    }
+
     /// Cuts or mends the wires between two servers, both ways.
     pub fn set_cut(&mut self, one: &str, other: &str, cut: bool) {
-        let (one, other) = (
-            self.server(one).name.clone(),
-            self.server(other).name.clone(),
-        );
+        let (one, other) = (server_name(one), server_name(other));
         for pair in [(one.clone(), other.clone()), (other, one)] {
             if cut {
                 self.cut.insert(pair);
@@ -103,10 +186,20 @@ impl Network {
         }
     }
 
+    /// Loses the next response that this server gives to a request whose target holds this text.
+    pub fn lose_response(&mut self, responder: &str, target: &str) {
+        self.to_lose
+            .push((server_name(responder), target.to_owned()));
+    }
+
+    /// From now on messages are under way for different times, drawn from this seed.
+    pub fn set_jitter(&mut self, seed: [u8; 32]) {
+        self.jitter = Some(Spread::new(&seed));
+    }
+
     /// Gives a command and lets the world go on until it is finished.
     pub fn run(&mut self, name: &str, command: Command) -> Finished {
-        let now = self.now;
-        let id = self.server(name).command(now, command);
+        let id = self.start_command(name, command);
         let give_up = self.now.monotonic.plus(PATIENCE);
         loop {
             if let Some(finished) = self.server(name).finished(id) {
@@ -122,7 +215,41 @@ impl Network {
     /// Gives a command and lets nothing happen yet; the server knows in the end how it went.
     pub fn start_command(&mut self, name: &str, command: Command) -> CommandId {
         let now = self.now;
-        self.server(name).command(now, command)
+        let id = self.server(name).command(now, command);
+        self.notice_crashes();
+        id
+    }
+
+    /// Makes a liar ask a server something, signed as it should be.
+    pub fn ask(&mut self, liar: &str, to: &str, endpoint: Endpoint) -> Response<Bytes> {
+        let request = RemoteRequest {
+            destination: server_name(to),
+            endpoint,
+        };
+        let id = CallId(self.messages);
+        let own = self.liar(liar).own.clone();
+        let call = client::call(&own, id, &request, self.now).expect("the request can be sent");
+        self.ask_with(liar, to, call.request)
+    }
+
+    /// Makes a liar send a server this very request.
+    pub fn ask_with(&mut self, liar: &str, to: &str, request: Request<Bytes>) -> Response<Bytes> {
+        self.messages += 1;
+        let sender = Sender {
+            server: server_name(liar),
+            responder: server_name(to),
+            is_transaction: false,
+            life: 0,
+            call: CallId(self.messages),
+        };
+        let deadline = self.now.monotonic.plus(PATIENCE);
+        let id = sender.call;
+        self.open_call(sender, request, deadline);
+        while !self.answers.contains_key(&id) {
+            assert!(self.step(), "the request was never answered");
+        }
+        let answer = self.answers.remove(&id).expect("it is there");
+        answer.expect("the server is up")
     }
 
     /// Lets the world go on until nothing happens any more.
@@ -152,6 +279,7 @@ impl Network {
             Some(((arrival, _), _)) if *arrival <= at => self.deliver_first(),
             Some(_) | None => self.wake_due(),
         }
+        self.notice_crashes();
         self.collect();
         true
     }
@@ -182,6 +310,15 @@ impl Network {
         }
     }
 
+    /// A server may have crashed by itself.
+    fn notice_crashes(&mut self) {
+        let down = self.servers.values().filter(|server| !server.is_up());
+        let down: Vec<_> = down.map(|server| server.name.clone()).collect();
+        for name in down {
+            self.break_connections(&name);
+        }
+    }
+
     /// Puts what the servers want to send on the wires.
     fn collect(&mut self) {
         let names: Vec<OwnedServerName> = self.servers.keys().cloned().collect();
@@ -189,95 +326,147 @@ impl Network {
             let Some(server) = self.servers.get_mut(&name) else {
                 continue;
             };
-            let (calls, responses) = (
+            let (calls, responses, life) = (
                 std::mem::take(&mut server.calls),
                 std::mem::take(&mut server.responses),
+                server.life(),
             );
-            for call in calls {
-                self.send(&name, call);
-            }
             for (id, response) in responses {
                 if let Some(sender) = self.requests.remove(&id) {
                     self.post(Message::Response(sender, Ok(response)));
                 }
             }
+            for call in calls {
+                self.send(&name, life, call);
+            }
         }
     }
 
-    fn send(&mut self, from: &OwnedServerName, call: Call) {
-        let to: OwnedServerName = call
-            .address
-            .host_header
-            .as_str()
-            .try_into()
-            .expect("a name that was one before");
-        let line = format!("{} {}", call.request.method(), call.request.uri());
-        self.traffic.push((from.clone(), to.clone(), line));
+    fn send(&mut self, from: &OwnedServerName, life: u8, call: Call) {
         let sender = Sender {
             server: from.clone(),
+            responder: server_name(&call.address.host_header),
+            is_transaction: call.request.uri().path().contains("/v1/send/"),
+            life,
             call: call.id,
-            responder: to,
         };
-        self.open.insert((from.clone(), call.id));
+        if sender.is_transaction {
+            self.check_transaction(&sender, &call.request);
+        }
+        self.open_call(sender, call.request, call.deadline);
+    }
+
+    /// TXN-3.
+    fn check_transaction(&mut self, sender: &Sender, request: &Request<Bytes>) {
+        let Sender {
+            server, responder, ..
+        } = sender;
+        let same = |open: &Sender| {
+            open.is_transaction && (&open.server, &open.responder) == (server, responder)
+        };
+        assert!(
+            !self.open.keys().any(same),
+            "{server} has two transactions in flight to {responder}"
+        );
+        let key = (
+            server.clone(),
+            responder.clone(),
+            request.uri().path().to_owned(),
+        );
+        let first = self
+            .transactions
+            .entry(key)
+            .or_insert_with(|| request.body().clone());
+        assert_eq!(
+            first,
+            request.body(),
+            "{server} repeats a transaction to {responder} with another body"
+        );
+    }
+
+    fn open_call(&mut self, sender: Sender, request: Request<Bytes>, deadline: Monotonic) {
+        self.traffic.push(Sent {
+            at: self.now.monotonic,
+            from: sender.server.clone(),
+            to: sender.responder.clone(),
+            line: format!("{} {}", request.method(), request.uri()),
+            body: request.body().clone(),
+        });
         self.messages += 1;
-        let deadline = (call.deadline, self.messages);
+        let deadline = (deadline, self.messages);
+        self.open.insert(sender.clone(), deadline);
         self.under_way
             .insert(deadline, Message::Deadline(sender.clone()));
-        self.post(Message::Request(sender, call.request));
+        self.post(Message::Request(sender, request));
     }
 
     fn post(&mut self, message: Message) {
         self.messages += 1;
+        let random = self.jitter.as_mut().map_or(0, Spread::next_number);
+        let delay = LATENCY + Duration::from_millis(random % 200);
         self.under_way
-            .insert((self.now.monotonic.plus(LATENCY), self.messages), message);
+            .insert((self.now.monotonic.plus(delay), self.messages), message);
     }
 
     fn deliver_first(&mut self) {
         let Some((_, message)) = self.under_way.pop_first() else {
             return;
         };
-        let now = self.now;
         match message {
-            Message::Request(sender, request) => {
-                let pair = (sender.server.clone(), sender.responder.clone());
-                let id = RequestId(self.messages);
-                self.messages += 1;
-                let up = self
-                    .servers
-                    .get_mut(&sender.responder)
-                    .filter(|server| server.is_up());
-                match up.filter(|_| !self.cut.contains(&pair)) {
-                    Some(server) => {
-                        self.requests.insert(id, sender);
-                        server.handle(now, Input::Request(id, request));
-                    }
-                    None => {
-                        let error = CallError::Connect("nobody listens".to_owned());
-                        self.post(Message::Response(sender, Err(error)));
-                    }
-                }
-            }
-            Message::Response(sender, result) => {
-                let pair = (sender.responder.clone(), sender.server.clone());
-                let lost = self.cut.contains(&pair);
-                let result = if lost {
-                    Err(CallError::TimedOut)
-                } else {
-                    result
-                };
-                self.conclude(&sender, result);
-            }
+            Message::Request(sender, request) => self.deliver_request(sender, request),
+            Message::Response(sender, result) => self.conclude(&sender, result),
             Message::Deadline(sender) => self.conclude(&sender, Err(CallError::TimedOut)),
         }
     }
 
-    /// Gives a call its one outcome: the first that comes.
+    fn deliver_request(&mut self, sender: Sender, request: Request<Bytes>) {
+        let (now, id) = (self.now, RequestId(self.messages));
+        self.messages += 1;
+        let pair = (sender.server.clone(), sender.responder.clone());
+        if let Some(liar) = self.liars.get_mut(&sender.responder) {
+            let response = liar.answer(&request, now);
+            self.post(Message::Response(sender, Ok(response)));
+            return;
+        }
+        let up = self
+            .servers
+            .get_mut(&sender.responder)
+            .filter(|server| server.is_up());
+        let Some(server) = up.filter(|_| !self.cut.contains(&pair)) else {
+            let error = CallError::Connect("nobody listens".to_owned());
+            self.post(Message::Response(sender, Err(error)));
+            return;
+        };
+        let target = request.uri().to_string();
+        let lost = self
+            .to_lose
+            .iter()
+            .position(|(responder, part)| *responder == sender.responder && target.contains(part));
+        match lost {
+            Some(index) => drop(self.to_lose.remove(index)),
+            None => drop(self.requests.insert(id, sender)),
+        }
+        server.handle(now, Input::Request(id, request));
+    }
+
+    /// Gives a call its one outcome: the first that comes. What comes over a cut wire does not.
     fn conclude(&mut self, sender: &Sender, result: Result<Response<Bytes>, CallError>) {
+        let pair = (sender.responder.clone(), sender.server.clone());
+        if result.is_ok() && self.cut.contains(&pair) {
+            return;
+        }
+        let Some(deadline) = self.open.remove(sender) else {
+            return;
+        };
+        self.under_way.remove(&deadline);
         let now = self.now;
-        if self.open.remove(&(sender.server.clone(), sender.call))
-            && let Some(server) = self.servers.get_mut(&sender.server)
-        {
-            server.handle(now, Input::Response(sender.call, result));
+        match self.servers.get_mut(&sender.server) {
+            Some(server) => server.handle(now, Input::Response(sender.call, result)),
+            None => drop(self.answers.insert(sender.call, result)),
         }
     }
+}
+
+fn server_name(name: &str) -> OwnedServerName {
+    name.try_into().expect("the test gives a server name")
 }

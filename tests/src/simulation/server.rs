@@ -11,6 +11,7 @@ use comity_core::{
         notice::{Notice, Question, Told},
     },
     pdu::signing::SigningKey,
+    persistence::queries::{Answer, Query, Read},
 };
 use comity_store::Store;
 use http::Response;
@@ -29,6 +30,8 @@ pub struct Server {
     pub halted: Option<String>,
     pub(super) calls: Vec<Call>,
     pub(super) responses: Vec<(RequestId, Response<Bytes>)>,
+    /// How many more batches are committed before the server crashes.
+    fuse: Option<u32>,
     core: Option<Federation>,
     store: Store,
     signing_key: Arc<SigningKey>,
@@ -53,6 +56,7 @@ impl Server {
             halted: None,
             calls: Vec::new(),
             responses: Vec::new(),
+            fuse: None,
             core: None,
             store: Store::in_memory().expect("SQLite opens a database in memory"),
             signing_key: Arc::new(SigningKey::from_seed("ed25519:1", &seed).expect("a key id")),
@@ -76,10 +80,22 @@ impl Server {
     }
 
     /// Stops it at once: what it had in memory is gone, and so is all that it was about to send.
-    pub fn crash(&mut self) {
+    pub(super) fn crash(&mut self) {
         self.core = None;
+        self.fuse = None;
         self.calls.clear();
         self.responses.clear();
+    }
+
+    /// Makes it crash right after so many more batches are on its disk, before it knows of the
+    /// last one.
+    pub fn crash_after(&mut self, commits: u32) {
+        self.fuse = Some(commits);
+    }
+
+    /// How often it was started.
+    pub(super) fn life(&self) -> u8 {
+        self.starts
     }
 
     /// Whether it is up.
@@ -120,7 +136,12 @@ impl Server {
         while let Some(action) = core.next_action() {
             match action {
                 Action::Query(id, query) => {
-                    core.handle(now, Input::Answer(id, self.store.run(&query)));
+                    let answer = self.store.run(&query);
+                    if burnt_down(&mut self.fuse, &query) {
+                        self.crash();
+                        return;
+                    }
+                    core.handle(now, Input::Answer(id, answer));
                 }
                 Action::Compute(id, work) => core.handle(now, Input::Computed(id, work.run())),
                 Action::Ask(id, question) => {
@@ -142,8 +163,24 @@ impl Server {
         }
     }
 
+    /// Runs a query on its database, whether it is up or not.
+    pub fn read(&mut self, read: Read) -> Answer {
+        self.store
+            .run(&Query::Read(read))
+            .expect("the database answers")
+    }
+
     /// When it wants to be woken.
     pub fn next_deadline(&self) -> Option<comity_core::Monotonic> {
         self.core.as_ref().and_then(Federation::next_deadline)
     }
+}
+
+/// Whether this was the last query before a crash.
+fn burnt_down(fuse: &mut Option<u32>, query: &Query) -> bool {
+    if let (Some(left), Query::Commit(_)) = (fuse, query) {
+        *left = left.saturating_sub(1);
+        return *left == 0;
+    }
+    false
 }

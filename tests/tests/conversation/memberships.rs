@@ -1,0 +1,1 @@
+//! Who comes, goes, and is kept out.
