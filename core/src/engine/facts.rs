@@ -146,24 +146,40 @@ impl<'a> Facts<'a> {
         answers.into_iter().collect()
     }
 
-    /// Several events, as they are now: a job that is judging one of them is not waited for.
-    pub fn events_not_waiting(
+    /// An event as we hold it now: a job that is judging it is not waited for.
+    ///
+    /// What makes up a state is asked for this way. Only for an event's ancestors may be waited:
+    /// they never wait for the event in turn, since its id is a hash of the ids that it names.
+    pub fn held(&self, event_id: &EventId) -> Result<Option<Arc<StoredEvent>>, Blocked> {
+        Ok(self.all_held([event_id])?.remove(event_id))
+    }
+
+    /// Those of several events that we hold, as [`Facts::held`].
+    pub fn all_held<'i>(
         &self,
-        event_ids: &BTreeSet<OwnedEventId>,
-    ) -> Result<Vec<Option<Arc<StoredEvent>>>, Blocked> {
-        let stored: BTreeMap<&EventId, &Arc<StoredEvent>> =
-            match self.read(Read::Events(event_ids.iter().cloned().collect()))? {
-                Answer::Events(events) => events
-                    .iter()
-                    .map(|event| (event.pdu.event_id(), event))
-                    .collect(),
-                _ => BTreeMap::new(),
-            };
-        let find = |id: &OwnedEventId| self.world.event(id).or_else(|| stored.get(&**id).copied());
-        Ok(event_ids
-            .iter()
-            .map(|event_id| find(event_id).cloned())
-            .collect())
+        event_ids: impl IntoIterator<Item = &'i EventId>,
+    ) -> Result<BTreeMap<OwnedEventId, Arc<StoredEvent>>, Blocked> {
+        let mut held = BTreeMap::new();
+        let mut elsewhere = BTreeSet::new();
+        for event_id in event_ids {
+            match self.world.event(event_id) {
+                Some(event) => drop(held.insert(event_id.to_owned(), event.clone())),
+                None => drop(elsewhere.insert(event_id.to_owned())),
+            }
+        }
+        for (asked, events) in self.met.iter().filter_map(events_read) {
+            for event in events {
+                let event_id = event.pdu.event_id();
+                if elsewhere.contains(event_id) {
+                    held.insert(event_id.to_owned(), event.clone());
+                }
+            }
+            elsewhere.retain(|event_id| !asked.contains(event_id));
+        }
+        if !elsewhere.is_empty() {
+            self.read(Read::Events(elsewhere.into_iter().collect()))?;
+        }
+        Ok(held)
     }
 
     /// These events and everything that authorises them, as far as we hold it.
@@ -321,5 +337,17 @@ impl<'a> Facts<'a> {
     fn lacks<T>(&self, need: Need) -> Result<T, Blocked> {
         self.missing.borrow_mut().needs.insert(need);
         Err(Blocked)
+    }
+}
+
+/// What a read of events asked for and what it brought.
+fn events_read<'m>(
+    (need, met): (&'m Need, &'m Met),
+) -> Option<(&'m Vec<OwnedEventId>, &'m Vec<Arc<StoredEvent>>)> {
+    match (need, met) {
+        (Need::Read(Read::Events(asked)), Met::Read(Answer::Events(events))) => {
+            Some((asked, events))
+        }
+        _ => None,
     }
 }

@@ -266,6 +266,12 @@ impl Engine {
                 self.world.load_state(*snapshot, state.clone());
                 self.resolve(need, &Met::State(state));
             }
+            (Need::Read(Read::Events(_)), Answer::Events(events)) => {
+                for event in &events {
+                    self.world.load_event(event.clone());
+                }
+                self.resolve(need, &Met::Read(Answer::Events(events)));
+            }
             (Need::Read(_), answer) => self.resolve(need, &Met::Read(answer)),
             (need, answer) => {
                 let reason = format!("the store answered {need:?} with {answer:?}");

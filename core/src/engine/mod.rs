@@ -301,7 +301,8 @@ impl Engine {
 
     fn count_received(&mut self, writes: &[Write]) {
         let is_transaction = |write: &&Write| matches!(write, Write::ReceivedTransaction { .. });
-        self.statistics.transactions_received += writes.iter().filter(is_transaction).count() as u64;
+        self.statistics.transactions_received +=
+            writes.iter().filter(is_transaction).count() as u64;
     }
 
     /// Gives the store what is to be written and keeps the rest until it is there.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, UserId};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
@@ -94,11 +94,12 @@ fn place(room: &Room, event: &Arc<Pdu>, facts: &Facts<'_>) -> Result<Outcome, Bl
 
 /// The events that describe a room, as a JSON list.
 fn description(room: &Room, facts: &Facts<'_>) -> Result<String, Blocked> {
-    let ids: Vec<OwnedEventId> = DESCRIBING
+    let ids: Vec<&EventId> = DESCRIBING
         .iter()
-        .filter_map(|event_type| room.state.get(event_type, "").map(ToOwned::to_owned))
+        .filter_map(|event_type| room.state.get(event_type, ""))
         .collect();
-    let events: Vec<_> = facts.events(&ids)?.into_iter().flatten().collect();
+    let held = facts.all_held(ids.iter().copied())?;
+    let events: Vec<_> = ids.iter().filter_map(|id| held.get(*id)).cloned().collect();
     Ok(crate::pdu::serve::list(&events))
 }
 

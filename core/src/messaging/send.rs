@@ -86,7 +86,7 @@ impl SendEventJob {
         let Some(member) = room.state.get(MEMBER, target.as_str()) else {
             return Ok(None);
         };
-        let member = facts.event(member)?;
+        let member = facts.held(member)?;
         let invited = member.is_some_and(|member| member.pdu.membership() == Some("invite"));
         Ok(invited.then(|| target.server_name().to_owned()))
     }

@@ -19,7 +19,7 @@ pub fn allows(facts: &Facts<'_>, room: &Room, server: &ServerName) -> Result<boo
     let Some(event_id) = room.state.get(SERVER_ACL, "") else {
         return Ok(true);
     };
-    let event = facts.event(event_id)?;
+    let event = facts.held(event_id)?;
     Ok(event.is_none_or(|event| content_allows(event.pdu.content(), server)))
 }
 

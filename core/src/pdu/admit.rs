@@ -178,7 +178,7 @@ impl AdmitEvent {
     ) -> Result<Verdict, Blocked> {
         let event = &self.event;
         let create = match view::create_event_named_by_room(event) {
-            Some(event_id) => facts.event(&event_id)?,
+            Some(event_id) => facts.held(&event_id)?,
             None => None,
         };
         if let Err(denied) = view::check_by_auth_events(event, auth, create.as_ref()) {

@@ -50,8 +50,8 @@ pub enum Stage {
     Walk,
     /// The missing events one by one.
     Single,
-    /// The missing events with the state before each of them: for fetched events only, whose
-    /// history may well lie before our time in the room.
+    /// The missing events with the state before each of them: for events whose history lies
+    /// before our time in the room, and for fetched ones, where it may well do so.
     Bridge,
     /// Nothing: the event is not taken in.
     GiveUp,
@@ -86,9 +86,9 @@ pub fn fill(
     facts: &Facts<'_>,
 ) -> Result<Outcome, Blocked> {
     let before_our_time = job.event.depth() <= room.least_depth;
-    let stage = match (job.gap, job.source) {
-        (Stage::Walk, Source::Pulled(_)) if before_our_time => Stage::Bridge,
-        (stage, _) => stage,
+    let stage = match job.gap {
+        Stage::Walk if before_our_time => Stage::Bridge,
+        stage => stage,
     };
     let first = match stage {
         Stage::Walk => walk(job, room, facts)?,
@@ -138,17 +138,16 @@ fn walk(job: &AdmitEvent, room: &Room, facts: &Facts<'_>) -> Result<Vec<Job>, Bl
         earliest: room.extremities.iter().cloned().collect(),
         latest: vec![job.event.event_id().to_owned()],
         limit: WALK,
-        min_depth: 0,
+        min_depth: room.least_depth,
     };
     let Ok(body) = facts.call(&job.from, endpoint)? else {
         return Ok(Vec::new());
     };
     let answer: Result<Events<'_>, _> = serde_json::from_slice(body);
     let events = answer.map(|answer| answer.events).unwrap_or_default();
-    Ok(pulled(
-        job,
-        ancestors(&job.event, parse(&events, &room.room_id, room.version)),
-    ))
+    let mut events = parse(&events, &room.room_id, room.version);
+    events.retain(|event| event.depth() >= room.least_depth);
+    Ok(pulled(job, ancestors(&job.event, events)))
 }
 
 /// Those of `events` that `event` builds on. Only they may hold up its judgement: what builds on

@@ -90,14 +90,9 @@ impl ImportHistory {
             .flat_map(|event| event.auth_events().iter().cloned())
             .filter(|event_id| !here.contains(&**event_id))
             .collect();
-        let known = facts.events_not_waiting(&named)?;
-        let missing: BTreeSet<_> = named
-            .iter()
-            .zip(&known)
-            .filter(|(_, known)| known.is_none())
-            .map(|(id, _)| id)
-            .collect();
-        let lacks = |event: &&Arc<Pdu>| event.auth_events().iter().any(|id| missing.contains(id));
+        let held = facts.all_held(named.iter().map(|id| &**id))?;
+        let missing = |id: &OwnedEventId| named.contains(id) && !held.contains_key(id);
+        let lacks = |event: &&Arc<Pdu>| event.auth_events().iter().any(missing);
         let asked: Vec<_> = self
             .events
             .iter()

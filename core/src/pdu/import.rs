@@ -277,12 +277,7 @@ pub fn judge(events: &[Arc<Pdu>], facts: &Facts<'_>) -> Result<Judged, Blocked> 
             .chain(view::create_event_named_by_room(event))
     });
     let looked_up: BTreeSet<OwnedEventId> = ids.iter().cloned().chain(named).collect();
-    let found = facts.events_not_waiting(&looked_up)?;
-    let known: BTreeMap<_, _> = looked_up
-        .into_iter()
-        .zip(found)
-        .filter_map(|(id, event)| Some((id, event?)))
-        .collect();
+    let known = facts.all_held(looked_up.iter().map(|id| &**id))?;
     let unknown: Vec<_> = events
         .iter()
         .filter(|event| !known.contains_key(event.event_id()))

@@ -183,12 +183,12 @@ fn current_state(
     let others: Vec<_> = room
         .extremities
         .iter()
-        .filter(|end| **end != *event.event_id())
+        .map(|end| &**end)
+        .filter(|end| *end != event.event_id())
         .collect();
-    let ends = facts.events(others)?;
+    let ends = facts.all_held(others)?;
     let snapshots: BTreeSet<SnapshotId> = ends
-        .iter()
-        .flatten()
+        .values()
         .filter_map(|end| end.state)
         .map(|state| state.after)
         .collect();
@@ -217,7 +217,7 @@ pub fn move_room(
         .collect();
     let find = |event_id: &EventId| match event_id == event.pdu.event_id() {
         true => Ok(Some(event.clone())),
-        false => facts.event(event_id),
+        false => facts.held(event_id),
     };
     let members: Vec<_> = member_changes
         .iter()

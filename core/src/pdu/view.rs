@@ -45,11 +45,10 @@ impl View {
                     .map(|id| (key, id))
             })
             .collect();
-        let events = facts.events(held.iter().map(|(_, event_id)| event_id))?;
+        let found = facts.all_held(held.iter().map(|(_, event_id)| &**event_id))?;
         let events: BTreeMap<StateKey, Arc<Pdu>> = held
             .into_iter()
-            .zip(events)
-            .filter_map(|((key, _), event)| event.map(|event| (key, event.pdu.clone())))
+            .filter_map(|(key, id)| found.get(&id).map(|event| (key, event.pdu.clone())))
             .collect();
         let create = events.get(&StateKey::new(CREATE, "")).cloned();
         Ok(Self { create, events })
