@@ -3,7 +3,7 @@
 use comity_core::pdu::RoomVersion;
 use serde_json::json;
 
-use crate::stage::{Stage, VERSIONS, user};
+use crate::stage::{Stage, VERSIONS};
 
 const SERVERS: [&str; 3] = ["one", "two", "three"];
 
@@ -89,9 +89,6 @@ fn who_is_banned_on_one_side_and_talks_on_the_other_is_banned_on_all() {
         for number in 0..3 {
             stage.say("three", &number.to_string());
         }
-        stage
-            .set_member("two", &user("three").to_string(), "leave")
-            .unwrap();
         mend(&mut stage);
         for server in SERVERS {
             let membership = stage.membership(server, "@cyd:three");

@@ -96,6 +96,7 @@ fn who_left_hears_nothing_and_comes_back_to_the_same_state() {
         let servers = ["one", "two", "three"];
         let mut stage = Stage::of(&servers, version);
         stage.say("one", "before");
+        stage.network.settle();
         stage.leave("two").unwrap();
         stage.network.settle();
         assert_eq!(
@@ -108,7 +109,9 @@ fn who_left_hears_nothing_and_comes_back_to_the_same_state() {
             .unwrap();
         stage.network.settle();
         stage.join("two").unwrap();
+        stage.network.settle();
         stage.say("three", "welcome back");
+        stage.network.settle();
         stage.say("two", "thanks");
         stage.must_agree(&servers);
         assert_eq!(
@@ -277,6 +280,7 @@ fn a_join_falls_over_to_the_next_server_if_the_first_is_down() {
     let servers = ["one", "two", "three"];
     let mut stage = Stage::with(&servers, room(RoomVersion::DEFAULT, Preset::Public));
     stage.join("three").unwrap();
+    stage.invite("one", "@bob:two").unwrap();
     stage.network.settle();
     stage.network.crash("one");
     stage.join_via("two", &["one", "three"]).unwrap();
