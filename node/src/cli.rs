@@ -53,17 +53,27 @@ pub struct InitArguments {
     #[arg(long)]
     pub dir: PathBuf,
     /// Make a certificate for the name that is signed by its own key
-    #[arg(long, conflicts_with_all = ["tls_certificate", "tls_private_key"])]
+    #[arg(long, conflicts_with_all = ["certificate", "private_key"])]
     pub self_signed: bool,
     /// Use this TLS certificate chain (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_private_key")]
-    pub tls_certificate: Option<PathBuf>,
+    #[arg(
+        long,
+        alias = "tls-certificate",
+        value_name = "FILE",
+        requires = "private_key"
+    )]
+    pub certificate: Option<PathBuf>,
     /// The private key of the certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
-    pub tls_private_key: Option<PathBuf>,
+    #[arg(
+        long,
+        alias = "tls-private-key",
+        value_name = "FILE",
+        requires = "certificate"
+    )]
+    pub private_key: Option<PathBuf>,
     /// Trust the certificate authorities in this file (PEM) besides the system's; repeatable
-    #[arg(long, visible_alias = "ca", value_name = "FILE")]
-    pub trusted_ca: Vec<PathBuf>,
+    #[arg(long, alias = "trusted-ca", value_name = "FILE")]
+    pub ca: Vec<PathBuf>,
     /// Where to listen for other servers; all addresses at the name's port if not given
     #[arg(long, value_name = "ADDR:PORT")]
     pub federation_listen: Option<SocketAddr>,

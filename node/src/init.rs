@@ -95,11 +95,11 @@ fn template(arguments: &InitArguments, server_name: OwnedServerName) -> io::Resu
         federation_listen: arguments.federation_listen.unwrap_or(everywhere),
         client_listen: arguments.client_listen,
         tls: TlsPaths {
-            certificate: given(&arguments.tls_certificate, CERTIFICATE_FILE)?,
-            private_key: given(&arguments.tls_private_key, PRIVATE_KEY_FILE)?,
+            certificate: given(&arguments.certificate, CERTIFICATE_FILE)?,
+            private_key: given(&arguments.private_key, PRIVATE_KEY_FILE)?,
         },
         extra_ca: arguments
-            .trusted_ca
+            .ca
             .iter()
             .map(std::path::absolute)
             .collect::<Result<_, _>>()?,
@@ -109,7 +109,7 @@ fn template(arguments: &InitArguments, server_name: OwnedServerName) -> io::Resu
 fn say_what_next(arguments: &InitArguments, config: &Path) {
     let config = config.display();
     println!("wrote {config}");
-    if !arguments.self_signed && arguments.tls_certificate.is_none() {
+    if !arguments.self_signed && arguments.certificate.is_none() {
         println!(
             "put the certificate of {} beside it as {CERTIFICATE_FILE},",
             arguments.server_name
@@ -132,9 +132,9 @@ mod tests {
             server_name: "localhost:18448".into(),
             dir: dir.to_owned(),
             self_signed: true,
-            tls_certificate: None,
-            tls_private_key: None,
-            trusted_ca: vec!["/etc/ca.pem".into()],
+            certificate: None,
+            private_key: None,
+            ca: vec!["/etc/ca.pem".into()],
             federation_listen: None,
             client_listen: "127.0.0.1:18008".parse().unwrap(),
         }
