@@ -23,3 +23,8 @@ pub use comity_runtime::{
 };
 pub use handle::{Handle, NoticeStream};
 pub use server::Server;
+
+/// The README's example, which must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -57,13 +57,14 @@ impl Session<'_> {
         if target.server_name() == self.api.server_name {
             content.extend(self.api.profile_content_of(target.localpart())?);
         }
-        let command = Command::Invite {
-            sender: self.user_id.clone(),
+        let (sender, room_id) = (self.user_id.clone(), room_id.to_owned());
+        self.command(Command::Invite {
+            sender,
             target,
-            room_id: room_id.to_owned(),
+            room_id,
             content,
-        };
-        self.command_in(room_id, command).map(drop)
+        })
+        .map(drop)
     }
 
     fn change_membership(

@@ -1,0 +1,28 @@
+//! The bodies of the fuzz targets: everything that a stranger's bytes reach before anybody has
+//! vouched for them.
+//!
+//! **Contract.** A body takes any bytes, in bounded time and memory. It panics only when the code
+//! under test breaks a promise that its documentation makes; bytes that are refused are no failure.
+//!
+//! They live here, and not in `fuzz/`, so that every change of the code compiles them.
+
+mod http;
+mod names;
+mod pdu;
+
+pub use http::{http_client, http_server};
+pub use names::{router, x_matrix};
+pub use pdu::{canonical_json, pdu_from_bytes};
+
+/// A body: what a fuzz target calls.
+pub type Body = fn(&[u8]);
+
+/// Every body by the name of its target and of its corpus.
+pub const BODIES: &[(&str, Body)] = &[
+    ("canonical_json", canonical_json),
+    ("http_client", http_client),
+    ("http_server", http_server),
+    ("pdu_from_bytes", pdu_from_bytes),
+    ("router", router),
+    ("x_matrix", x_matrix),
+];

@@ -1,0 +1,59 @@
+//! Events and canonical JSON.
+
+use std::collections::BTreeMap;
+
+use comity_core::pdu::{
+    Pdu, RoomVersion,
+    canonical_json::{parse, to_canonical_string},
+    format::{MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_PREV_EVENTS},
+    signing::{check_content_hash, required_signers, verify_event},
+};
+
+/// What is read as canonical JSON is written in one way only.
+pub fn canonical_json(bytes: &[u8]) {
+    let Ok(value) = parse(bytes) else { return };
+    let text = to_canonical_string(&value);
+    let again = parse(text.as_bytes());
+    assert!(again.is_ok(), "refused what was written: {text}");
+    assert_eq!(again.ok().as_ref(), Some(&value));
+    assert_eq!(again_text(&text), text);
+}
+
+/// An event that is accepted keeps its id, however often it is stored, read back and redacted.
+pub fn pdu_from_bytes(bytes: &[u8]) {
+    for version in RoomVersion::SUPPORTED {
+        if let Ok(event) = Pdu::parse(bytes, *version) {
+            check(&event);
+        }
+    }
+}
+
+fn check(event: &Pdu) {
+    assert!(event.json().len() <= MAX_EVENT_BYTES);
+    assert!(event.prev_events().len() <= MAX_PREV_EVENTS);
+    assert!(event.auth_events().len() <= MAX_AUTH_EVENTS);
+    assert_eq!(again_text(event.json()), event.json());
+
+    let version = event.room_version();
+    let stored = Pdu::from_stored(event.event_id().to_owned(), event.json(), version);
+    assert_eq!(stored.ok().as_ref(), Some(event));
+
+    let redacted = event.redacted();
+    let parsed = Pdu::parse(redacted.json(), version);
+    assert_eq!(
+        parsed.as_ref().map(Pdu::event_id).ok(),
+        Some(event.event_id())
+    );
+    assert_eq!(redacted.redacted(), redacted);
+
+    // Nobody's keys are known, so nobody can have signed.
+    let is_genuine = verify_event(event, &BTreeMap::new()).is_ok();
+    assert!(!is_genuine || required_signers(event).is_ok_and(|signers| signers.is_empty()));
+    let _ = check_content_hash(event);
+}
+
+fn again_text(text: &str) -> String {
+    parse(text.as_bytes())
+        .map(|value| to_canonical_string(&value))
+        .unwrap_or_default()
+}
