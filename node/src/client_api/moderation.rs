@@ -57,14 +57,13 @@ impl Session<'_> {
         if target.server_name() == self.api.server_name {
             content.extend(self.api.profile_content_of(target.localpart())?);
         }
-        let (sender, room_id) = (self.user_id.clone(), room_id.to_owned());
-        self.command(Command::Invite {
-            sender,
+        let command = Command::Invite {
+            sender: self.user_id.clone(),
             target,
-            room_id,
+            room_id: room_id.to_owned(),
             content,
-        })
-        .map(drop)
+        };
+        self.command_in(room_id, command).map(drop)
     }
 
     fn change_membership(

@@ -8,7 +8,7 @@ use comity_core::{
     pdu::event_type::{MEMBER, REDACTION},
     transport::matrix_error::MatrixError,
 };
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Value, json};
 
 use super::{
@@ -24,10 +24,10 @@ pub(super) fn send(session: &Session<'_>, request: &Request<'_>) -> Handled {
     let content = request.object()?;
     let once = Some(session.once(&["send", room_id.as_str(), event_type, transaction]));
     let command = match (event_type, content.get("redacts")) {
-        (REDACTION, Some(redacts)) => session.redaction(room_id, redacts, &content, once)?,
-        _ => session.sending(room_id, event_type, None, content, once),
+        (REDACTION, Some(redacts)) => session.redaction(&room_id, redacts, &content, once)?,
+        _ => session.sending(&room_id, event_type, None, content, once),
     };
-    session.send_in_transaction(command, transaction)
+    session.send_in_transaction(&room_id, command, transaction)
 }
 
 pub(super) fn redact(session: &Session<'_>, request: &Request<'_>) -> Handled {
@@ -35,8 +35,8 @@ pub(super) fn redact(session: &Session<'_>, request: &Request<'_>) -> Handled {
     let (event_id, transaction) = (request.parameter(1), request.parameter(2));
     let once = Some(session.once(&["redact", room_id.as_str(), event_id, transaction]));
     let redacts = Value::from(event_id);
-    let command = session.redaction(room_id, &redacts, &request.object()?, once)?;
-    session.send_in_transaction(command, transaction)
+    let command = session.redaction(&room_id, &redacts, &request.object()?, once)?;
+    session.send_in_transaction(&room_id, command, transaction)
 }
 
 pub(super) fn set_state(session: &Session<'_>, request: &Request<'_>) -> Handled {
@@ -44,10 +44,10 @@ pub(super) fn set_state(session: &Session<'_>, request: &Request<'_>) -> Handled
     let (event_type, state_key) = (request.parameter(1), request.parameter(2));
     let content = request.object()?;
     let command = match event_type {
-        MEMBER => session.member_command(room_id, state_key, content)?,
-        _ => session.sending(room_id, event_type, Some(state_key), content, None),
+        MEMBER => session.member_command(&room_id, state_key, content)?,
+        _ => session.sending(&room_id, event_type, Some(state_key), content, None),
     };
-    Ok(json!({ "event_id": session.send_now(command)? }))
+    Ok(json!({ "event_id": session.send_now(&room_id, command)? }))
 }
 
 impl Session<'_> {
@@ -59,7 +59,7 @@ impl Session<'_> {
 
     fn sending(
         &self,
-        room_id: OwnedRoomId,
+        room_id: &RoomId,
         event_type: &str,
         state_key: Option<&str>,
         content: Content,
@@ -67,7 +67,7 @@ impl Session<'_> {
     ) -> Command {
         Command::Send(Box::new(SendEvent {
             sender: self.user_id.clone(),
-            room_id,
+            room_id: room_id.to_owned(),
             event_type: event_type.to_owned(),
             state_key: state_key.map(ToOwned::to_owned),
             content,
@@ -77,7 +77,7 @@ impl Session<'_> {
 
     fn redaction(
         &self,
-        room_id: OwnedRoomId,
+        room_id: &RoomId,
         redacts: &Value,
         content: &Content,
         once: Option<String>,
@@ -92,7 +92,7 @@ impl Session<'_> {
         let (sender, redacts) = (self.user_id.clone(), parse_id(redacts)?);
         Ok(Command::Redact {
             sender,
-            room_id,
+            room_id: room_id.to_owned(),
             redacts,
             reason,
             once,
@@ -102,7 +102,7 @@ impl Session<'_> {
     /// A membership set as state is the same as by its own endpoint.
     fn member_command(
         &self,
-        room_id: OwnedRoomId,
+        room_id: &RoomId,
         state_key: &str,
         mut content: Content,
     ) -> Result<Command, MatrixError> {
@@ -117,7 +117,7 @@ impl Session<'_> {
                 Command::Invite {
                     sender: self.user_id.clone(),
                     target,
-                    room_id,
+                    room_id: room_id.to_owned(),
                     content,
                 }
             }
@@ -125,7 +125,7 @@ impl Session<'_> {
                 content.remove("membership");
                 Command::Leave {
                     user_id: target,
-                    room_id,
+                    room_id: room_id.to_owned(),
                     content,
                 }
             }
@@ -134,8 +134,13 @@ impl Session<'_> {
     }
 
     /// Sends, and remembers for the sender's own `sync` which transaction it was.
-    fn send_in_transaction(&self, command: Command, transaction: &str) -> Handled {
-        let event_id = self.send_now(command)?;
+    fn send_in_transaction(
+        &self,
+        room_id: &RoomId,
+        command: Command,
+        transaction: &str,
+    ) -> Handled {
+        let event_id = self.send_now(room_id, command)?;
         let sent = self
             .api
             .accounts
@@ -144,8 +149,8 @@ impl Session<'_> {
         Ok(json!({ "event_id": event_id }))
     }
 
-    fn send_now(&self, command: Command) -> Result<OwnedEventId, MatrixError> {
-        match self.command(command)? {
+    fn send_now(&self, room_id: &RoomId, command: Command) -> Result<OwnedEventId, MatrixError> {
+        match self.command_in(room_id, command)? {
             Reply::Event(event_id) => Ok(event_id),
             _ => Err(errors::unexpected_reply()),
         }

@@ -45,6 +45,9 @@ fn strangers_are_refused_whatever_they_ask_of_a_room_that_exists_or_not() {
             let refused = stranger.refused(Method::GET, &path, &json!({}));
             assert_eq!(refused, (403, "M_FORBIDDEN".into()), "{path}");
         }
+        let path = "rooms/!none:here.example/send/m.room.message/1";
+        let refused = stranger.refused(Method::PUT, path, &json!({}));
+        assert_eq!(refused, (403, "M_FORBIDDEN".into()));
     }
 }
 

@@ -231,6 +231,9 @@ impl Homeserver for World {
                 room_id,
                 content,
             } => self.member(&sender, &target, &room_id, with(content, "invite")),
+            Command::Send(event) if !self.inside().rooms.contains_key(&event.room_id) => {
+                return Err(CommandError::NotFound("no such room".into()));
+            }
             Command::Send(event) => Reply::Event(self.send(&event)),
             Command::Redact {
                 sender,
