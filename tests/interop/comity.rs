@@ -32,11 +32,11 @@ impl Comity {
                 .args(["init", "--server-name", &server_name])
                 .arg("--dir")
                 .arg(&directory)
-                .arg("--certificate")
+                .arg("--tls-certificate")
                 .arg(&identity.certificate)
-                .arg("--private-key")
+                .arg("--tls-private-key")
                 .arg(&identity.private_key)
-                .arg("--ca")
+                .arg("--trusted-ca")
                 .arg(authority.certificate_path())
                 .args([
                     "--federation-listen",

@@ -57,7 +57,7 @@ impl NewEvent {
 /// A room that one of our users is in.
 ///
 /// # Errors
-/// (inner) Not found, if we are not in it.
+/// (inner) Forbidden, if none of them is: who is not in a room learns nothing of it.
 pub fn our_room<'f>(
     room_id: &ruma_common::RoomId,
     facts: &Facts<'f>,
@@ -65,7 +65,8 @@ pub fn our_room<'f>(
     let room = facts
         .room(room_id)?
         .filter(|room| room.has_server(facts.our_name()));
-    Ok(room.ok_or_else(|| CommandError::NotFound(format!("this server is not in {room_id}"))))
+    Ok(room
+        .ok_or_else(|| CommandError::Forbidden(format!("no user of this server is in {room_id}"))))
 }
 
 /// Builds and signs an event that follows the ends of the room. It passes the same rules as any
