@@ -1,3 +1,5 @@
+//! Users and tokens, over a database of their own.
+
 use super::*;
 
 fn accounts() -> (tempfile::TempDir, Accounts) {

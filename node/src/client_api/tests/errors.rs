@@ -1,3 +1,5 @@
+//! What is refused, and with which code.
+
 use super::*;
 
 #[test]

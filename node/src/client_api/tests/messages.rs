@@ -1,3 +1,5 @@
+//! Reading a room backwards, and past the beginning of what we hold.
+
 use super::*;
 
 /// Reads a room backwards, page by page, to the end.

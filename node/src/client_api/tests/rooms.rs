@@ -1,3 +1,5 @@
+//! Rooms: made, joined, talked in, looked at.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Syncing: what is told, once, and from where on.
+
 use std::time::{Duration, Instant};
 
 use super::{world::Draft, *};
