@@ -174,7 +174,9 @@ impl<'a> Facts<'a> {
                     held.insert(event_id.to_owned(), event.clone());
                 }
             }
-            elsewhere.retain(|event_id| !asked.contains(event_id));
+            for event_id in asked {
+                elsewhere.remove(event_id);
+            }
         }
         if !elsewhere.is_empty() {
             self.read(Read::Events(elsewhere.into_iter().collect()))?;

@@ -12,7 +12,8 @@ use crate::persistence::tables::{LocalMembership, StoredEvent};
 /// after a crash the application reads what it missed from the store by position.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
-    /// A new event in a room of ours, in causal order, each exactly once. Its `position` is set.
+    /// A new event in a room of ours, in causal order, each exactly once; only what was said
+    /// before our join may come after it. Its `position` is set.
     Event(Arc<StoredEvent>),
     /// An event was redacted; this is what is left of it.
     Redacted(Arc<StoredEvent>),

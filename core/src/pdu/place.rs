@@ -19,7 +19,7 @@ use crate::{
     },
     messaging::notice::Notice,
     persistence::{
-        queries::Write,
+        queries::{Answer, Read, Write},
         tables::{
             EventState, LocalMembership, Position, SnapshotId, SnapshotRecord, StateChange,
             StoredEvent, Verdict,
@@ -125,7 +125,7 @@ pub fn set_aside(
     });
 }
 
-/// Puts an accepted event at the end of its room: the heart of receiving and of sending.
+/// Puts an accepted event into its room: the heart of receiving and of sending.
 ///
 /// The inner error says that the room's forks cannot be resolved with the events we hold.
 pub fn append(
@@ -137,20 +137,15 @@ pub fn append(
 ) -> Result<Result<Arc<StoredEvent>, MissingEvents>, Blocked> {
     let after = state_after(event, before, &Verdict::Accepted, facts, outcome);
     let mut room = room.clone();
+    let is_end = !is_built_upon(&room, event, facts)?;
     room.extremities
         .retain(|end| !event.prev_events().contains(end));
-    room.extremities.insert(event.event_id().to_owned());
-    let current = match current_state(&room, event, &after, facts)? {
+    if is_end || room.extremities.is_empty() {
+        room.extremities.insert(event.event_id().to_owned());
+    }
+    let current = match current_state(&room, event, &after, facts, outcome)? {
         Ok(state) => state,
         Err(missing) => return Ok(Err(missing)),
-    };
-    let old = NamedState {
-        id: room.current,
-        state: room.state.clone(),
-    };
-    let current = match current {
-        None => after.clone(),
-        Some(state) => write_state(&old, state, facts, outcome),
     };
     let stored = Arc::new(StoredEvent {
         pdu: event.clone(),
@@ -170,35 +165,60 @@ pub fn append(
     Ok(Ok(stored))
 }
 
-/// The state after all ends of the room; `None` if that is the state after `event`.
+/// Whether a part of the room's graph names this event, which is only now becoming a part of it,
+/// as a previous one: it may have come after the join that begins our graph, or after a hole.
+fn is_built_upon(room: &Room, event: &Pdu, facts: &Facts<'_>) -> Result<bool, Blocked> {
+    let ends = facts.all_held(room.extremities.iter().map(|end| &**end))?;
+    if ends.values().all(|end| end.pdu.depth() < event.depth()) {
+        return Ok(false);
+    }
+    let read = Read::BackwardExtremities(room.room_id.clone());
+    Ok(match facts.read(read)? {
+        Answer::BackwardExtremities(missing) => {
+            missing.iter().any(|(id, _)| id == event.event_id())
+        }
+        _ => false,
+    })
+}
+
+/// The state after all ends of the room, of which `event` is usually one.
 fn current_state(
     room: &Room,
     event: &Arc<Pdu>,
     after: &NamedState,
     facts: &Facts<'_>,
-) -> Result<Result<Option<StateMap>, MissingEvents>, Blocked> {
-    if room.extremities.len() == 1 {
-        return Ok(Ok(None));
-    }
-    let others: Vec<_> = room
-        .extremities
-        .iter()
-        .map(|end| &**end)
-        .filter(|end| *end != event.event_id())
-        .collect();
-    let ends = facts.all_held(others)?;
+    outcome: &mut Outcome,
+) -> Result<Result<NamedState, MissingEvents>, Blocked> {
+    let ends = facts.all_held(room.extremities.iter().map(|end| &**end))?;
     let snapshots: BTreeSet<SnapshotId> = ends
         .values()
+        .filter(|end| end.pdu.event_id() != event.event_id())
         .filter_map(|end| end.state)
         .map(|state| state.after)
         .collect();
     let states: Vec<_> = snapshots
         .into_iter()
-        .map(|snapshot| facts.state(snapshot))
+        .map(|id| {
+            Ok(NamedState {
+                id,
+                state: facts.state(id)?,
+            })
+        })
         .collect();
     let mut states = states.into_iter().collect::<Result<Vec<_>, _>>()?;
-    states.push(after.state.clone());
-    Ok(view::resolve(room.version, &states, Some(event), facts)?.map(Some))
+    if room.extremities.contains(event.event_id()) {
+        states.push(after.clone());
+    }
+    if let [only] = states.as_slice() {
+        return Ok(Ok(only.clone()));
+    }
+    let old = NamedState {
+        id: room.current,
+        state: room.state.clone(),
+    };
+    let states: Vec<StateMap> = states.into_iter().map(|named| named.state).collect();
+    let resolved = view::resolve(room.version, &states, Some(event), facts)?;
+    Ok(resolved.map(|state| write_state(&old, state, facts, outcome)))
 }
 
 /// Gives the room its new current state, with all that hangs on it: who is joined, and what our
