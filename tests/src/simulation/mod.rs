@@ -6,7 +6,7 @@
 //! not committed is lost.
 //!
 //! **Invariants,** checked on every message: a server has one transaction in flight per
-//! destination, and repeats it with the same body until it was answered (TXN-3).
+//! destination, and repeats it with the same events until it was answered (TXN-3).
 
 mod liar;
 mod network;

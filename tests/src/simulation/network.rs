@@ -18,6 +18,7 @@ use comity_core::{
 };
 use http::{Request, Response};
 use ruma_common::OwnedServerName;
+use serde_json::Value;
 
 use super::{
     liar::Liar,
@@ -48,8 +49,8 @@ pub struct Network {
     cut: BTreeSet<(OwnedServerName, OwnedServerName)>,
     /// Responses that will be lost: who answers, and part of the request's target.
     to_lose: Vec<(OwnedServerName, String)>,
-    /// The bodies of transactions, by sender, destination and id.
-    transactions: BTreeMap<(OwnedServerName, OwnedServerName, String), Bytes>,
+    /// What transactions hold, by sender, destination and path.
+    transactions: BTreeMap<(OwnedServerName, OwnedServerName, String), Vec<Value>>,
     jitter: Option<Spread>,
     /// Every request that was sent.
     pub traffic: Vec<Sent>,
@@ -373,14 +374,14 @@ impl Network {
             responder.clone(),
             request.uri().path().to_owned(),
         );
+        let events = events_of(request.body());
         let first = self
             .transactions
             .entry(key)
-            .or_insert_with(|| request.body().clone());
+            .or_insert_with(|| events.clone());
         assert_eq!(
-            first,
-            request.body(),
-            "{server} repeats a transaction to {responder} with another body"
+            *first, events,
+            "{server} repeats a transaction to {responder} with other events"
         );
     }
 
@@ -465,6 +466,13 @@ impl Network {
             None => drop(self.answers.insert(sender.call, result)),
         }
     }
+}
+
+/// The events of a transaction by their content hashes, which outlive a redaction.
+fn events_of(body: &Bytes) -> Vec<Value> {
+    let body: Value = serde_json::from_slice(body).expect("a transaction is JSON");
+    let events = body["pdus"].as_array().cloned().unwrap_or_default();
+    events.iter().map(|event| event["hashes"].clone()).collect()
 }
 
 fn server_name(name: &str) -> OwnedServerName {
