@@ -1,8 +1,6 @@
 //! Fetching history from before ours begins (BACKFILL-4).
 
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{
     command::{CommandError, Reply},
@@ -14,9 +12,9 @@ use crate::{
         outcome::Outcome,
         world::Room,
     },
-    pdu::{gap, history::ImportHistory},
+    pdu::{answers, history::ImportHistory},
     persistence::queries::{Answer, Read},
-    transport::{remote_request::Endpoint, remote_response},
+    transport::remote_request::Endpoint,
 };
 
 /// How many events are asked for at most.
@@ -34,12 +32,6 @@ pub struct BackfillRoom {
     pub limit: u32,
     /// How many servers have been asked in vain.
     pub tried: usize,
-}
-
-#[derive(Deserialize)]
-struct Pdus<'b> {
-    #[serde(borrow)]
-    pdus: Vec<&'b RawValue>,
 }
 
 impl BackfillRoom {
@@ -67,10 +59,10 @@ impl BackfillRoom {
             limit,
         };
         let answer = facts.call(server, endpoint)?;
-        let events = answer.as_ref().ok().and_then(|body| {
-            let pdus: Pdus<'_> = remote_response::parse_borrowed(body).ok()?;
-            Some(gap::parse(&pdus.pdus, &self.room_id, room.version))
-        });
+        let events = answer
+            .as_ref()
+            .ok()
+            .map(|body| answers::backfill(body, &self.room_id, room.version));
         Ok(match events.filter(|events| !events.is_empty()) {
             Some(events) => {
                 let from = server.clone();

@@ -73,8 +73,9 @@ pub fn credible(
             (!kept.is_empty()).then_some(kept)
         }
         "m.presence" => {
-            let users = content.get_mut("push").and_then(Value::as_array_mut);
-            users.map(|users| users.retain(|user| is_user_of(origin, user.get("user_id"))));
+            if let Some(users) = content.get_mut("push").and_then(Value::as_array_mut) {
+                users.retain(|user| is_user_of(origin, user.get("user_id")));
+            }
             Some(content)
         }
         "m.direct_to_device" => is_user_of(origin, content.get("sender")).then_some(content),

@@ -23,10 +23,10 @@ use crate::{
     },
     pdu::{
         Pdu, RoomVersion,
+        answers::events_of,
         build::complete_template,
         canonical_json::{Object, parse_object},
         event_type::{CREATE, MEMBER},
-        gap::parse_any_number,
         import::{ImportEvent, Purpose},
     },
     persistence::queries::{Answer, Read},
@@ -290,13 +290,13 @@ impl SendJoin {
         let version = self.event.room_version();
         let event = match joined.event {
             None => self.event.clone(),
-            Some(json) => parse_any_number(&[json], &self.room_id, version)
+            Some(json) => events_of(&[json], &self.room_id, version)
                 .pop()
                 .filter(|event| event.event_id() == self.event.event_id())
                 .ok_or_else(|| RemoteError::Nonsense("another event came back".to_owned()))?,
         };
-        let state = parse_any_number(&joined.state, &self.room_id, version);
-        let auth_chain = parse_any_number(&joined.auth_chain, &self.room_id, version);
+        let state = events_of(&joined.state, &self.room_id, version);
+        let auth_chain = events_of(&joined.auth_chain, &self.room_id, version);
         let creates = state.iter().filter(|event| event.event_type() == CREATE);
         let announced = |event: &&Arc<Pdu>| {
             event

@@ -24,7 +24,7 @@ use crate::{
         authorisation::{NamedLevel, PowerLevel},
         build,
         event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS},
-        serve::{list, with_auth_chain},
+        serve::{StateAndAuthChain, list, with_auth_chain},
         signing,
         view::View,
     },
@@ -370,7 +370,7 @@ impl AnswerSendJoin {
             return Ok(Err(forbidden("the state before the event is not known")));
         };
         let state = facts.state(state.before)?;
-        let (state, auth_chain) = with_auth_chain(&state, facts)?;
+        let StateAndAuthChain { state, auth_chain } = with_auth_chain(&state, facts)?;
         let body = format!(
             r#"{{"origin":"{}","event":{},"state":{},"auth_chain":{},"members_omitted":false}}"#,
             facts.our_name(),

@@ -5,20 +5,15 @@
 //! found missing before a fetched event is a gap of that event, and how deep that may go is data
 //! in the job ([`Source::Pulled`]).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
-use ruma_common::{EventId, OwnedEventId, RoomId};
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use ruma_common::OwnedEventId;
 
 use super::{
-    Pdu, RoomVersion,
+    Pdu,
     admit::{AdmitEvent, Source, VerifyEvent},
-    import::{ImportEvent, ImportOutliers, Purpose},
+    answers, bridge,
+    import::ImportOutliers,
 };
 use crate::{
     engine::{
@@ -27,10 +22,7 @@ use crate::{
         outcome::Outcome,
         world::Room,
     },
-    transport::{
-        remote_request::Endpoint,
-        remote_response::{self, RemoteError},
-    },
+    transport::remote_request::Endpoint,
 };
 
 /// How often what is missing before fetched events is asked for in turn; with [`WALK`] events a
@@ -39,9 +31,6 @@ const WALKS_MAX: u8 = 100;
 
 /// How many events are asked for at a time.
 const WALK: u32 = 50;
-
-/// How many events of one answer are looked at.
-const ANSWER_MAX: usize = 100;
 
 /// What is tried next for the missing previous events of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +82,7 @@ pub fn fill(
     let first = match stage {
         Stage::Walk => walk(job, room, facts)?,
         Stage::Single => singles(job, room, &missing, facts)?,
-        Stage::Bridge => bridges(job, room, &missing, facts)?,
+        Stage::Bridge => bridge::bridges(&job.from, room, &missing, facts)?,
         Stage::GiveUp => {
             let reason = format!("the previous events {missing:?} are nowhere to be had");
             return Ok(Outcome::failed(job.event.event_id(), reason));
@@ -104,32 +93,6 @@ pub fn fill(
         ..job.clone()
     };
     Ok(Outcome::default().then(first, then))
-}
-
-#[derive(Deserialize)]
-struct Events<'b> {
-    #[serde(borrow)]
-    events: Vec<&'b RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Pdus<'b> {
-    #[serde(borrow)]
-    pdus: Vec<&'b RawValue>,
-}
-
-#[derive(Deserialize)]
-struct AuthChain<'b> {
-    #[serde(borrow)]
-    auth_chain: Vec<&'b RawValue>,
-}
-
-#[derive(Deserialize)]
-struct State<'b> {
-    #[serde(borrow)]
-    pdus: Vec<&'b RawValue>,
-    #[serde(borrow)]
-    auth_chain: Vec<&'b RawValue>,
 }
 
 fn walk(job: &AdmitEvent, room: &Room, facts: &Facts<'_>) -> Result<Vec<Job>, Blocked> {
@@ -143,9 +106,7 @@ fn walk(job: &AdmitEvent, room: &Room, facts: &Facts<'_>) -> Result<Vec<Job>, Bl
     let Ok(body) = facts.call(&job.from, endpoint)? else {
         return Ok(Vec::new());
     };
-    let answer: Result<Events<'_>, _> = serde_json::from_slice(body);
-    let events = answer.map(|answer| answer.events).unwrap_or_default();
-    let mut events = parse(&events, &room.room_id, room.version);
+    let mut events = answers::missing_events(body, &room.room_id, room.version);
     events.retain(|event| event.depth() >= room.least_depth);
     Ok(pulled(job, ancestors(&job.event, events)))
 }
@@ -186,18 +147,9 @@ fn singles(
             answer
                 .as_ref()
                 .ok()
-                .and_then(|body| single(event_id, body, room))
+                .and_then(|body| answers::event(body, event_id, &room.room_id, room.version))
         });
     Ok(pulled(job, found.collect()))
-}
-
-/// The event asked for in an answer to `GET /event` (EVENT-2).
-fn single(event_id: &EventId, body: &Bytes, room: &Room) -> Option<Arc<Pdu>> {
-    let answer: Result<Pdus<'_>, _> = serde_json::from_slice(body);
-    let events = parse(&answer.ok()?.pdus, &room.room_id, room.version);
-    events
-        .into_iter()
-        .find(|event| event.event_id() == event_id)
 }
 
 fn pulled(job: &AdmitEvent, events: Vec<Arc<Pdu>>) -> Vec<Job> {
@@ -215,64 +167,6 @@ fn pulled(job: &AdmitEvent, events: Vec<Arc<Pdu>>) -> Vec<Job> {
     events.into_iter().map(verify).collect()
 }
 
-/// The missing events with the state before them, as their sender says it was.
-fn bridges(
-    job: &AdmitEvent,
-    room: &Room,
-    missing: &[OwnedEventId],
-    facts: &Facts<'_>,
-) -> Result<Vec<Job>, Blocked> {
-    let asked: Vec<_> = missing
-        .iter()
-        .map(|id| {
-            let state = Endpoint::State(room.room_id.clone(), id.clone());
-            (
-                facts.call(&job.from, Endpoint::Event(id.clone())),
-                facts.call(&job.from, state),
-            )
-        })
-        .collect();
-    let mut jobs = Vec::new();
-    for (id, (event, state)) in missing.iter().zip(asked) {
-        let (Ok(event), Ok(state)) = (event?, state?) else {
-            continue;
-        };
-        let (Some(event), Ok((state, auth_chain))) = (
-            single(id, event, room),
-            parse_state(state, &room.room_id, room.version),
-        ) else {
-            continue;
-        };
-        jobs.push(Job::from(ImportEvent {
-            from: job.from.clone(),
-            event,
-            state,
-            auth_chain,
-            purpose: Purpose::Bridge,
-        }));
-    }
-    Ok(jobs)
-}
-
-/// Events by value: a room's state and what authorises it.
-pub type StateAndAuthChain = (Vec<Arc<Pdu>>, Vec<Arc<Pdu>>);
-
-/// Reads an answer to `GET /state`, leaving out what is malformed or of another room.
-///
-/// # Errors
-/// If it is no such answer at all.
-pub fn parse_state(
-    body: &Bytes,
-    room_id: &RoomId,
-    version: RoomVersion,
-) -> Result<StateAndAuthChain, RemoteError> {
-    let answer: State<'_> = remote_response::parse_borrowed(body)?;
-    Ok((
-        parse_any_number(&answer.pdus, room_id, version),
-        parse_any_number(&answer.auth_chain, room_id, version),
-    ))
-}
-
 /// Asks for everything that authorises an event.
 pub fn fetch_auth_events(job: &AdmitEvent, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
     let event = &job.event;
@@ -285,7 +179,7 @@ pub fn fetch_auth_events(job: &AdmitEvent, facts: &Facts<'_>) -> Result<Outcome,
     let endpoint = Endpoint::EventAuth(event.room_id().to_owned(), event.event_id().to_owned());
     let first = match facts.call(&job.from, endpoint)? {
         Ok(body) => vec![Job::from(ImportOutliers {
-            events: parse_auth_chain(body, event.room_id(), event.room_version()),
+            events: answers::auth_chain(body, event.room_id(), event.room_version()),
         })],
         Err(_) => Vec::new(),
     };
@@ -296,36 +190,4 @@ pub fn fetch_auth_events(job: &AdmitEvent, facts: &Facts<'_>) -> Result<Outcome,
             ..job.clone()
         },
     ))
-}
-
-/// Reads an answer to `GET /event_auth`, leaving out what is malformed or of another room.
-#[must_use]
-pub fn parse_auth_chain(body: &Bytes, room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {
-    let answer: Result<AuthChain<'_>, _> = serde_json::from_slice(body);
-    let events = answer.map(|answer| answer.auth_chain).unwrap_or_default();
-    parse_any_number(&events, room_id, version)
-}
-
-/// Reads a few events, leaving out what is malformed or of another room (PDU-19).
-#[must_use]
-pub fn parse(events: &[&RawValue], room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {
-    let few = events.get(..ANSWER_MAX).unwrap_or(events);
-    parse_any_number(few, room_id, version)
-}
-
-/// As [`parse`], for answers that are bounded by their size alone: states and auth chains.
-#[must_use]
-pub fn parse_any_number(
-    events: &[&RawValue],
-    room_id: &RoomId,
-    version: RoomVersion,
-) -> Vec<Arc<Pdu>> {
-    let mut seen = BTreeSet::new();
-    let parsed = events
-        .iter()
-        .filter_map(|json| Pdu::parse(json.get(), version).ok());
-    parsed
-        .filter(|event| event.room_id() == room_id && seen.insert(event.event_id().to_owned()))
-        .map(Arc::new)
-        .collect()
 }

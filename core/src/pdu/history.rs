@@ -8,8 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use ruma_common::{OwnedEventId, OwnedServerName};
 
 use super::{
-    Pdu,
-    gap::parse_auth_chain,
+    Pdu, answers,
     import::{ImportOutliers, judge},
 };
 use crate::{
@@ -107,7 +106,7 @@ impl ImportHistory {
         let mut events = Vec::new();
         for (event, answer) in asked {
             if let Ok(body) = answer? {
-                events.extend(parse_auth_chain(
+                events.extend(answers::auth_chain(
                     body,
                     event.room_id(),
                     event.room_version(),

@@ -15,8 +15,10 @@
 
 pub mod acl;
 pub mod admit;
+pub mod answers;
 pub mod auth_events;
 pub mod authorisation;
+pub mod bridge;
 pub mod build;
 pub mod canonical_json;
 pub mod event;

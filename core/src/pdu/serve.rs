@@ -169,7 +169,7 @@ impl ServeEvents {
             return Ok(Err(unknown_event()));
         };
         let state = facts.state(state.before)?;
-        let (state, auth_chain) = with_auth_chain(&state, facts)?;
+        let StateAndAuthChain { state, auth_chain } = with_auth_chain(&state, facts)?;
         Ok(Ok(match whole {
             true => format!(
                 r#"{{"pdus":{},"auth_chain":{}}}"#,
@@ -257,10 +257,15 @@ pub fn gate(
 }
 
 /// The events of a state, and everything that authorises them.
-pub fn with_auth_chain(
-    state: &StateMap,
-    facts: &Facts<'_>,
-) -> Result<(Vec<Arc<StoredEvent>>, Vec<Arc<StoredEvent>>), Blocked> {
+pub struct StateAndAuthChain {
+    /// The events of the state.
+    pub state: Vec<Arc<StoredEvent>>,
+    /// The events that authorise them.
+    pub auth_chain: Vec<Arc<StoredEvent>>,
+}
+
+/// Looks up the events of a state, and everything that authorises them.
+pub fn with_auth_chain(state: &StateMap, facts: &Facts<'_>) -> Result<StateAndAuthChain, Blocked> {
     let ids: Vec<OwnedEventId> = state.iter().map(|(_, id)| id.to_owned()).collect();
     let all = facts.auth_chain(ids.clone())?;
     let named: BTreeSet<&OwnedEventId> = all
@@ -275,7 +280,8 @@ pub fn with_auth_chain(
         named.contains(&event_id) || create.as_ref() == Some(&event_id)
     };
     let state = ids.iter().filter_map(|id| all.get(id)).cloned().collect();
-    Ok((state, all.values().filter(in_chain).cloned().collect()))
+    let auth_chain = all.values().filter(in_chain).cloned().collect();
+    Ok(StateAndAuthChain { state, auth_chain })
 }
 
 /// Events as a JSON list.

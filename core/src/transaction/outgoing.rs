@@ -346,11 +346,8 @@ impl Destination {
     }
 
     fn through_of_next(&self) -> u64 {
-        self.queue
-            .iter()
-            .take(PDUS_MAX)
-            .last()
-            .map_or(0, |record| record.sequence)
+        let last = self.queue.iter().take(PDUS_MAX).next_back();
+        last.map_or(0, |record| record.sequence)
     }
 
     fn transaction(&mut self, origin: &ServerName, begun: &BegunTransaction) -> Transaction {

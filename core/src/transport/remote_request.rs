@@ -48,6 +48,8 @@ pub enum Endpoint {
     Event(OwnedEventId),
     /// `GET /state/{roomId}`
     State(OwnedRoomId, OwnedEventId),
+    /// `GET /state_ids/{roomId}`
+    StateIds(OwnedRoomId, OwnedEventId),
     /// `GET /event_auth/{roomId}/{eventId}`
     EventAuth(OwnedRoomId, OwnedEventId),
     /// `POST /get_missing_events/{roomId}`
@@ -107,6 +109,7 @@ impl Endpoint {
             | Self::MakeLeave(..)
             | Self::Event(_)
             | Self::State(..)
+            | Self::StateIds(..)
             | Self::EventAuth(..)
             | Self::Backfill { .. }
             | Self::Directory(_)
@@ -138,6 +141,9 @@ impl Endpoint {
             Self::Event(event_id) => v1("event", &[event_id.as_str()]),
             Self::State(room_id, event_id) => {
                 v1("state", &[room_id.as_str()]) + &query(&[("event_id", event_id.as_str())])
+            }
+            Self::StateIds(room_id, event_id) => {
+                v1("state_ids", &[room_id.as_str()]) + &query(&[("event_id", event_id.as_str())])
             }
             Self::EventAuth(room_id, event_id) => {
                 v1("event_auth", &[room_id.as_str(), event_id.as_str()])
@@ -193,6 +199,7 @@ impl Endpoint {
             | Self::MakeLeave(..)
             | Self::Event(_)
             | Self::State(..)
+            | Self::StateIds(..)
             | Self::EventAuth(..)
             | Self::Backfill { .. }
             | Self::Directory(_)
@@ -211,6 +218,7 @@ impl Endpoint {
             | Self::SendLeave(_)
             | Self::Invite(_)
             | Self::Event(_)
+            | Self::StateIds(..)
             | Self::EventAuth(..)
             | Self::MissingEvents { .. }
             | Self::Backfill { .. } => Duration::from_secs(60),
@@ -223,7 +231,7 @@ impl Endpoint {
         const MIB: usize = 1024 * 1024;
         match self {
             Self::SendJoin(_) | Self::State(..) => 500 * MIB,
-            Self::EventAuth(..) => 100 * MIB,
+            Self::StateIds(..) | Self::EventAuth(..) => 100 * MIB,
             Self::MissingEvents { .. } | Self::Backfill { .. } => 16 * MIB,
             Self::ServerKeys
             | Self::SendTransaction { .. }

@@ -1,0 +1,138 @@
+//! Reading the events in other servers' answers.
+//!
+//! Everything that is malformed or of another room than the one asked about is left out (PDU-19);
+//! what is left has passed check 1 and no other.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+use ruma_common::{EventId, OwnedEventId, RoomId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Pdu, RoomVersion};
+use crate::transport::remote_response::{self, RemoteError};
+
+/// How many events are looked at of an answer that has reason to be small.
+const FEW: usize = 100;
+
+#[derive(Deserialize)]
+struct Events<'b> {
+    #[serde(borrow)]
+    events: Vec<&'b RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Pdus<'b> {
+    #[serde(borrow)]
+    pdus: Vec<&'b RawValue>,
+}
+
+#[derive(Deserialize)]
+struct AuthChain<'b> {
+    #[serde(borrow)]
+    auth_chain: Vec<&'b RawValue>,
+}
+
+#[derive(Deserialize)]
+struct State<'b> {
+    #[serde(borrow)]
+    pdus: Vec<&'b RawValue>,
+    #[serde(borrow)]
+    auth_chain: Vec<&'b RawValue>,
+}
+
+/// A state and what authorises it, by id.
+#[derive(Clone, Debug, Deserialize)]
+pub struct StateIds {
+    /// The events of the state.
+    pub pdu_ids: Vec<OwnedEventId>,
+    /// The events that authorise them.
+    pub auth_chain_ids: Vec<OwnedEventId>,
+}
+
+/// A state and what authorises it, by value.
+#[derive(Clone, Debug)]
+pub struct WholeState {
+    /// The events of the state.
+    pub state: Vec<Arc<Pdu>>,
+    /// The events that authorise them.
+    pub auth_chain: Vec<Arc<Pdu>>,
+}
+
+/// The answer to `get_missing_events`.
+#[must_use]
+pub fn missing_events(body: &Bytes, room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {
+    let answer: Result<Events<'_>, _> = serde_json::from_slice(body);
+    few(
+        &answer.map(|answer| answer.events).unwrap_or_default(),
+        room_id,
+        version,
+    )
+}
+
+/// The answer to `backfill`.
+#[must_use]
+pub fn backfill(body: &Bytes, room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {
+    let answer: Result<Pdus<'_>, _> = serde_json::from_slice(body);
+    few(
+        &answer.map(|answer| answer.pdus).unwrap_or_default(),
+        room_id,
+        version,
+    )
+}
+
+/// The event asked for in an answer to `event` (EVENT-2).
+#[must_use]
+pub fn event(
+    body: &Bytes,
+    event_id: &EventId,
+    room_id: &RoomId,
+    version: RoomVersion,
+) -> Option<Arc<Pdu>> {
+    let events = backfill(body, room_id, version);
+    events
+        .into_iter()
+        .find(|event| event.event_id() == event_id)
+}
+
+/// The answer to `event_auth`.
+#[must_use]
+pub fn auth_chain(body: &Bytes, room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {
+    let answer: Result<AuthChain<'_>, _> = serde_json::from_slice(body);
+    let events = answer.map(|answer| answer.auth_chain).unwrap_or_default();
+    events_of(&events, room_id, version)
+}
+
+/// The answer to `state`.
+///
+/// # Errors
+/// If it is no such answer at all.
+pub fn state(
+    body: &Bytes,
+    room_id: &RoomId,
+    version: RoomVersion,
+) -> Result<WholeState, RemoteError> {
+    let answer: State<'_> = remote_response::parse_borrowed(body)?;
+    Ok(WholeState {
+        state: events_of(&answer.pdus, room_id, version),
+        auth_chain: events_of(&answer.auth_chain, room_id, version),
+    })
+}
+
+/// Each event once, of an answer that its size alone bounds.
+#[must_use]
+pub fn events_of(events: &[&RawValue], room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {
+    let mut seen = BTreeSet::new();
+    let parsed = events
+        .iter()
+        .filter_map(|json| Pdu::parse(json.get(), version).ok());
+    parsed
+        .filter(|event| event.room_id() == room_id && seen.insert(event.event_id().to_owned()))
+        .map(Arc::new)
+        .collect()
+}
+
+fn few(events: &[&RawValue], room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {
+    events_of(events.get(..FEW).unwrap_or(events), room_id, version)
+}
