@@ -68,14 +68,16 @@ impl XMatrix {
 
     /// The header's value: one space after the scheme, every value quoted, no other space.
     ///
-    /// Errors when the signature holds characters that would need an escape, as base64 never does.
+    /// Errors when the key's id or the signature holds characters that would need an escape, as none
+    /// does that a server would send.
     pub fn to_header_value(&self) -> Result<HeaderValue, BadXMatrix> {
         let (origin, key, signature) = (&self.origin, &self.key, &self.signature);
         let mut text = format!("X-Matrix origin=\"{origin}\",");
         if let Some(destination) = &self.destination {
             text.push_str(&format!("destination=\"{destination}\","));
         }
-        if signature.contains(['"', '\\']) {
+        let needs_escape = |text: &str| text.contains(['"', '\\']);
+        if needs_escape(key.as_str()) || needs_escape(signature) {
             return Err(BadXMatrix::Unwritable);
         }
         text.push_str(&format!("key=\"{key}\",sig=\"{signature}\""));

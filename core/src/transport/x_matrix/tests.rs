@@ -41,12 +41,18 @@ fn xmtx_5_the_destination_may_be_absent() {
 }
 
 #[test]
-fn a_signature_that_would_need_escapes_is_not_written() {
-    let odd = XMatrix {
+fn what_would_need_escapes_is_not_written() {
+    let odd_signature = XMatrix {
         signature: "a\"b".to_owned(),
         ..usual()
     };
-    assert_eq!(odd.to_header_value(), Err(BadXMatrix::Unwritable));
+    let odd_key = XMatrix {
+        key: r"ed\25519:1".try_into().unwrap(),
+        ..usual()
+    };
+    for odd in [odd_signature, odd_key] {
+        assert_eq!(odd.to_header_value(), Err(BadXMatrix::Unwritable));
+    }
 }
 
 #[test]
