@@ -1,4 +1,4 @@
-//! Users and tokens, over a database of their own.
+//! The store as its callers see it.
 
 use super::*;
 

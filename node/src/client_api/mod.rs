@@ -3,10 +3,10 @@
 //! **Contract.** [`Api::handle`] answers one whole HTTP request and may block while it does: until
 //! a command is done or, for `sync`, until there is news. It is called from many threads.
 //!
-//! **Invariants.** A user is shown of a room only what [`access`] and [`visibility`] say. Tokens in
+//! **Invariants.** A user is shown of a room only what `access` and `visibility` say. Tokens in
 //! `sync` and `messages` are positions in the order of events, so they survive restarts.
 //!
-//! [`routes`] lists every endpoint; each topic has its file.
+//! `routes` lists every endpoint; each topic has its file.
 
 mod access;
 mod create_room;

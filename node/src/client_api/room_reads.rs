@@ -17,6 +17,9 @@ use super::{errors, session::Session, token::Token};
 
 type Result<T> = std::result::Result<T, MatrixError>;
 
+/// How many whole states a request keeps in memory.
+const SNAPSHOTS_MAX: usize = 16;
+
 /// A stretch of a room's timeline.
 pub(super) struct Stretch<'a> {
     pub(super) room_id: &'a RoomId,
@@ -93,7 +96,7 @@ impl Session<'_> {
         self.read_events(Read::SnapshotEvents(snapshot))
     }
 
-    /// A whole state, read at most once per request.
+    /// A whole state. Neighbouring events share theirs, so the last ones read are kept.
     pub(super) fn snapshot(&self, id: SnapshotId) -> Result<Arc<StateMap>> {
         if let Some(state) = self.snapshots.borrow().get(&id) {
             return Ok(state.clone());
@@ -103,6 +106,9 @@ impl Session<'_> {
             _ => return Err(errors::unexpected_reply()),
         };
         let state = Arc::new(state_map(entries));
+        if self.snapshots.borrow().len() >= SNAPSHOTS_MAX {
+            self.snapshots.borrow_mut().clear();
+        }
         self.snapshots.borrow_mut().insert(id, state.clone());
         Ok(state)
     }

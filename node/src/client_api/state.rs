@@ -1,7 +1,10 @@
 //! Reading a room's state, and single events.
 
+use std::sync::Arc;
+
 use comity_core::{
-    messaging::command::Events, pdu::StateKey, transport::matrix_error::MatrixError,
+    messaging::command::Events, pdu::StateKey, persistence::tables::StoredEvent,
+    transport::matrix_error::MatrixError,
 };
 use ruma_common::{OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::Value;
@@ -17,14 +20,8 @@ pub(super) fn whole_state(session: &Session<'_>, request: &Request<'_>) -> Handl
 pub(super) fn state_event(session: &Session<'_>, request: &Request<'_>) -> Handled {
     let room_id: OwnedRoomId = request.id(0)?;
     let (event_type, state_key) = (request.parameter(1), request.parameter(2));
-    let event = match session.access(&room_id)? {
-        Access::Joined(_) => {
-            session.current_state_event(&room_id, StateKey::new(event_type, state_key))?
-        }
-        Access::Left(departure) => {
-            session.snapshot_event(departure.state, event_type, state_key)?
-        }
-    };
+    let access = session.access(&room_id)?;
+    let event = session.state_event_seen(&room_id, &access, event_type, state_key)?;
     let event = event.ok_or_else(|| not_found("the room has no such state"))?;
     match request.query("format") {
         Some("event") => session.client_event(&event),
@@ -38,13 +35,8 @@ pub(super) fn event(session: &Session<'_>, request: &Request<'_>) -> Handled {
     let event_id: OwnedEventId = request.id(1)?;
     let access = session.access(&room_id)?;
     let event = session.event(&event_id)?.ok_or_else(unseen)?;
-    let is_before_departure = match &access {
-        Access::Joined(_) => true,
-        Access::Left(departure) => event.position <= Some(departure.position),
-    };
-    let is_shown = event.position.is_some() && is_before_departure;
     let is_here = *event.pdu.room_id() == *room_id && !event.verdict.is_rejected();
-    if is_here && is_shown && session.sees(&room_id, &access, &event)? {
+    if is_here && session.may_show(&room_id, &access, &event)? {
         session.client_event(&event)
     } else {
         Err(unseen())
@@ -61,6 +53,40 @@ impl Session<'_> {
         match access {
             Access::Joined(_) => self.current_state(room_id),
             Access::Left(departure) => self.snapshot_events(departure.state),
+        }
+    }
+
+    /// Whether an event may be shown by itself: as part of the timeline, or as part of a state
+    /// that came without the history that led to it.
+    fn may_show(
+        &self,
+        room_id: &RoomId,
+        access: &Access,
+        event: &StoredEvent,
+    ) -> Result<bool, MatrixError> {
+        let Some(position) = event.position else {
+            let state_key = event.pdu.state_key().unwrap_or_default();
+            let shown =
+                self.state_event_seen(room_id, access, event.pdu.event_type(), state_key)?;
+            return Ok(shown.is_some_and(|shown| shown.pdu.event_id() == event.pdu.event_id()));
+        };
+        let is_before_the_end = access.end().is_none_or(|end| position <= end.0);
+        Ok(is_before_the_end && self.sees(room_id, access, event)?)
+    }
+
+    /// One event of the room's state, as of leaving it if the user has left.
+    fn state_event_seen(
+        &self,
+        room_id: &RoomId,
+        access: &Access,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<Arc<StoredEvent>>, MatrixError> {
+        match access {
+            Access::Joined(_) => {
+                self.current_state_event(room_id, StateKey::new(event_type, state_key))
+            }
+            Access::Left(departure) => self.snapshot_event(departure.state, event_type, state_key),
         }
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! Everything is real but small: each server has its own SQLite file, its own listener with TLS on
 //! loopback and its own runtime; they know each other only by name, and trust a certificate
-//! authority that lives as long as the demo. [`script`] is the story, [`server`] the cast,
-//! [`narrator`] the voice, [`verdict`] the comparison at the end.
+//! authority that lives as long as the demo. `script` is the story, `server` the cast,
+//! `narrator` the voice, `verdict` the comparison at the end.
 
 mod narrator;
 mod script;

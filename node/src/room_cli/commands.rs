@@ -1,5 +1,7 @@
 //! The commands that ask once.
 
+use std::io::{self, Write};
+
 use comity_core::transport::path::path_segment;
 use serde_json::{Value, json};
 
@@ -18,12 +20,20 @@ pub(super) struct Output {
 
 impl Output {
     /// Prints what the server answered, or what it means to people.
-    pub(super) fn print(self, answer: &Value, lines: impl FnOnce(&Value) -> Vec<String>) {
-        if self.json {
-            println!("{answer}");
-        } else {
-            lines(answer).iter().for_each(|line| println!("{line}"));
-        }
+    pub(super) fn print(
+        self,
+        answer: &Value,
+        lines: impl FnOnce(&Value) -> Vec<String>,
+    ) -> CommandResult {
+        let lines = match self.json {
+            true => vec![answer.to_string()],
+            false => lines(answer),
+        };
+        let mut stdout = io::stdout().lock();
+        lines
+            .iter()
+            .try_for_each(|line| writeln!(stdout, "{line}"))?;
+        Ok(stdout.flush()?)
     }
 }
 
@@ -48,8 +58,7 @@ pub(super) fn create(client: &Client, output: Output, room: &CreateArguments) ->
         }
     }
     let created = client.post("createRoom", &body)?;
-    output.print(&created, |created| vec![text_of(created, "/room_id")]);
-    Ok(())
+    output.print(&created, |created| vec![text_of(created, "/room_id")])
 }
 
 pub(super) fn join(client: &Client, output: Output, room: &str, via: &[String]) -> CommandResult {
@@ -58,8 +67,7 @@ pub(super) fn join(client: &Client, output: Output, room: &str, via: &[String]) 
         .map(|server| format!("via={}", path_segment(server)));
     let query = via.collect::<Vec<_>>().join("&");
     let joined = client.post(&format!("join/{}?{query}", path_segment(room)), &json!({}))?;
-    output.print(&joined, |joined| vec![text_of(joined, "/room_id")]);
-    Ok(())
+    output.print(&joined, |joined| vec![text_of(joined, "/room_id")])
 }
 
 pub(super) fn leave(
@@ -70,23 +78,20 @@ pub(super) fn leave(
 ) -> CommandResult {
     let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
     let left = client.post(&client.room_path(room, "leave")?, &body)?;
-    output.print(&left, |_| Vec::new());
-    Ok(())
+    output.print(&left, |_| Vec::new())
 }
 
 pub(super) fn invite(client: &Client, output: Output, room: &str, user: &str) -> CommandResult {
     let body = json!({ "user_id": user });
     let invited = client.post(&client.room_path(room, "invite")?, &body)?;
-    output.print(&invited, |_| Vec::new());
-    Ok(())
+    output.print(&invited, |_| Vec::new())
 }
 
 pub(super) fn send(client: &Client, output: Output, room: &str, text: &str) -> CommandResult {
     let transaction = random::name::<20>()?;
     let path = client.room_path(room, &format!("send/m.room.message/{transaction}"))?;
     let sent = client.put(&path, &json!({ "msgtype": "m.text", "body": text }))?;
-    output.print(&sent, |sent| vec![text_of(sent, "/event_id")]);
-    Ok(())
+    output.print(&sent, |sent| vec![text_of(sent, "/event_id")])
 }
 
 pub(super) fn history(client: &Client, output: Output, room: &str, limit: u32) -> CommandResult {
@@ -99,8 +104,7 @@ pub(super) fn history(client: &Client, output: Output, room: &str, limit: u32) -
             .rev()
             .map(|event| show::event(event))
             .collect()
-    });
-    Ok(())
+    })
 }
 
 pub(super) fn members(client: &Client, output: Output, room: &str) -> CommandResult {
@@ -110,8 +114,7 @@ pub(super) fn members(client: &Client, output: Output, room: &str) -> CommandRes
             .iter()
             .map(|event| show::member(event))
             .collect()
-    });
-    Ok(())
+    })
 }
 
 pub(super) fn state(
@@ -135,14 +138,12 @@ pub(super) fn state(
     output.print(&state, |state| match state {
         Value::Array(events) => events.iter().map(show::state_event).collect(),
         content => vec![format!("{content:#}")],
-    });
-    Ok(())
+    })
 }
 
 pub(super) fn list(client: &Client, output: Output) -> CommandResult {
     let filter = path_segment(r#"{"room":{"timeline":{"limit":0}}}"#);
     let answer = client.get(&format!("sync?filter={filter}"))?;
     let rooms = answer.get("rooms").cloned().unwrap_or_default();
-    output.print(&rooms, show::rooms);
-    Ok(())
+    output.print(&rooms, show::rooms)
 }

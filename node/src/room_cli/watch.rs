@@ -48,15 +48,15 @@ fn print_news(
             }
         }
     }
-    let invites = answer
-        .pointer("/rooms/invite")
-        .and_then(Value::as_object)
-        .unwrap_or(&none);
-    for room_id in invites
-        .keys()
-        .filter(|room_id| is_wanted(room_id) && !output.json)
-    {
-        println!("{room_id}  * you are invited");
+    let invites = answer.pointer("/rooms/invite").and_then(Value::as_object);
+    for (room_id, room) in invites.unwrap_or(&none) {
+        if is_wanted(room_id) {
+            let mut invite = room.clone();
+            if let Value::Object(invite) = &mut invite {
+                invite.insert("room_id".to_owned(), room_id.as_str().into());
+            }
+            output.print(&invite, |_| vec![format!("{room_id}  * you are invited")])?;
+        }
     }
     Ok(())
 }
@@ -78,10 +78,9 @@ fn print_room(
     }
     events.extend(show::list(room, "/timeline/events").into_iter().cloned());
     for event in &events {
-        match output.json {
-            true => println!("{event}"),
-            false => println!("{room_id}  {}", show::event(event)),
-        }
+        output.print(event, |event| {
+            vec![format!("{room_id}  {}", show::event(event))]
+        })?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Reading a room backwards, and past the beginning of what we hold.
+//! Reading a room's timeline in pages.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Rooms: made, joined, talked in, looked at.
+//! Creating, joining, changing and describing rooms.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Syncing: what is told, once, and from where on.
+//! What successive syncs tell a client.
 
 use std::time::{Duration, Instant};
 
