@@ -15,7 +15,6 @@ const LONGER: &[&str] = &[
     "core/src/federation.rs: fn job",
     "core/src/transport/http1/server/tests.rs",
     "core/src/transport/http1/server/tests.rs: fn heads_that_two_readers_could_read_differently_are_refused",
-    "node/src/client_api/tests/errors.rs: fn wrong_requests_are_refused_with_the_code_that_says_why",
 ];
 
 /// Names that say nothing about what is in a file.

@@ -4,29 +4,33 @@
 //! `COMITY_SEEDS=500` tries so many seeds instead of the few that always run; `COMITY_SEED=7`
 //! runs that one alone and tells what it does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+mod promises;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
     panic::{self, AssertUnwindSafe},
-    sync::Arc,
     time::Duration,
 };
 
 use comity_core::{
     input::CommandId,
-    messaging::{
-        command::{Command, CreateRoom, Preset, Reply, RoomSummary, SendEvent},
-        notice::Notice,
-    },
+    messaging::command::{Command, CreateRoom, Preset, Reply, RoomSummary, SendEvent},
     pdu::RoomVersion,
-    persistence::{
-        queries::{Answer, Direction, Read},
-        tables::StoredEvent,
-    },
+    persistence::queries::Read,
     transaction::backoff::Spread,
 };
 use comity_tests::simulation::{Network, Sent};
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use promises::{check_heard, check_notices, events, summary, timeline};
+use ruma_common::{OwnedRoomId, OwnedUserId};
 use serde_json::{Map, Value, json};
 
 const SERVERS: [&str; 4] = ["one", "two", "three", "four"];
@@ -428,92 +432,6 @@ fn introduce(network: &mut Network, servers: &[&str]) {
 
 fn below(random: &mut Spread, bound: usize) -> usize {
     usize::try_from(random.next_number() % bound as u64).unwrap()
-}
-
-fn events(network: &mut Network, server: &str, read: Read) -> Vec<Arc<StoredEvent>> {
-    match network.server(server).read(read) {
-        Answer::Events(events) => events,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn timeline(network: &mut Network, server: &str, room_id: &OwnedRoomId) -> Vec<Arc<StoredEvent>> {
-    let read = Read::Timeline {
-        room_id: room_id.clone(),
-        from: None,
-        to: None,
-        direction: Direction::Forward,
-        limit: 100_000,
-    };
-    events(network, server, read)
-}
-
-fn summary(network: &mut Network, server: &str, room_id: &OwnedRoomId) -> Option<RoomSummary> {
-    match network.run(server, Command::RoomSummary(room_id.clone())) {
-        Ok(Reply::RoomSummary(summary)) => Some(summary),
-        _ => None,
-    }
-}
-
-/// No event was noticed twice, or before one that it builds on; but what was said before a
-/// server's join may reach it after.
-fn check_notices(network: &mut Network, server: &str) {
-    let notices = &network.server(server).notices;
-    let noticed: Vec<_> = notices
-        .iter()
-        .filter_map(|notice| match notice {
-            Notice::Event(event) => Some(event),
-            _ => None,
-        })
-        .collect();
-    let all: BTreeSet<_> = noticed.iter().map(|event| event.pdu.event_id()).collect();
-    let mut before = BTreeSet::new();
-    for event in noticed {
-        for previous in event.pdu.prev_events() {
-            let own_join = event.pdu.membership() == Some("join") && event.pdu.origin() == server;
-            let in_order = own_join || !all.contains(&**previous) || before.contains(&**previous);
-            assert!(in_order, "{server} noticed {event:?} before {previous}");
-        }
-        let is_new = before.insert(event.pdu.event_id());
-        assert!(is_new, "{server} noticed {event:?} twice");
-    }
-}
-
-/// What a server said while a user of the other, who knew of it and never left since, was in the
-/// room, the other holds and did not reject.
-fn check_heard(network: &mut Network, room_id: &OwnedRoomId, speaker: &str, listener: &str) {
-    let members = events(network, listener, Read::CurrentState(room_id.clone()));
-    let members: BTreeSet<OwnedEventId> = members
-        .iter()
-        .filter(|event| event.pdu.membership() == Some("join") && event.pdu.origin() == listener)
-        .filter(|event| !event.is_outlier())
-        .map(|event| event.pdu.event_id().to_owned())
-        .collect();
-    for event in timeline(network, speaker, room_id) {
-        let Some(state) = event.state.filter(|_| event.pdu.origin() == speaker) else {
-            continue;
-        };
-        let before = events(network, speaker, Read::SnapshotEvents(state.before));
-        if before
-            .iter()
-            .all(|event| !members.contains(event.pdu.event_id()))
-        {
-            continue;
-        }
-        let event_id = event.pdu.event_id().to_owned();
-        let held = events(network, listener, Read::Events(vec![event_id.clone()])).pop();
-        let Some(held) = held else {
-            panic!(
-                "{listener} never heard {event_id} of {speaker}: {}",
-                event.pdu.json()
-            );
-        };
-        assert!(!held.verdict.is_rejected(), "{listener} rejected {held:?}");
-        assert!(
-            !held.is_outlier(),
-            "{listener} holds {held:?} as an outlier"
-        );
-    }
 }
 
 fn simulate(seed: u64, tell: bool) -> Vec<Sent> {
