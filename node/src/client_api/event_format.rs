@@ -1,6 +1,9 @@
 //! Events as clients see them (client-server API, "Room event format").
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use comity_core::{
     messaging::command::Content,
@@ -68,23 +71,32 @@ pub(super) fn stripped_event(event: &StoredEvent) -> Value {
 }
 
 impl Session<'_> {
-    /// The event as the user sees it.
+    /// The event as the user sees it; a state event with what it replaced.
     pub(super) fn client_event(&self, event: &StoredEvent) -> Result<Value, MatrixError> {
-        let mut client_event = bare_event(event);
-        let unsigned = Value::Object(self.unsigned(event)?);
-        client_event.insert("unsigned".to_owned(), unsigned);
-        Ok(Value::Object(client_event))
+        let mut unsigned = self.unsigned(event)?;
+        self.add_replaced(event, &mut unsigned)?;
+        Ok(with_unsigned(event, unsigned))
     }
 
-    /// Several events, in the order given.
-    pub(super) fn client_events<'e>(
+    /// The events of a timeline, in the order given.
+    pub(super) fn client_events(
         &self,
-        events: impl IntoIterator<Item = &'e std::sync::Arc<StoredEvent>>,
+        events: &[Arc<StoredEvent>],
     ) -> Result<Vec<Value>, MatrixError> {
         events
-            .into_iter()
+            .iter()
             .map(|event| self.client_event(event))
             .collect()
+    }
+
+    /// The events of a state, in the order given. What each of them replaced is left out: nobody
+    /// asks for it there, and it would take one more state to read for each.
+    pub(super) fn state_events(
+        &self,
+        events: &[Arc<StoredEvent>],
+    ) -> Result<Vec<Value>, MatrixError> {
+        let format = |event: &Arc<StoredEvent>| Ok(with_unsigned(event, self.unsigned(event)?));
+        events.iter().map(format).collect()
     }
 
     fn unsigned(&self, event: &StoredEvent) -> Result<Content, MatrixError> {
@@ -105,7 +117,6 @@ impl Session<'_> {
                 Value::Object(bare_event(&redaction)),
             );
         }
-        self.add_replaced(event, &mut unsigned)?;
         Ok(unsigned)
     }
 
@@ -123,6 +134,12 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+fn with_unsigned(event: &StoredEvent, unsigned: Content) -> Value {
+    let mut client_event = bare_event(event);
+    client_event.insert("unsigned".to_owned(), Value::Object(unsigned));
+    Value::Object(client_event)
 }
 
 /// Milliseconds since the event was made, if its server's clock and ours are right.

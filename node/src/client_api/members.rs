@@ -14,7 +14,7 @@ pub(super) fn members(session: &Session<'_>, request: &Request<'_>) -> Handled {
         let membership = Some(membership_of(Some(event)));
         (wanted.is_none() || wanted == membership) && unwanted != membership
     });
-    Ok(json!({ "chunk": session.client_events(&members)? }))
+    Ok(json!({ "chunk": session.state_events(&members)? }))
 }
 
 pub(super) fn joined_members(session: &Session<'_>, request: &Request<'_>) -> Handled {

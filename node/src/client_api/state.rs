@@ -14,7 +14,7 @@ use super::{Handled, access::Access, errors::not_found, request::Request, sessio
 pub(super) fn whole_state(session: &Session<'_>, request: &Request<'_>) -> Handled {
     let room_id: OwnedRoomId = request.id(0)?;
     let state = session.state_seen(&room_id, &session.access(&room_id)?)?;
-    Ok(Value::Array(session.client_events(&state)?))
+    Ok(Value::Array(session.state_events(&state)?))
 }
 
 pub(super) fn state_event(session: &Session<'_>, request: &Request<'_>) -> Handled {

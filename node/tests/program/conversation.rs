@@ -74,6 +74,27 @@ fn history_from_before_the_join_can_be_read() {
 }
 
 #[test]
+fn state_that_came_with_a_join_can_be_read_event_by_event() {
+    let place = Place::new();
+    let (here, there) = pair(&place);
+    let (alice, bob) = (here.user("alice"), there.user("bob"));
+    let room_id = alice.create_room(&json!({ "preset": "public_chat", "name": "Tea" }));
+    bob.post(
+        &format!("join/{room_id}?via={}", here.server_name),
+        &json!({}),
+    );
+    for event in bob
+        .get(&format!("rooms/{room_id}/state"))
+        .as_array()
+        .unwrap()
+    {
+        let event_id = event["event_id"].as_str().unwrap();
+        let alone = bob.get(&format!("rooms/{room_id}/event/{event_id}"));
+        assert_eq!(alone["content"], event["content"]);
+    }
+}
+
+#[test]
 fn an_invite_can_be_refused_and_accepted_and_a_ban_holds() {
     let place = Place::new();
     let (here, there) = pair(&place);

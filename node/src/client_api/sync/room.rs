@@ -153,7 +153,7 @@ impl Session<'_> {
         };
         Ok(json!({
             "timeline": self.timeline_json(extent, timeline)?,
-            state_key: { "events": self.client_events(&delta)? },
+            state_key: { "events": self.state_events(&delta)? },
             "summary": summary,
             "ephemeral": { "events": [] },
             "account_data": { "events": [] },
