@@ -23,6 +23,7 @@ pub mod need;
 pub mod outcome;
 pub mod registry;
 mod sending;
+pub mod stop;
 pub mod world;
 
 use std::{

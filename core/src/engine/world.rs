@@ -12,7 +12,7 @@ use ruma_common::{
 use super::{cache::Cache, outcome::Outcome};
 use crate::{
     keys::{OwnKeys, ring::KeyRing},
-    pdu::{RoomVersion, StateMap},
+    pdu::{RoomVersion, StateMap, place::NamedState},
     persistence::{
         queries::{Boot, LoadedRoom, Write},
         tables::{Position, RoomRecord, SnapshotId, StoredEvent},
@@ -117,6 +117,15 @@ impl Room {
     #[must_use]
     pub fn has_server(&self, server: &ServerName) -> bool {
         self.servers.contains_key(server)
+    }
+
+    /// Its current state with its name.
+    #[must_use]
+    pub fn current_state(&self) -> NamedState {
+        NamedState {
+            id: self.current,
+            state: self.state.clone(),
+        }
     }
 
     /// Notes that a user's membership is now joined, or no longer.

@@ -10,6 +10,7 @@ use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::Outcome,
+        stop::{Stop, for_command},
         world::Room,
     },
     pdu::{answers, history::ImportHistory},
@@ -37,15 +38,14 @@ pub struct BackfillRoom {
 impl BackfillRoom {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let room = match our_room(&self.room_id, facts)? {
-            Ok(room) => room,
-            Err(error) => return Ok(Outcome::complete(Err(error))),
-        };
+        for_command(self.ask(facts))
+    }
+
+    fn ask(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
+        let room = our_room(&self.room_id, facts)?;
         let read = Read::BackwardExtremities(self.room_id.clone());
         let Answer::BackwardExtremities(ends) = facts.read(read)? else {
-            return Ok(Outcome::complete(Err(CommandError::Stopped(
-                "no answer".to_owned(),
-            ))));
+            return Err(CommandError::Stopped("no answer".to_owned()).into());
         };
         let from: Vec<OwnedEventId> = ends.iter().map(|(event_id, _)| event_id.clone()).collect();
         let candidates = candidates(room, facts);

@@ -9,6 +9,7 @@ use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::{Outcome, SendTo},
+        stop::Stop,
         world::Room,
     },
     pdu::{
@@ -17,7 +18,8 @@ use crate::{
         build::{self, EventTemplate},
         event_type::MEMBER,
         format::MAX_PREV_EVENTS,
-        place::{self, NamedState},
+        place,
+        resolution::MissingEvents,
         view::View,
     },
     persistence::tables::StoredEvent,
@@ -57,52 +59,40 @@ impl NewEvent {
 /// A room that one of our users is in.
 ///
 /// # Errors
-/// (inner) Forbidden, if none of them is: who is not in a room learns nothing of it.
+/// Forbidden, if none of them is: who is not in a room learns nothing of it.
 pub fn our_room<'f>(
     room_id: &ruma_common::RoomId,
     facts: &Facts<'f>,
-) -> Result<Result<&'f Room, CommandError>, Blocked> {
+) -> Result<&'f Room, Stop<CommandError>> {
     let room = facts
         .room(room_id)?
         .filter(|room| room.has_server(facts.our_name()));
-    Ok(room
-        .ok_or_else(|| CommandError::Forbidden(format!("no user of this server is in {room_id}"))))
+    let refused = || CommandError::Forbidden(format!("no user of this server is in {room_id}"));
+    Ok(room.ok_or_else(refused)?)
 }
 
 /// Builds and signs an event that follows the ends of the room. It passes the same rules as any
 /// event from elsewhere before anybody sees it (PDU-24).
+///
+/// # Errors
+/// Invalid, if no valid event comes of it; forbidden, if the rules do not allow it.
 pub fn compose(
     room: &Room,
     new: &NewEvent,
     facts: &Facts<'_>,
-) -> Result<Result<Arc<Pdu>, CommandError>, Blocked> {
-    let template = match template(room, new, facts)? {
-        Ok(template) => template,
-        Err(error) => return Ok(Err(error)),
-    };
+) -> Result<Arc<Pdu>, Stop<CommandError>> {
+    let template = template(room, new, facts)?;
     let own = facts.own();
-    let event = match build::build(template, room.version, own.server_name(), own.signing_key()) {
-        Ok(event) => Arc::new(event),
-        Err(error) => return Ok(Err(CommandError::Invalid(error.to_string()))),
-    };
+    let event = build::build(template, room.version, own.server_name(), own.signing_key())
+        .map_err(|error| CommandError::Invalid(error.to_string()))?;
     let view = View::of(&room.state, &event, facts)?;
-    Ok(match view.check(&event) {
-        Ok(()) => Ok(event),
-        Err(denied) => Err(CommandError::Forbidden(denied.to_string())),
-    })
+    view.check(&event)
+        .map_err(|denied| CommandError::Forbidden(denied.to_string()))?;
+    Ok(Arc::new(event))
 }
 
 /// The place of a new event in the graph (PDU-20).
-pub fn template(
-    room: &Room,
-    new: &NewEvent,
-    facts: &Facts<'_>,
-) -> Result<Result<EventTemplate, CommandError>, Blocked> {
-    if room.extremities.is_empty() {
-        return Ok(Err(CommandError::NotFound(
-            "the room has no events".to_owned(),
-        )));
-    }
+pub fn template(room: &Room, new: &NewEvent, facts: &Facts<'_>) -> Result<EventTemplate, Blocked> {
     let ends = facts.events(&room.extremities)?;
     let mut ends: Vec<_> = ends.into_iter().flatten().collect();
     ends.sort_by_key(|end| std::cmp::Reverse(end.pdu.depth()));
@@ -113,7 +103,7 @@ pub fn template(
         sender: &new.sender,
         content: &new.content,
     };
-    Ok(Ok(EventTemplate {
+    Ok(EventTemplate {
         room_id: Some(room.room_id.clone()),
         sender: new.sender.clone(),
         event_type: new.event_type.clone(),
@@ -127,31 +117,51 @@ pub fn template(
         auth_events: auth_events::from_state(selector, room.version, &room.state),
         depth: build::depth_after(ends.iter().map(|end| end.pdu.depth())),
         origin_server_ts: facts.now().wall.to_i64(),
-    }))
+    })
+}
+
+/// Composes an event, puts it at the end of its room and queues it for everybody in it.
+///
+/// # Errors
+/// As [`compose`] and [`append_and_send`].
+pub fn say(
+    room: &Room,
+    new: &NewEvent,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> Result<Arc<StoredEvent>, Stop<CommandError>> {
+    let event = compose(room, new, facts)?;
+    append_and_send(room, &event, None, facts, outcome)
 }
 
 /// Puts an event of ours at the end of its room and queues it for everybody in it (TXN-15), and
 /// for `also`.
+///
+/// # Errors
+/// Busy, if the room has forked and what is needed to resolve it is not at hand.
 pub fn append_and_send(
     room: &Room,
     event: &Arc<Pdu>,
     also: Option<OwnedServerName>,
     facts: &Facts<'_>,
     outcome: &mut Outcome,
-) -> Result<Result<Arc<StoredEvent>, CommandError>, Blocked> {
-    let before = NamedState {
-        id: room.current,
-        state: room.state.clone(),
-    };
-    let stored = match place::append(room, event, &before, facts, outcome)? {
-        Ok(stored) => stored,
-        Err(missing) => return Ok(Err(CommandError::Busy(missing.to_string()))),
-    };
+) -> Result<Arc<StoredEvent>, Stop<CommandError>> {
+    let stored = place::append(room, event, &room.current_state(), facts, outcome)?;
     let destinations: BTreeSet<OwnedServerName> =
         room.servers.keys().cloned().chain(also).collect();
     outcome.sends.push(SendTo {
         event: stored.clone(),
         destinations,
     });
-    Ok(Ok(stored))
+    Ok(stored)
+}
+
+/// A fork that cannot be resolved for lack of events may be resolved later.
+impl From<Stop<MissingEvents>> for Stop<CommandError> {
+    fn from(stop: Stop<MissingEvents>) -> Self {
+        match stop {
+            Stop::Blocked => Self::Blocked,
+            Stop::Refused(missing) => Self::Refused(CommandError::Busy(missing.to_string())),
+        }
+    }
 }

@@ -13,6 +13,7 @@ use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::Outcome,
+        stop::{Stop, for_command},
         world::Room,
     },
     pdu::{
@@ -42,76 +43,48 @@ pub enum CreateRoomJob {
 impl CreateRoomJob {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        match self {
+        for_command(match self {
             Self::Begin(command) => begin(command, facts),
             Self::Continue { room_id, events } => proceed(room_id, events, facts),
-        }
+        })
     }
 }
 
-fn begin(command: &CreateRoom, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-    let failed = |error: CommandError| Ok(Outcome::complete(Err(error)));
+fn begin(command: &CreateRoom, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
+    let invalid = |reason: &dyn std::fmt::Display| CommandError::Invalid(reason.to_string());
     if command.creator.server_name() != facts.our_name() {
-        return failed(CommandError::Invalid(
-            "the creator is of another server".to_owned(),
-        ));
+        return Err(invalid(&"the creator is of another server").into());
     }
     let version = command.version.unwrap_or(RoomVersion::DEFAULT);
     let own = facts.own();
     let template = create_event(command, version, facts);
-    let event = match build::build(template, version, own.server_name(), own.signing_key()) {
-        Ok(event) => Arc::new(event),
-        Err(error) => return failed(CommandError::Invalid(error.to_string())),
-    };
-    if let Err(denied) = check_auth_events(&event, &[], None) {
-        return failed(CommandError::Invalid(denied.to_string()));
-    }
+    let event = build::build(template, version, own.server_name(), own.signing_key())
+        .map_err(|error| invalid(&error))?;
+    check_auth_events(&event, &[], None).map_err(|denied| invalid(&denied))?;
     let room = Room::new(event.room_id().to_owned(), version);
     let mut outcome = Outcome::default();
     outcome
         .writes
         .push(Write::RoomVersion(room.room_id.clone(), version));
     let before = place::write_whole_state(StateMap::new(), facts, &mut outcome);
-    if let Err(missing) = place::append(&room, &event, &before, facts, &mut outcome)? {
-        return failed(CommandError::Busy(missing.to_string()));
-    }
-    let events = first_events(command, version).into();
-    Ok(outcome.then(
-        Vec::new(),
-        CreateRoomJob::Continue {
-            room_id: room.room_id,
-            events,
-        },
-    ))
+    place::append(&room, &Arc::new(event), &before, facts, &mut outcome)?;
+    let (room_id, events) = (room.room_id, first_events(command, version).into());
+    Ok(outcome.then(Vec::new(), CreateRoomJob::Continue { room_id, events }))
 }
 
 fn proceed(
     room_id: &OwnedRoomId,
     events: &VecDeque<NewEvent>,
     facts: &Facts<'_>,
-) -> Result<Outcome, Blocked> {
-    let mut events = events.clone();
-    let Some(next) = events.pop_front() else {
-        return Ok(Outcome::complete(Ok(Reply::Room(room_id.clone()))));
-    };
-    let room = match our_room_in_the_making(room_id, &next, facts)? {
-        Ok(room) => room,
-        Err(error) => return Ok(Outcome::complete(Err(error))),
-    };
-    let event = match compose::compose(room, &next, facts)? {
-        Ok(event) => event,
-        Err(error) => return Ok(Outcome::complete(Err(error))),
-    };
+) -> Result<Outcome, Stop<CommandError>> {
     let mut outcome = Outcome::default();
-    Ok(
-        match compose::append_and_send(room, &event, None, facts, &mut outcome)? {
-            Ok(_) => {
-                let room_id = room_id.clone();
-                outcome.then(Vec::new(), CreateRoomJob::Continue { room_id, events })
-            }
-            Err(error) => Outcome::complete(Err(error)),
-        },
-    )
+    let (room_id, mut events) = (room_id.clone(), events.clone());
+    let Some(next) = events.pop_front() else {
+        return Ok(outcome.with_reply(Reply::Room(room_id)));
+    };
+    let room = our_room_in_the_making(&room_id, &next, facts)?;
+    compose::say(room, &next, facts, &mut outcome)?;
+    Ok(outcome.then(Vec::new(), CreateRoomJob::Continue { room_id, events }))
 }
 
 /// Before the creator's own join nobody of ours is in the room.
@@ -119,12 +92,12 @@ fn our_room_in_the_making<'f>(
     room_id: &OwnedRoomId,
     next: &NewEvent,
     facts: &Facts<'f>,
-) -> Result<Result<&'f Room, CommandError>, Blocked> {
+) -> Result<&'f Room, Stop<CommandError>> {
     if next.event_type != MEMBER {
         return our_room(room_id, facts);
     }
     let room = facts.room(room_id)?;
-    Ok(room.ok_or_else(|| CommandError::NotFound(format!("{room_id} is not here"))))
+    Ok(room.ok_or_else(|| CommandError::NotFound(format!("{room_id} is not here")))?)
 }
 
 fn create_event(command: &CreateRoom, version: RoomVersion, facts: &Facts<'_>) -> EventTemplate {

@@ -8,13 +8,14 @@ use ruma_common::{OwnedRoomId, RoomId, ServerName, UserId};
 use serde_json::{Value, json};
 
 use super::{
-    command::{Content, Reply},
+    command::{CommandError, Content, Reply},
     compose::our_room,
 };
 use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::{Outcome, SendEdu},
+        stop::{Stop, for_command},
     },
     pdu::serve::gate,
 };
@@ -33,10 +34,11 @@ pub struct SendEphemeral {
 impl SendEphemeral {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let room = match our_room(&self.room_id, facts)? {
-            Ok(room) => room,
-            Err(error) => return Ok(Outcome::complete(Err(error))),
-        };
+        for_command(self.send(facts))
+    }
+
+    fn send(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
+        let room = our_room(&self.room_id, facts)?;
         let edu = json!({ "edu_type": self.edu_type, "content": self.content }).to_string();
         let destinations = room.servers.keys().cloned().collect();
         let mut outcome = Outcome::complete(Ok(Reply::Queued));
@@ -95,8 +97,11 @@ fn may_speak_in(origin: &ServerName, room: &str, facts: &Facts<'_>) -> Result<bo
     let Ok(room_id) = <&RoomId>::try_from(room) else {
         return Ok(false);
     };
-    let room = facts.room(room_id)?;
-    Ok(gate(room, origin, facts)?.is_ok())
+    match gate(facts.room(room_id)?, origin, facts) {
+        Ok(()) => Ok(true),
+        Err(Stop::Refused(_)) => Ok(false),
+        Err(Stop::Blocked) => Err(Blocked),
+    }
 }
 
 /// Receipts by type, then by user.

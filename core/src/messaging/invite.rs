@@ -19,9 +19,10 @@ use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::Outcome,
+        stop::{Stop, for_command, for_request},
         world::Room,
     },
-    pdu::{Pdu, RoomVersion, acl, canonical_json, event_type::MEMBER, signing},
+    pdu::{Pdu, RoomVersion, acl, event_type::MEMBER, signing},
     persistence::{
         queries::Write,
         tables::{LocalMembership, StoredEvent, Verdict},
@@ -64,15 +65,13 @@ pub struct InviteUser {
 impl InviteUser {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let room = match our_room(&self.room_id, facts)? {
-            Ok(room) => room,
-            Err(error) => return Ok(Outcome::complete(Err(error))),
-        };
+        for_command(self.invite(facts))
+    }
+
+    fn invite(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
+        let room = our_room(&self.room_id, facts)?;
         let event = NewEvent::member(&self.sender, &self.target, "invite", &self.content);
-        let event = match compose::compose(room, &event, facts)? {
-            Ok(event) => event,
-            Err(error) => return Ok(Outcome::complete(Err(error))),
-        };
+        let event = compose::compose(room, &event, facts)?;
         if self.target.server_name() == facts.our_name() {
             return place(room, &event, facts);
         }
@@ -82,14 +81,10 @@ impl InviteUser {
 }
 
 /// Puts an invite into the room and answers the command.
-fn place(room: &Room, event: &Arc<Pdu>, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+fn place(room: &Room, event: &Arc<Pdu>, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
     let mut outcome = Outcome::default();
-    Ok(
-        match compose::append_and_send(room, event, None, facts, &mut outcome)? {
-            Ok(stored) => outcome.with_reply(Reply::Event(stored.pdu.event_id().to_owned())),
-            Err(error) => Outcome::complete(Err(error)),
-        },
-    )
+    let stored = compose::append_and_send(room, event, None, facts, &mut outcome)?;
+    Ok(outcome.with_reply(Reply::Event(stored.pdu.event_id().to_owned())))
 }
 
 /// The events that describe a room, as a JSON list.
@@ -119,40 +114,37 @@ struct Cosigned<'b> {
 impl AwaitCosignature {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        for_command(self.cosign(facts))
+    }
+
+    fn cosign(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         let Some(Ok(target)) = self.event.state_key().map(<&UserId>::try_from) else {
-            return Ok(Outcome::complete(Err(CommandError::Invalid(
-                "nobody is invited".into(),
-            ))));
+            return Err(CommandError::Invalid("nobody is invited".to_owned()).into());
         };
         let server = target.server_name().to_owned();
-        let version = self.event.room_version();
-        let endpoint = Endpoint::Invite(SignedEvent {
-            room_id: self.event.room_id().to_owned(),
-            event_id: self.event.event_id().to_owned(),
-            body: format!(
-                r#"{{"room_version":"{version}","event":{},"invite_room_state":{}}}"#,
-                self.event.json(),
-                self.description
-            ),
-        });
-        let cosigned = match facts.call(&server, endpoint)? {
+        let cosigned = match facts.call(&server, self.request())? {
             Ok(body) => self.cosigned(body),
             Err(error) => Err(error.clone()),
         };
-        let event = match cosigned {
-            Ok(event) => event,
-            Err(error) => return Ok(Outcome::complete(Err(command_error(&server, &error)))),
-        };
-        let room = our_room(event.room_id(), facts)?;
+        let event = cosigned.map_err(|error| command_error(&server, &error))?;
         let keys = facts.keys_for([&event])?;
-        if let Err(error) = signing::verify_event(&event, &keys) {
-            let error = RemoteError::Nonsense(error.to_string());
-            return Ok(Outcome::complete(Err(command_error(&server, &error))));
-        }
-        match room {
-            Ok(room) => place(room, &event, facts),
-            Err(error) => Ok(Outcome::complete(Err(error))),
-        }
+        signing::verify_event(&event, &keys)
+            .map_err(|error| RemoteError::Nonsense(error.to_string()))
+            .map_err(|error| command_error(&server, &error))?;
+        place(our_room(event.room_id(), facts)?, &event, facts)
+    }
+
+    fn request(&self) -> Endpoint {
+        let (event, version) = (&self.event, self.event.room_version());
+        Endpoint::Invite(SignedEvent {
+            room_id: event.room_id().to_owned(),
+            event_id: event.event_id().to_owned(),
+            body: format!(
+                r#"{{"room_version":"{version}","event":{},"invite_room_state":{}}}"#,
+                event.json(),
+                self.description
+            ),
+        })
     }
 
     /// The same event must come back (INVITE-3).
@@ -235,36 +227,28 @@ impl ServeInvite {
 
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let refuse = |code, reason: &str| {
-            Ok(Outcome::respond(
-                MatrixError::new(code, reason).into_response(),
-            ))
-        };
+        for_request(self.serve(facts))
+    }
+
+    fn serve(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<MatrixError>> {
+        let invalid = |reason: String| MatrixError::new(ErrorCode::InvalidParam, reason);
         if self.target.server_name() != facts.our_name() {
-            return refuse(
-                ErrorCode::InvalidParam,
-                "the invited user is not of this server",
-            );
+            return Err(invalid("the invited user is not of this server".to_owned()).into());
         }
         let room = facts.room(self.event.room_id())?;
         let room = room.filter(|room| room.has_server(facts.our_name()));
         let keys = facts.keys_for([&self.event])?;
-        if let Err(error) = signing::verify_event(&self.event, &keys) {
-            return refuse(ErrorCode::InvalidParam, &error.to_string());
-        }
+        signing::verify_event(&self.event, &keys).map_err(|error| invalid(error.to_string()))?;
         if let Some(room) = room
             && !acl::allows(facts, room, &self.origin)?
         {
-            return refuse(ErrorCode::Forbidden, "your server is denied by the room");
+            let reason = "your server is denied by the room";
+            return Err(MatrixError::new(ErrorCode::Forbidden, reason).into());
         }
         let own = facts.own();
-        let Ok(signed) = self.event.signed_by(own.server_name(), own.signing_key()) else {
-            return refuse(ErrorCode::InvalidParam, "the event is too large");
-        };
-        let Ok(event) = canonical_json::parse(signed.json().as_bytes()) else {
-            return refuse(ErrorCode::BadJson, "the event is no JSON");
-        };
-        let answer = json_response(StatusCode::OK, &json!({ "event": event }));
+        let signed = self.event.signed_by(own.server_name(), own.signing_key());
+        let signed = signed.map_err(|error| invalid(error.to_string()))?;
+        let answer = json_response(StatusCode::OK, &json!({ "event": signed.object() }));
         let mut outcome = Outcome::respond(answer);
         if room.is_none() {
             self.note(Arc::new(signed), facts, &mut outcome);

@@ -14,11 +14,13 @@ use serde_json::value::RawValue;
 use super::{
     command::{CommandError, Content, Reply},
     compose::{self, NewEvent},
+    restricted::authorise_join,
 };
 use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::Outcome,
+        stop::{Stop, for_command},
         world::Room,
     },
     pdu::{
@@ -59,60 +61,54 @@ pub struct JoinRoom {
 impl JoinRoom {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        for_command(self.join(facts))
+    }
+
+    fn join(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         if self.user_id.server_name() != facts.our_name() {
-            let error = CommandError::Invalid("the user is of another server".to_owned());
-            return Ok(Outcome::complete(Err(error)));
+            let reason = "the user is of another server".to_owned();
+            return Err(CommandError::Invalid(reason).into());
         }
         let room = facts.room(&self.room_id)?;
-        if let Some(room) = room.filter(|room| room.has_server(facts.our_name())) {
-            return self.join_locally(room, facts);
+        match room.filter(|room| room.has_server(facts.our_name())) {
+            Some(room) => self.join_locally(room, facts),
+            None => self.ask_next_candidate(facts),
         }
+    }
+
+    fn join_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
+        let event = NewEvent::member(&self.user_id, &self.user_id, "join", &self.content);
+        let event = authorise_join(room, event, facts)?;
+        let mut outcome = Outcome::default();
+        compose::say(room, &event, facts, &mut outcome)?;
+        Ok(outcome.with_reply(Reply::Room(self.room_id.clone())))
+    }
+
+    fn ask_next_candidate(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         let candidates = self.candidates(facts)?;
         let Some(server) = candidates.get(self.tried) else {
-            let none =
-                || CommandError::NotFound(format!("no server is known to be in {}", self.room_id));
-            return Ok(Outcome::complete(Err(self
-                .last_error
-                .clone()
-                .unwrap_or_else(none))));
+            let nobody = format!("no server is known to be in {}", self.room_id);
+            let error = self.last_error.clone();
+            return Err(error.unwrap_or(CommandError::NotFound(nobody)).into());
         };
         let endpoint = Endpoint::MakeJoin(self.room_id.clone(), self.user_id.clone());
         let answer = match facts.call(server, endpoint)? {
             Ok(body) => self.event_from(body, facts),
             Err(error) => Err(error.clone()),
         };
-        Ok(match answer {
-            Ok(event) => Outcome::phase(SendJoin {
+        match answer {
+            Ok(event) => Ok(Outcome::phase(SendJoin {
                 user_id: self.user_id.clone(),
                 room_id: self.room_id.clone(),
                 server: server.clone(),
                 event,
                 retry: self.next_candidate(server, &RemoteError::NotAsked("no answer".to_owned())),
-            }),
+            })),
             Err(error) if error.try_another_server() => {
-                Outcome::phase(self.next_candidate(server, &error))
+                Ok(Outcome::phase(self.next_candidate(server, &error)))
             }
-            Err(error) => Outcome::complete(Err(command_error(server, &error))),
-        })
-    }
-
-    fn join_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let event = NewEvent::member(&self.user_id, &self.user_id, "join", &self.content);
-        let event = match super::resident::authorise_join(room, event, facts)? {
-            Ok(event) => event,
-            Err(error) => return Ok(Outcome::complete(Err(error.into()))),
-        };
-        let event = match compose::compose(room, &event, facts)? {
-            Ok(event) => event,
-            Err(error) => return Ok(Outcome::complete(Err(error))),
-        };
-        let mut outcome = Outcome::default();
-        Ok(
-            match compose::append_and_send(room, &event, None, facts, &mut outcome)? {
-                Ok(_) => outcome.with_reply(Reply::Room(self.room_id.clone())),
-                Err(error) => Outcome::complete(Err(error)),
-            },
-        )
+            Err(error) => Err(command_error(server, &error).into()),
+        }
     }
 
     /// The servers to ask: those given, then the one that invited us.

@@ -15,6 +15,7 @@ use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::Outcome,
+        stop::{Stop, for_command},
         world::Room,
     },
     messaging::notice::Notice,
@@ -43,20 +44,35 @@ pub struct LeaveRoom {
 impl LeaveRoom {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        for_command(self.leave(facts))
+    }
+
+    fn leave(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         let room = facts.room(&self.room_id)?;
-        if let Some(room) = room.filter(|room| room.has_server(facts.our_name())) {
-            return self.leave_locally(room, facts);
+        match room.filter(|room| room.has_server(facts.our_name())) {
+            Some(room) => self.leave_locally(room, facts),
+            None => self.refuse_invite(facts),
         }
+    }
+
+    fn leave_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
+        let event = NewEvent::member(&self.user_id, &self.user_id, "leave", &self.content);
+        let mut outcome = Outcome::default();
+        let stored = compose::say(room, &event, facts, &mut outcome)?;
+        Ok(outcome.with_reply(Reply::Event(stored.pdu.event_id().to_owned())))
+    }
+
+    /// Asks the inviting server for a leave to sign. If it does not help, our user is rid of the
+    /// invite all the same.
+    fn refuse_invite(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         let Answer::Memberships(known) = facts.read(Read::Memberships(self.user_id.clone()))?
         else {
-            return Ok(Outcome::complete(Err(self.not_in_it())));
+            return Err(self.not_in_it().into());
         };
         let pending = |known: &&LocalMembership| {
             known.room_id == self.room_id && matches!(known.membership.as_str(), "invite" | "knock")
         };
-        let Some(invite) = known.iter().find(pending) else {
-            return Ok(Outcome::complete(Err(self.not_in_it())));
-        };
+        let invite = known.iter().find(pending).ok_or_else(|| self.not_in_it())?;
         let server = invite.event.pdu.origin();
         let endpoint = Endpoint::MakeLeave(self.room_id.clone(), self.user_id.clone());
         let event = match facts.call(server, endpoint)? {
@@ -74,21 +90,6 @@ impl LeaveRoom {
                 forget_invite(invite, &invite.event, facts)
             }
         })
-    }
-
-    fn leave_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let event = NewEvent::member(&self.user_id, &self.user_id, "leave", &self.content);
-        let event = match compose::compose(room, &event, facts)? {
-            Ok(event) => event,
-            Err(error) => return Ok(Outcome::complete(Err(error))),
-        };
-        let mut outcome = Outcome::default();
-        Ok(
-            match compose::append_and_send(room, &event, None, facts, &mut outcome)? {
-                Ok(stored) => outcome.with_reply(Reply::Event(stored.pdu.event_id().to_owned())),
-                Err(error) => Outcome::complete(Err(error)),
-            },
-        )
     }
 
     fn event_from(&self, body: &Bytes, facts: &Facts<'_>) -> Result<Arc<Pdu>, RemoteError> {

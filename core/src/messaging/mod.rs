@@ -21,4 +21,5 @@ pub mod notice;
 pub mod read;
 pub mod rescinded;
 pub mod resident;
+pub mod restricted;
 pub mod send;

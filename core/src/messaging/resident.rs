@@ -5,25 +5,28 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
-use serde_json::{Value, json};
+use ruma_common::{
+    OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId,
+};
+use serde_json::json;
 
 use super::{
-    command::CommandError,
+    command::Content,
     compose::{self, NewEvent},
+    restricted::authorise_join,
 };
 use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::{Fate, Outcome},
+        stop::{Stop, for_request},
         world::Room,
     },
     pdu::{
-        Pdu, StateKey, acl,
+        Pdu, acl,
         admit::{Source, VerifyEvent},
-        authorisation::{NamedLevel, PowerLevel},
         build,
-        event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS},
+        event_type::MEMBER,
         serve::{StateAndAuthChain, list, with_auth_chain},
         signing,
         view::View,
@@ -78,141 +81,47 @@ impl MakeMembership {
 
     /// See [`crate::engine`] (JOIN-9, LEAVE-2).
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        Ok(Outcome::respond(match self.template(facts)? {
-            Ok(template) => json_response(StatusCode::OK, &template),
-            Err(error) => error.into_response(),
-        }))
+        for_request(self.make(facts))
     }
 
-    fn template(&self, facts: &Facts<'_>) -> Result<Result<Value, MatrixError>, Blocked> {
-        let room = match resident_room(&self.room_id, &self.origin, facts)? {
-            Ok(room) => room,
-            Err(error) => return Ok(Err(error)),
-        };
+    fn make(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<MatrixError>> {
+        let room = resident_room(&self.room_id, &self.origin, facts)?;
         if self.user_id.server_name() != self.origin {
-            return Ok(Err(forbidden("the user is not of your server")));
+            return Err(forbidden("the user is not of your server").into());
         }
+        self.check_version(room)?;
+        let content = Content::new();
+        let event = NewEvent::member(&self.user_id, &self.user_id, self.membership, &content);
+        let event = match self.membership {
+            "join" => authorise_join(room, event, facts)?,
+            _ => event,
+        };
+        let template = compose::template(room, &event, facts)?;
+        let own = facts.own();
+        let trial = build::build(template, room.version, own.server_name(), own.signing_key())
+            .map_err(|error| forbidden(&error.to_string()))?;
+        let view = View::of(&room.state, &trial, facts)?;
+        view.check(&trial)
+            .map_err(|denied| forbidden(&denied.to_string()))?;
+        let mut template = trial.object();
+        template.remove("signatures");
+        template.remove("hashes");
+        let answer = json!({ "room_version": room.version.as_str(), "event": template });
+        Ok(Outcome::respond(json_response(StatusCode::OK, &answer)))
+    }
+
+    fn check_version(&self, room: &Room) -> Result<(), MatrixError> {
         let version = room.version.as_str();
         if self
             .versions
             .as_ref()
-            .is_some_and(|known| !known.iter().any(|known| known == version))
+            .is_none_or(|known| known.iter().any(|known| known == version))
         {
-            let error = MatrixError::new(
-                ErrorCode::IncompatibleRoomVersion,
-                "your server does not know the version of this room",
-            );
-            return Ok(Err(error.with("room_version", version)));
+            return Ok(());
         }
-        let content = super::command::Content::new();
-        let event = NewEvent::member(&self.user_id, &self.user_id, self.membership, &content);
-        let event = match self.membership {
-            "join" => match authorise_join(room, event, facts)? {
-                Ok(event) => event,
-                Err(error) => return Ok(Err(error)),
-            },
-            _ => event,
-        };
-        let template = match compose::template(room, &event, facts)? {
-            Ok(template) => template,
-            Err(error) => return Ok(Err(forbidden(&error.to_string()))),
-        };
-        let own = facts.own();
-        let trial = build::build(template, room.version, own.server_name(), own.signing_key());
-        let Ok(trial) = trial else {
-            return Ok(Err(forbidden("no valid event comes of it")));
-        };
-        let view = View::of(&room.state, &trial, facts)?;
-        if let Err(denied) = view.check(&trial) {
-            return Ok(Err(forbidden(&denied.to_string())));
-        }
-        let mut template = trial.object();
-        template.remove("signatures");
-        template.remove("hashes");
-        Ok(Ok(json!({ "room_version": version, "event": template })))
-    }
-}
-
-/// Where a room lets the members of other rooms in, finds one of our users who may say so
-/// (RJOIN-1, RJOIN-2), and names them in the event.
-pub fn authorise_join(
-    room: &Room,
-    mut event: NewEvent,
-    facts: &Facts<'_>,
-) -> Result<Result<NewEvent, MatrixError>, Blocked> {
-    let keys = vec![
-        StateKey::new(CREATE, ""),
-        StateKey::new(JOIN_RULES, ""),
-        StateKey::new(POWER_LEVELS, ""),
-        StateKey::new(MEMBER, event.sender.as_str()),
-    ];
-    let view = View::with_keys(&room.state, keys, facts)?;
-    let rules = view.event(JOIN_RULES, "").map(|event| event.content());
-    let rule = rules
-        .and_then(|rules| rules.get("join_rule"))
-        .and_then(Value::as_str);
-    let member = view
-        .event(MEMBER, event.sender.as_str())
-        .and_then(|member| member.membership());
-    if !matches!(rule, Some("restricted" | "knock_restricted"))
-        || matches!(member, Some("join" | "invite"))
-    {
-        return Ok(Ok(event));
-    }
-    let allow = rules
-        .and_then(|rules| rules.get("allow"))
-        .and_then(Value::as_array);
-    let rooms = allow.into_iter().flatten().filter_map(|condition| {
-        let of_room = condition.get("type")?.as_str()? == "m.room_membership";
-        let room_id = <&RoomId>::try_from(condition.get("room_id")?.as_str()?).ok()?;
-        of_room.then_some(room_id)
-    });
-    let rooms: Vec<_> = rooms
-        .take(ALLOWED_ROOMS_MAX)
-        .map(|room_id| facts.room(room_id))
-        .collect();
-    let rooms = rooms.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let ours = |room: &&Room| room.has_server(facts.our_name());
-    let met = rooms
-        .iter()
-        .flatten()
-        .copied()
-        .filter(ours)
-        .any(|room| room.joined.contains(&event.sender));
-    if !met {
-        let verifiable = !rooms.is_empty() && rooms.iter().all(|room| room.filter(ours).is_some());
-        return Ok(Err(match verifiable {
-            true => forbidden("you are in none of the rooms whose members may join"),
-            false => MatrixError::new(
-                ErrorCode::UnableToAuthoriseJoin,
-                "this server is not in the rooms whose members may join",
-            ),
-        }));
-    }
-    let may_invite = |user: &&OwnedUserId| {
-        user.server_name() == facts.our_name()
-            && view.power_levels().is_some_and(|levels| {
-                levels.of_user(user) >= PowerLevel::Level(levels.named(NamedLevel::Invite))
-            })
-    };
-    let Some(user) = room.joined.iter().find(may_invite) else {
-        let error = MatrixError::new(
-            ErrorCode::UnableToGrantJoin,
-            "nobody on this server may let you in",
-        );
-        return Ok(Err(error));
-    };
-    let key = "join_authorised_via_users_server".to_owned();
-    event.content.insert(key, user.as_str().into());
-    Ok(Ok(event))
-}
-
-/// How many rooms whose members may join are looked at.
-const ALLOWED_ROOMS_MAX: usize = 10;
-
-impl From<MatrixError> for CommandError {
-    fn from(error: MatrixError) -> Self {
-        Self::Forbidden(error.error)
+        let reason = "your server does not know the version of this room";
+        let error = MatrixError::new(ErrorCode::IncompatibleRoomVersion, reason);
+        Err(error.with("room_version", version))
     }
 }
 
@@ -263,35 +172,26 @@ impl SendMembership {
 
     /// See [`crate::engine`] (JOIN-10, JOIN-11, LEAVE-3).
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let room = match resident_room(&self.room_id, &self.origin, facts)? {
-            Ok(room) => room,
-            Err(error) => return Ok(Outcome::respond(error.into_response())),
-        };
-        let event = match self.event(room) {
-            Ok(event) => event,
-            Err(error) => return Ok(Outcome::respond(error.into_response())),
-        };
-        let event = match self.countersigned(event, facts) {
-            Ok(event) => event,
-            Err(error) => return Ok(Outcome::respond(error.into_response())),
-        };
+        for_request(self.take(facts))
+    }
+
+    fn take(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<MatrixError>> {
+        let room = resident_room(&self.room_id, &self.origin, facts)?;
+        let event = self.countersigned(self.event(room)?, facts)?;
         let keys = facts.keys_for([&event])?;
-        if let Err(error) = signing::verify_event(&event, &keys) {
-            return Ok(Outcome::respond(
-                forbidden(&error.to_string()).into_response(),
-            ));
-        }
-        let event_id = event.event_id().to_owned();
+        signing::verify_event(&event, &keys).map_err(|error| forbidden(&error.to_string()))?;
+        let (event_id, from) = (event.event_id().to_owned(), self.origin.clone());
         let first = VerifyEvent {
             event,
-            from: self.origin.clone(),
+            from,
             source: Source::HandedIn,
         };
-        let answer = AnswerSendJoin {
+        let with_state = self.membership == "join";
+        let then = AnswerSendJoin {
             event_id,
-            with_state: self.membership == "join",
+            with_state,
         };
-        Ok(Outcome::default().then(vec![first.into()], answer))
+        Ok(Outcome::default().then(vec![first.into()], then))
     }
 
     fn event(&self, room: &Room) -> Result<Arc<Pdu>, MatrixError> {
@@ -344,31 +244,27 @@ pub struct AnswerSendJoin {
 impl AnswerSendJoin {
     /// See [`crate::engine`] (JOIN-12).
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let answer = self.answer(facts)?;
-        Ok(Outcome::respond(
-            answer.unwrap_or_else(MatrixError::into_response),
-        ))
+        for_request(self.answer(facts).map(Outcome::respond))
     }
 
-    fn answer(&self, facts: &Facts<'_>) -> Result<Result<Response<Bytes>, MatrixError>, Blocked> {
+    fn answer(&self, facts: &Facts<'_>) -> Result<Response<Bytes>, Stop<MatrixError>> {
         if let Some(Fate::Failed(_, reason)) = facts.fates().first() {
-            return Ok(Err(forbidden(reason)));
+            return Err(forbidden(reason).into());
         }
-        let Some(event) = facts.event(&self.event_id)? else {
-            return Ok(Err(forbidden("the event was not taken in")));
-        };
+        let event = facts.event(&self.event_id)?;
+        let event = event.ok_or_else(|| forbidden("the event was not taken in"))?;
         match &event.verdict {
             Verdict::Accepted => {}
             Verdict::Rejected(reason) | Verdict::SoftFailed(reason) => {
-                return Ok(Err(forbidden(reason)));
+                return Err(forbidden(reason).into());
             }
         }
         if !self.with_state {
-            return Ok(Ok(json_response(StatusCode::OK, &json!({}))));
+            return Ok(json_response(StatusCode::OK, &json!({})));
         }
-        let Some(state) = event.state else {
-            return Ok(Err(forbidden("the state before the event is not known")));
-        };
+        let state = event
+            .state
+            .ok_or_else(|| forbidden("the state before it is not known"))?;
         let state = facts.state(state.before)?;
         let StateAndAuthChain { state, auth_chain } = with_auth_chain(&state, facts)?;
         let body = format!(
@@ -378,31 +274,25 @@ impl AnswerSendJoin {
             list(&state),
             list(&auth_chain),
         );
-        Ok(Ok(json_bytes_response(StatusCode::OK, body.into())))
+        Ok(json_bytes_response(StatusCode::OK, body.into()))
     }
 }
 
 /// A room that we are in, for a server that may not be (yet).
 fn resident_room<'f>(
     room_id: &RoomId,
-    origin: &OwnedServerName,
+    origin: &ServerName,
     facts: &Facts<'f>,
-) -> Result<Result<&'f Room, MatrixError>, Blocked> {
+) -> Result<&'f Room, Stop<MatrixError>> {
     let room = facts
         .room(room_id)?
         .filter(|room| room.has_server(facts.our_name()));
-    let Some(room) = room else {
-        return Ok(Err(MatrixError::new(
-            ErrorCode::NotFound,
-            "this server is not in the room",
-        )));
-    };
-    let allowed = acl::allows(facts, room, origin)?;
-    Ok(if allowed {
-        Ok(room)
-    } else {
-        Err(forbidden("your server is denied by the room"))
-    })
+    let absent = || MatrixError::new(ErrorCode::NotFound, "this server is not in the room");
+    let room = room.ok_or_else(absent)?;
+    match acl::allows(facts, room, origin)? {
+        true => Ok(room),
+        false => Err(forbidden("your server is denied by the room").into()),
+    }
 }
 
 fn forbidden(reason: &str) -> MatrixError {

@@ -11,6 +11,7 @@ use crate::{
         facts::{Blocked, Facts},
         outcome::Outcome,
         registry::Identity,
+        stop::{Stop, for_command},
         world::Room,
     },
     pdu::event_type::MEMBER,
@@ -37,36 +38,26 @@ impl SendEventJob {
 
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        for_command(self.send(facts))
+    }
+
+    fn send(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         if let Some(key) = &self.once
             && let Answer::Once(Some(event_id)) = facts.read(Read::Once(key.clone()))?
         {
-            return Ok(Outcome::complete(Ok(Reply::Event(event_id.clone()))));
+            return Ok(Outcome::default().with_reply(Reply::Event(event_id.clone())));
         }
-        let room = match our_room(&self.room_id, facts)? {
-            Ok(room) => room,
-            Err(error) => return Ok(Outcome::complete(Err(error))),
-        };
-        let event = match compose::compose(room, &self.event, facts)? {
-            Ok(event) => event,
-            Err(error) => return Ok(Outcome::complete(Err(error))),
-        };
+        let room = our_room(&self.room_id, facts)?;
+        let event = compose::compose(room, &self.event, facts)?;
         let also = self.server_to_tell(room, facts)?;
         let mut outcome = Outcome::default();
-        Ok(
-            match compose::append_and_send(room, &event, also, facts, &mut outcome)? {
-                Ok(stored) => {
-                    let event_id = stored.pdu.event_id().to_owned();
-                    if let Some(key) = self.once.clone() {
-                        outcome.writes.push(Write::Once {
-                            key,
-                            event_id: event_id.clone(),
-                        });
-                    }
-                    outcome.with_reply(Reply::Event(event_id))
-                }
-                Err(error) => Outcome::complete(Err::<Reply, CommandError>(error)),
-            },
-        )
+        compose::append_and_send(room, &event, also, facts, &mut outcome)?;
+        let event_id = event.event_id().to_owned();
+        if let Some(key) = self.once.clone() {
+            let event_id = event_id.clone();
+            outcome.writes.push(Write::Once { key, event_id });
+        }
+        Ok(outcome.with_reply(Reply::Event(event_id)))
     }
 
     /// Somebody whose invite is taken back is not in the room, but must hear of it (TXN-15).

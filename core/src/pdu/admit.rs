@@ -19,6 +19,7 @@ use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::{Outcome, SendTo},
+        stop::Stop,
         world::Room,
     },
     persistence::tables::{StoredEvent, Verdict},
@@ -142,7 +143,13 @@ impl AdmitEvent {
         }
         let previous: Vec<_> = previous.into_iter().flatten().collect();
         let auth: Vec<_> = auth.into_iter().flatten().collect();
-        self.judge(room, &previous, &auth, facts)
+        match self.judge(room, &previous, &auth, facts) {
+            Ok(outcome) => Ok(outcome),
+            Err(Stop::Refused(missing)) => {
+                Ok(Outcome::failed(event.event_id(), missing.to_string()))
+            }
+            Err(Stop::Blocked) => Err(Blocked),
+        }
     }
 
     fn judge(
@@ -151,18 +158,15 @@ impl AdmitEvent {
         previous: &[Arc<StoredEvent>],
         auth: &[Arc<StoredEvent>],
         facts: &Facts<'_>,
-    ) -> Result<Outcome, Blocked> {
+    ) -> Result<Outcome, Stop<MissingEvents>> {
         let event = &self.event;
         let mut outcome = Outcome::default();
-        let before = match state_before(room, previous, facts, &mut outcome)? {
-            Ok(before) => before,
-            Err(missing) => return Ok(Outcome::failed(event.event_id(), missing.to_string())),
-        };
+        let before = state_before(room, previous, facts, &mut outcome)?;
         match self.verdict(room, &before, auth, facts)? {
-            Verdict::Accepted => match place::append(room, event, &before, facts, &mut outcome)? {
-                Ok(stored) => outcome.sends.extend(self.pass_on(room, stored)),
-                Err(missing) => return Ok(Outcome::failed(event.event_id(), missing.to_string())),
-            },
+            Verdict::Accepted => {
+                let stored = place::append(room, event, &before, facts, &mut outcome)?;
+                outcome.sends.extend(self.pass_on(room, stored));
+            }
             verdict => place::set_aside(event, &before, verdict, facts, &mut outcome),
         }
         Ok(outcome)
@@ -208,14 +212,16 @@ impl AdmitEvent {
 }
 
 /// The state before an event that follows these (STATE-1). Where the graph forks it may be one
-/// that nobody has named yet; then it is written. The inner error says that the fork cannot be
-/// resolved with the events we hold.
+/// that nobody has named yet; then it is written.
+///
+/// # Errors
+/// Refused says that the fork cannot be resolved with the events we hold.
 fn state_before(
     room: &Room,
     previous: &[Arc<StoredEvent>],
     facts: &Facts<'_>,
     outcome: &mut Outcome,
-) -> Result<Result<NamedState, MissingEvents>, Blocked> {
+) -> Result<NamedState, Stop<MissingEvents>> {
     let mut names: Vec<_> = previous
         .iter()
         .filter_map(|event| event.state)
@@ -224,31 +230,22 @@ fn state_before(
     names.sort();
     names.dedup();
     let states: Vec<_> = names.iter().map(|name| facts.state(*name)).collect();
-    let states = states.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let states = states.into_iter().collect::<Result<Vec<_>, Blocked>>()?;
     let (Some(name), Some(state)) = (names.first(), states.first()) else {
-        return Ok(Ok(NamedState {
-            id: room.current,
-            state: room.state.clone(),
-        }));
+        return Ok(room.current_state());
     };
     let base = NamedState {
         id: *name,
         state: state.clone(),
     };
     if names.len() == 1 {
-        return Ok(Ok(base));
+        return Ok(base);
     }
-    let resolved = match view::resolve(room.version, &states, None, facts)? {
-        Ok(resolved) => resolved,
-        Err(missing) => return Ok(Err(missing)),
-    };
+    let resolved = view::resolve(room.version, &states, None, facts)?;
     if resolved == room.state {
-        return Ok(Ok(NamedState {
-            id: room.current,
-            state: resolved,
-        }));
+        return Ok(room.current_state());
     }
-    Ok(Ok(place::write_state(&base, resolved, facts, outcome)))
+    Ok(place::write_state(&base, resolved, facts, outcome))
 }
 
 fn missing(event_ids: &[OwnedEventId], held: impl Iterator<Item = bool>) -> Vec<OwnedEventId> {

@@ -15,6 +15,7 @@ use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::Outcome,
+        stop::Stop,
         world::Room,
     },
     messaging::notice::Notice,
@@ -127,14 +128,15 @@ pub fn set_aside(
 
 /// Puts an accepted event into its room: the heart of receiving and of sending.
 ///
-/// The inner error says that the room's forks cannot be resolved with the events we hold.
+/// # Errors
+/// Refused says that the room's forks cannot be resolved with the events we hold.
 pub fn append(
     room: &Room,
     event: &Arc<Pdu>,
     before: &NamedState,
     facts: &Facts<'_>,
     outcome: &mut Outcome,
-) -> Result<Result<Arc<StoredEvent>, MissingEvents>, Blocked> {
+) -> Result<Arc<StoredEvent>, Stop<MissingEvents>> {
     let after = state_after(event, before, &Verdict::Accepted, facts, outcome);
     let mut room = room.clone();
     let is_end = !is_built_upon(&room, event, facts)?;
@@ -143,10 +145,7 @@ pub fn append(
     if is_end || room.extremities.is_empty() {
         room.extremities.insert(event.event_id().to_owned());
     }
-    let current = match current_state(&room, event, &after, facts, outcome)? {
-        Ok(state) => state,
-        Err(missing) => return Ok(Err(missing)),
-    };
+    let current = current_state(&room, event, &after, facts, outcome)?;
     let stored = Arc::new(StoredEvent {
         pdu: event.clone(),
         verdict: Verdict::Accepted,
@@ -162,7 +161,7 @@ pub fn append(
     move_room(&mut room, &stored, current, facts, outcome)?;
     redact_target(&stored, before, facts, outcome)?;
     outcome.rooms.push(room);
-    Ok(Ok(stored))
+    Ok(stored)
 }
 
 /// Whether a part of the room's graph names this event, which is only now becoming a part of it,
@@ -188,7 +187,7 @@ fn current_state(
     after: &NamedState,
     facts: &Facts<'_>,
     outcome: &mut Outcome,
-) -> Result<Result<NamedState, MissingEvents>, Blocked> {
+) -> Result<NamedState, Stop<MissingEvents>> {
     let ends = facts.all_held(room.extremities.iter().map(|end| &**end))?;
     let snapshots: BTreeSet<SnapshotId> = ends
         .values()
@@ -205,20 +204,17 @@ fn current_state(
             })
         })
         .collect();
-    let mut states = states.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut states = states.into_iter().collect::<Result<Vec<_>, Blocked>>()?;
     if room.extremities.contains(event.event_id()) {
         states.push(after.clone());
     }
     if let [only] = states.as_slice() {
-        return Ok(Ok(only.clone()));
+        return Ok(only.clone());
     }
-    let old = NamedState {
-        id: room.current,
-        state: room.state.clone(),
-    };
+    let old = room.current_state();
     let states: Vec<StateMap> = states.into_iter().map(|named| named.state).collect();
     let resolved = view::resolve(room.version, &states, Some(event), facts)?;
-    Ok(resolved.map(|state| write_state(&old, state, facts, outcome)))
+    Ok(write_state(&old, resolved, facts, outcome))
 }
 
 /// Gives the room its new current state, with all that hangs on it: who is joined, and what our

@@ -12,6 +12,7 @@ use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::Outcome,
+        stop::{Stop, for_request},
         world::Room,
     },
     persistence::{
@@ -101,38 +102,38 @@ impl Asked {
 impl ServeEvents {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let answer = self.answer(facts)?;
-        Ok(Outcome::respond(match answer {
-            Ok(json) => json_bytes_response(StatusCode::OK, json.into()),
-            Err(error) => error.into_response(),
-        }))
+        let respond = |json: String| json_bytes_response(StatusCode::OK, json.into());
+        for_request(
+            self.answer(facts)
+                .map(|json| Outcome::respond(respond(json))),
+        )
     }
 
-    fn answer(&self, facts: &Facts<'_>) -> Result<Result<String, MatrixError>, Blocked> {
+    fn answer(&self, facts: &Facts<'_>) -> Result<String, Stop<MatrixError>> {
         if let Some(room_id) = &self.room_id {
-            let room = facts.room(room_id)?;
-            if let Err(error) = gate(room, &self.origin, facts)? {
-                return Ok(Err(error));
-            }
+            gate(facts.room(room_id)?, &self.origin, facts)?;
         }
         match &self.asked {
             Asked::Event(event_id) => self.event(event_id, facts),
-            Asked::State(event_id) => self.state(event_id, facts, true),
-            Asked::StateIds(event_id) => self.state(event_id, facts, false),
+            Asked::State(event_id) => {
+                let StateAndAuthChain { state, auth_chain } = self.state(event_id, facts)?;
+                let (state, auth_chain) = (list(&state), list(&auth_chain));
+                Ok(format!(r#"{{"pdus":{state},"auth_chain":{auth_chain}}}"#))
+            }
+            Asked::StateIds(event_id) => {
+                let StateAndAuthChain { state, auth_chain } = self.state(event_id, facts)?;
+                let (state, auth_chain) = (ids(&state), ids(&auth_chain));
+                Ok(format!(
+                    r#"{{"pdu_ids":{state},"auth_chain_ids":{auth_chain}}}"#
+                ))
+            }
             Asked::EventAuth(event_id) => self.event_auth(event_id, facts),
             Asked::Backfill(from, limit) => {
                 let limit = (*limit).min(BACKFILL_MAX);
                 let events = self.ancestors(from, &[], true, limit, facts)?;
-                Ok(Ok(transaction(facts.our_name(), facts.now().wall, &events)))
+                Ok(transaction(facts.our_name(), facts.now().wall, &events))
             }
-            Asked::Missing(question) => {
-                let limit = question.limit.min(MISSING_MAX);
-                let (from, stop) = (&question.latest_events, &question.earliest_events);
-                let mut events = self.ancestors(from, stop, false, limit, facts)?;
-                events.retain(|event| event.pdu.depth() >= question.min_depth);
-                events.reverse();
-                Ok(Ok(format!(r#"{{"events":{}}}"#, list(&events))))
-            }
+            Asked::Missing(question) => self.missing(question, facts),
         }
     }
 
@@ -140,74 +141,57 @@ impl ServeEvents {
         &self,
         event_id: &OwnedEventId,
         facts: &Facts<'_>,
-    ) -> Result<Result<String, MatrixError>, Blocked> {
-        let Some(event) = facts.event(event_id)? else {
-            return Ok(Err(unknown_event()));
-        };
-        let room = facts.room(event.pdu.room_id())?;
-        if let Err(error) = gate(room, &self.origin, facts)? {
-            return Ok(Err(error));
-        }
-        Ok(Ok(transaction(
-            facts.our_name(),
-            facts.now().wall,
-            &[event],
-        )))
+    ) -> Result<String, Stop<MatrixError>> {
+        let event = facts.event(event_id)?.ok_or_else(unknown_event)?;
+        gate(facts.room(event.pdu.room_id())?, &self.origin, facts)?;
+        Ok(transaction(facts.our_name(), facts.now().wall, &[event]))
     }
 
     fn state(
         &self,
         event_id: &OwnedEventId,
         facts: &Facts<'_>,
-        whole: bool,
-    ) -> Result<Result<String, MatrixError>, Blocked> {
-        let event = match self.event_of_room(event_id, facts)? {
-            Ok(event) => event,
-            Err(error) => return Ok(Err(error)),
-        };
-        let Some(state) = event.state else {
-            return Ok(Err(unknown_event()));
-        };
+    ) -> Result<StateAndAuthChain, Stop<MatrixError>> {
+        let event = self.event_of_room(event_id, facts)?;
+        let state = event.state.ok_or_else(unknown_event)?;
         let state = facts.state(state.before)?;
-        let StateAndAuthChain { state, auth_chain } = with_auth_chain(&state, facts)?;
-        Ok(Ok(match whole {
-            true => format!(
-                r#"{{"pdus":{},"auth_chain":{}}}"#,
-                list(&state),
-                list(&auth_chain)
-            ),
-            false => format!(
-                r#"{{"pdu_ids":{},"auth_chain_ids":{}}}"#,
-                ids(&state),
-                ids(&auth_chain)
-            ),
-        }))
+        Ok(with_auth_chain(&state, facts)?)
     }
 
     fn event_auth(
         &self,
         event_id: &OwnedEventId,
         facts: &Facts<'_>,
-    ) -> Result<Result<String, MatrixError>, Blocked> {
-        let event = match self.event_of_room(event_id, facts)? {
-            Ok(event) => event,
-            Err(error) => return Ok(Err(error)),
-        };
+    ) -> Result<String, Stop<MatrixError>> {
+        let event = self.event_of_room(event_id, facts)?;
         let mut named = event.pdu.auth_events().to_vec();
         named.extend(view::create_event_named_by_room(&event.pdu));
         let chain: Vec<_> = facts.auth_chain(named)?.values().cloned().collect();
-        Ok(Ok(format!(r#"{{"auth_chain":{}}}"#, list(&chain))))
+        Ok(format!(r#"{{"auth_chain":{}}}"#, list(&chain)))
+    }
+
+    fn missing(
+        &self,
+        question: &MissingEvents,
+        facts: &Facts<'_>,
+    ) -> Result<String, Stop<MatrixError>> {
+        let limit = question.limit.min(MISSING_MAX);
+        let (from, stop_at) = (&question.latest_events, &question.earliest_events);
+        let mut events = self.ancestors(from, stop_at, false, limit, facts)?;
+        events.retain(|event| event.pdu.depth() >= question.min_depth);
+        events.reverse();
+        Ok(format!(r#"{{"events":{}}}"#, list(&events)))
     }
 
     fn event_of_room(
         &self,
         event_id: &OwnedEventId,
         facts: &Facts<'_>,
-    ) -> Result<Result<Arc<StoredEvent>, MatrixError>, Blocked> {
+    ) -> Result<Arc<StoredEvent>, Stop<MatrixError>> {
         let event = facts.event(event_id)?;
         let room_id = self.room_id.as_deref();
         let of_room = event.filter(|event| Some(event.pdu.room_id()) == room_id);
-        Ok(of_room.ok_or_else(unknown_event))
+        Ok(of_room.ok_or_else(unknown_event)?)
     }
 
     /// Deepest first.
@@ -239,21 +223,20 @@ impl ServeEvents {
 
 /// The one gate for all reading by other servers: they must have a user in the room, and the
 /// room's server ACL must allow them (STATEREQ-2, ACL-6).
+///
+/// # Errors
+/// 403 `M_FORBIDDEN`.
 pub fn gate(
     room: Option<&Room>,
     origin: &ServerName,
     facts: &Facts<'_>,
-) -> Result<Result<(), MatrixError>, Blocked> {
+) -> Result<(), Stop<MatrixError>> {
     let room = room.filter(|room| room.has_server(facts.our_name()) && room.has_server(origin));
-    let Some(room) = room else {
-        return Ok(Err(forbidden("your server is not in the room")));
-    };
-    let allowed = acl::allows(facts, room, origin)?;
-    Ok(if allowed {
-        Ok(())
-    } else {
-        Err(forbidden("your server is denied by the room"))
-    })
+    let room = room.ok_or_else(|| forbidden("your server is not in the room"))?;
+    match acl::allows(facts, room, origin)? {
+        true => Ok(()),
+        false => Err(forbidden("your server is denied by the room").into()),
+    }
 }
 
 /// The events of a state, and everything that authorises them.

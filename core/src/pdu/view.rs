@@ -14,7 +14,10 @@ use super::{
     resolution::{self, EventLookup, MissingEvents},
 };
 use crate::{
-    engine::facts::{Blocked, Facts},
+    engine::{
+        facts::{Blocked, Facts},
+        stop::Stop,
+    },
     persistence::tables::StoredEvent,
 };
 
@@ -123,21 +126,20 @@ pub fn create_event_named_by_room(event: &Pdu) -> Option<OwnedEventId> {
 }
 
 /// The state that follows from several, of which some may hold a `newcomer` that is not stored yet.
-/// The inner error names events that nobody we know holds: then there is no answer, and none is
-/// guessed.
+///
+/// # Errors
+/// Refused names events that nobody we know holds: then there is no answer, and none is guessed.
 pub fn resolve(
     version: RoomVersion,
     states: &[StateMap],
     newcomer: Option<&Arc<Pdu>>,
     facts: &Facts<'_>,
-) -> Result<Result<StateMap, MissingEvents>, Blocked> {
-    match resolution::resolve(version, states, &AtHand { facts, newcomer }) {
-        Ok(state) => Ok(Ok(state)),
-        Err(missing) => {
-            facts.auth_chain(missing.0.iter().cloned().collect())?;
-            Ok(Err(missing))
-        }
+) -> Result<StateMap, Stop<MissingEvents>> {
+    let resolved = resolution::resolve(version, states, &AtHand { facts, newcomer });
+    if let Err(missing) = &resolved {
+        facts.auth_chain(missing.0.iter().cloned().collect())?;
     }
+    resolved.map_err(Stop::Refused)
 }
 
 struct AtHand<'f> {
