@@ -1,9 +1,9 @@
-//! Files that are written once.
+//! Files that are written once, and directories that are nobody else's.
 
 use std::{
-    fs::OpenOptions,
+    fs::{DirBuilder, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -36,4 +36,13 @@ pub fn write(path: &Path, content: &str, readable: Readable) -> io::Result<()> {
     file.write_all(content.as_bytes())
         .and_then(|()| file.sync_all())
         .map_err(named)
+}
+
+/// Makes a directory, and those it is in, for its owner alone (mode 0700). One that is there stays
+/// as it is.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

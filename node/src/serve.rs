@@ -57,7 +57,6 @@ struct Server {
 
 impl Server {
     fn start(config: &Config, runtime: crate::config::Runtime) -> Result<Self, Box<dyn Error>> {
-        fs::create_dir_all(&config.database_directory)?;
         let accounts = Arc::new(Accounts::open(&config.database_directory)?);
         let client_listener = bind(config.client.listen)?;
         let federation = FederationServer::start(runtime, federation_parts(config)?)?;

@@ -53,7 +53,7 @@ pub fn token_directory(config: &Config) -> PathBuf {
 
 fn keep_token(path: &Path, token: &str) -> io::Result<()> {
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+        new_file::private_directory(directory)?;
     }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

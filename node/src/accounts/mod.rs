@@ -13,13 +13,15 @@ mod migrations;
 mod users;
 
 use std::{
-    fs, io,
+    io,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use rusqlite::Connection;
+
+use crate::new_file;
 
 pub use aliases::Alias;
 pub use devices::Caller;
@@ -60,7 +62,7 @@ impl Accounts {
     /// # Errors
     /// When the directory or the file cannot be made or opened, or are of a newer version.
     pub fn open(directory: &Path) -> Result<Self, AccountsError> {
-        fs::create_dir_all(directory)?;
+        new_file::private_directory(directory)?;
         let connection = Connection::open(directory.join(DATABASE_FILE))?;
         connection.busy_timeout(BUSY_WAIT)?;
         connection.pragma_update(None, "journal_mode", "wal")?;

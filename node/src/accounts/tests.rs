@@ -1,5 +1,7 @@
 //! The store as its callers see it.
 
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use super::*;
 
 fn accounts() -> (tempfile::TempDir, Accounts) {
@@ -86,4 +88,13 @@ fn a_filter_keeps_its_id_and_belongs_to_its_user() {
     assert_eq!(accounts.add_filter("alice", "{}").unwrap(), id);
     assert_eq!(accounts.filter("alice", id).unwrap().as_deref(), Some("{}"));
     assert_eq!(accounts.filter("bob", id).unwrap(), None);
+}
+
+#[test]
+fn what_users_say_is_readable_by_the_servers_owner_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("data");
+    Accounts::open(&directory).unwrap();
+    let mode = fs::metadata(&directory).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 }

@@ -199,3 +199,48 @@ fn trust(command: &mut CreateRoom, invited: &[OwnedUserId]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trusted(version: RoomVersion) -> CreateRoom {
+        let mut command = CreateRoom {
+            creator: "@alice:a".try_into().unwrap(),
+            version: Some(version),
+            preset: Preset::TrustedPrivate,
+            creation_content: Content::new(),
+            power_levels: Content::new(),
+            creator_content: Content::new(),
+            alias: None,
+            initial_state: Vec::new(),
+            name: None,
+            topic: None,
+        };
+        trust(&mut command, &["@bob:b".try_into().unwrap()]);
+        command
+    }
+
+    #[test]
+    fn a_trusted_guest_has_the_creators_power_in_the_way_of_the_room_version() {
+        let levels = trusted(RoomVersion::V11).power_levels;
+        assert_eq!(levels["users"], json!({ "@alice:a": 100, "@bob:b": 100 }));
+        let room = trusted(RoomVersion::V12);
+        assert_eq!(
+            room.creation_content["additional_creators"],
+            json!(["@bob:b"])
+        );
+        assert_eq!(room.power_levels, Content::new());
+    }
+
+    #[test]
+    fn the_preset_follows_from_the_visibility_unless_it_is_given() {
+        assert_eq!(preset(None, "private").unwrap(), Preset::Private);
+        assert_eq!(preset(None, "public").unwrap(), Preset::Public);
+        assert_eq!(
+            preset(Some("private_chat"), "public").unwrap(),
+            Preset::Private
+        );
+        assert!(preset(None, "hidden").is_err());
+    }
+}
