@@ -184,6 +184,12 @@ impl<'a> Facts<'a> {
         Ok(held)
     }
 
+    /// Whether an event was not taken in again and again, just now: then another try, if only for
+    /// what builds on it, is a waste (and a way to keep us busy for ever).
+    pub fn failed_often(&self, event_id: &EventId) -> bool {
+        self.world.failed_often(event_id, self.now.monotonic)
+    }
+
     /// These events and everything that authorises them, as far as we hold it.
     pub fn auth_chain(
         &self,

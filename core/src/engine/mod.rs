@@ -375,6 +375,9 @@ impl Engine {
             .for_each(|need| {
                 self.resolve(&need, &Met::InWorld);
             });
+        if let Fate::Failed(event_id, _) = &fate {
+            self.world.note_failure(event_id, self.now.monotonic);
+        }
         let Some((parent, index)) = running.parent else {
             return;
         };

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use ruma_common::{
@@ -17,10 +18,16 @@ use crate::{
         queries::{Boot, LoadedRoom, Write},
         tables::{Position, RoomRecord, SnapshotId, StoredEvent},
     },
+    time::Monotonic,
 };
 
 const EVENTS_KEPT: usize = 50_000;
 const STATES_KEPT: usize = 4_000;
+const FAILURES_KEPT: usize = 50_000;
+
+/// So many failures in so long a time make an event not worth another try.
+const FAILURES_MAX: u32 = 3;
+const FAILURES_COUNT_FOR: Duration = Duration::from_secs(60);
 
 /// The engine's memory.
 #[derive(Debug)]
@@ -36,6 +43,14 @@ pub struct World {
     rooms: BTreeMap<OwnedRoomId, Room>,
     events: Cache<OwnedEventId, Arc<StoredEvent>>,
     states: Cache<SnapshotId, StateMap>,
+    failures: Cache<OwnedEventId, Failures>,
+}
+
+/// How often an event was not taken in, since when.
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    count: u32,
+    since: Monotonic,
 }
 
 /// The last numbers taken. A decision copies them, takes more, and hands them back in its outcome.
@@ -185,6 +200,7 @@ impl World {
             rooms: BTreeMap::new(),
             events: Cache::new(EVENTS_KEPT),
             states: Cache::new(STATES_KEPT),
+            failures: Cache::new(FAILURES_KEPT),
         }
     }
 
@@ -217,6 +233,29 @@ impl World {
 
     pub(crate) fn load_state(&mut self, snapshot: SnapshotId, state: StateMap) {
         self.states.insert(snapshot, state);
+    }
+
+    /// Notes that an event was not taken in.
+    pub(crate) fn note_failure(&mut self, event_id: &EventId, now: Monotonic) {
+        let known = self.recent_failures(event_id, now);
+        let Failures { count, since } = known.unwrap_or(Failures {
+            count: 0,
+            since: now,
+        });
+        let count = count + 1;
+        self.failures
+            .insert(event_id.to_owned(), Failures { count, since });
+    }
+
+    /// Whether an event was not taken in again and again, just now.
+    pub(crate) fn failed_often(&self, event_id: &EventId, now: Monotonic) -> bool {
+        self.recent_failures(event_id, now)
+            .is_some_and(|failures| failures.count >= FAILURES_MAX)
+    }
+
+    fn recent_failures(&self, event_id: &EventId, now: Monotonic) -> Option<Failures> {
+        let failures = self.failures.get(event_id).copied();
+        failures.filter(|failures| now.since(failures.since) < FAILURES_COUNT_FOR)
     }
 
     /// Makes an outcome's changes true for every later decision.

@@ -61,8 +61,12 @@ impl VerifyEvent {
 
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        if is_known(self.event.event_id(), facts)? {
+        let event_id = self.event.event_id();
+        if is_known(event_id, facts)? {
             return Ok(Outcome::done());
+        }
+        if matches!(self.source, Source::Pulled(_)) && facts.failed_often(event_id) {
+            return Ok(Outcome::failed(event_id, "it failed again and again"));
         }
         let keys = facts.keys_for([&self.event])?;
         Ok(
@@ -127,6 +131,10 @@ impl AdmitEvent {
         let Some(room) = room.filter(|room| room.has_server(facts.our_name())) else {
             return Ok(Outcome::failed(event.event_id(), "we are not in the room"));
         };
+        if event.prev_events().is_empty() {
+            let reason = "only the first event of a room builds on nothing";
+            return Ok(Outcome::failed(event.event_id(), reason));
+        }
         let previous = facts.events(event.prev_events());
         let auth = facts.events(event.auth_events());
         let (previous, auth) = (previous?, auth?);

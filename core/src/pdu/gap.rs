@@ -29,6 +29,10 @@ use crate::{
 /// time, how long an absence is filled without a hole.
 const WALKS_MAX: u8 = 100;
 
+/// The same for events that were fetched one by one because walking to them had failed: what fails
+/// at every depth must not be tried twice at every depth.
+const WALKS_AFTER_SINGLE_MAX: u8 = 3;
+
 /// How many events are asked for at a time.
 const WALK: u32 = 50;
 
@@ -108,7 +112,7 @@ fn walk(job: &AdmitEvent, room: &Room, facts: &Facts<'_>) -> Result<Vec<Job>, Bl
     };
     let mut events = answers::missing_events(body, &room.room_id, room.version);
     events.retain(|event| event.depth() >= room.least_depth);
-    Ok(pulled(job, ancestors(&job.event, events)))
+    Ok(pulled(job, WALKS_MAX, ancestors(&job.event, events)))
 }
 
 /// Those of `events` that `event` builds on. Only they may hold up its judgement: what builds on
@@ -149,12 +153,12 @@ fn singles(
                 .ok()
                 .and_then(|body| answers::event(body, event_id, &room.room_id, room.version))
         });
-    Ok(pulled(job, found.collect()))
+    Ok(pulled(job, WALKS_AFTER_SINGLE_MAX, found.collect()))
 }
 
-fn pulled(job: &AdmitEvent, events: Vec<Arc<Pdu>>) -> Vec<Job> {
+fn pulled(job: &AdmitEvent, walks_max: u8, events: Vec<Arc<Pdu>>) -> Vec<Job> {
     let source = match job.source {
-        Source::Pulled(left) => Source::Pulled(left.saturating_sub(1)),
+        Source::Pulled(left) => Source::Pulled(left.saturating_sub(1).min(walks_max)),
         Source::Pushed | Source::HandedIn => Source::Pulled(WALKS_MAX),
     };
     let verify = |event: Arc<Pdu>| {

@@ -95,6 +95,9 @@ impl ImportEvent {
         events.push(self.event.clone());
         let mut judged = judge(&events, facts)?;
         let state = judged.state(&self.state);
+        if let Err(reason) = self.is_of(room, &state) {
+            return Ok(self.refuse(reason));
+        }
         let Some(event) = judged.take(&self.event) else {
             return Ok(self.refuse("the event is forged or not allowed by its auth events"));
         };
@@ -125,6 +128,19 @@ impl ImportEvent {
             }
         }
         Ok(outcome)
+    }
+
+    /// A room that we are in has the create event that we know; nothing precedes that one.
+    fn is_of(&self, room: Option<&Room>, state: &StateMap) -> Result<(), &'static str> {
+        let Some(room) = room.filter(|_| matches!(self.purpose, Purpose::Bridge)) else {
+            return Ok(());
+        };
+        let create = room.state.get(CREATE, "");
+        let is_create = create == Some(self.event.event_id()) && state.is_empty();
+        match is_create || create == state.get(CREATE, "") {
+            true => Ok(()),
+            false => Err("the state has another create event than the room"),
+        }
     }
 
     /// The room begins for us, or begins anew, with our join.
@@ -252,7 +268,10 @@ impl Judged {
                 .map(|e| e.pdu.clone())
         };
         let Some(create) = at(CREATE, "") else {
-            return Err("the state has no create event".to_owned());
+            return match event.event_type() {
+                CREATE => Ok(()),
+                _ => Err("the state has no create event".to_owned()),
+            };
         };
         let needed = super::auth_events::needed_state(event, event.room_version());
         let view: Vec<Arc<Pdu>> = needed
