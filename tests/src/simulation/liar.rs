@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use bytes::Bytes;
 use comity_core::{Now, keys::OwnKeys, pdu::signing::SigningKey};
 use http::{Request, Response};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What a liar answers: the status and the body, from the target and the body of the request.
 pub type Script = Box<dyn FnMut(&str, &Value) -> (u16, Value)>;
@@ -17,6 +17,8 @@ pub struct Liar {
     pub own: OwnKeys,
     /// How often it was asked something, by the name of the endpoint; `key` for its keys.
     pub asked: BTreeMap<String, usize>,
+    /// When it says that its keys expire, if not as everybody.
+    pub keys_expire_at: Option<u64>,
     script: Script,
 }
 
@@ -36,6 +38,7 @@ impl Liar {
                 Arc::new(key),
             ),
             asked: BTreeMap::new(),
+            keys_expire_at: None,
             script: Box::new(|_, _| (404, serde_json::json!({ "errcode": "M_NOT_FOUND" }))),
         }
     }
@@ -45,12 +48,25 @@ impl Liar {
         self.script = Box::new(script);
     }
 
+    fn keys(&self, now: Now) -> Response<Bytes> {
+        let published = self.own.published(now.wall);
+        let Some(expire_at) = self.keys_expire_at else {
+            return published;
+        };
+        let mut keys: Map<String, Value> =
+            serde_json::from_slice(published.body()).expect("our own keys are JSON");
+        keys.remove("signatures");
+        keys.insert("valid_until_ts".to_owned(), expire_at.into());
+        self.own.sign(&mut keys);
+        Response::new(Value::Object(keys).to_string().into())
+    }
+
     /// Answers a request.
     pub(super) fn answer(&mut self, request: &Request<Bytes>, now: Now) -> Response<Bytes> {
         let target = request.uri().to_string();
         if target.starts_with("/_matrix/key/") {
             *self.asked.entry("key".to_owned()).or_default() += 1;
-            return self.own.published(now.wall);
+            return self.keys(now);
         }
         let endpoint = target.split('/').nth(4).unwrap_or_default();
         let endpoint = endpoint.split('?').next().unwrap_or_default().to_owned();

@@ -9,8 +9,13 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod forger;
 mod forks;
+mod holes;
+mod lies;
 mod memberships;
 mod outages;
+mod questions;
 mod stage;
 mod talking;
+mod traps;

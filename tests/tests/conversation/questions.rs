@@ -1,0 +1,159 @@
+//! What a peer may not have: a hearing without proof of who it is, a signature under nonsense, and
+//! anything of a room that it is not in.
+
+use comity_core::{
+    messaging::command::Preset,
+    pdu::{Pdu, RoomVersion},
+    transport::remote_request::Endpoint,
+};
+use comity_tests::simulation::{Liar, Network};
+use http::{Request, header::AUTHORIZATION};
+use serde_json::json;
+
+use crate::{
+    forger::{altered, body, eve, lied_to, signed},
+    stage::{Stage, VERSIONS, room, user},
+};
+
+/// A request of the liar for a profile, with this `Authorization` header.
+fn profile_request(header: Option<&str>) -> Request<bytes::Bytes> {
+    let mut request = Request::get("/_matrix/federation/v1/query/profile?user_id=%40ann%3Aone");
+    if let Some(header) = header {
+        request = request.header(AUTHORIZATION, header);
+    }
+    request.body(bytes::Bytes::new()).unwrap()
+}
+
+#[test]
+fn xmtx_9_requests_that_prove_no_sender_are_401() {
+    let (mut stage, _) = lied_to(RoomVersion::DEFAULT);
+    let signature = "A".repeat(86);
+    let header = |destination: &str| {
+        format!(
+            r#"X-Matrix origin="liar",destination="{destination}",key="ed25519:liar",sig="{signature}""#
+        )
+    };
+    for (header, status) in [
+        (None, 401),
+        (Some(header("one")), 401),
+        (Some(header("two")), 401),
+        (Some("X-Matrix nonsense".to_owned()), 400),
+    ] {
+        let request = profile_request(header.as_deref());
+        let response = stage.network.ask_with("liar", "one", request);
+        assert_eq!(response.status().as_u16(), status, "{header:?}");
+        assert_eq!(body(&response)["errcode"], "M_UNAUTHORIZED");
+    }
+}
+
+#[test]
+fn key_8_a_request_signed_with_an_expired_key_is_401() {
+    let mut network = Network::of(&["one"]);
+    let mut liar = Liar::new("liar");
+    liar.keys_expire_at = Some(network.now().wall.0 - 1);
+    network.add_liar(liar);
+    let ask = Endpoint::Profile(user("one"));
+    let response = network.ask("liar", "one", ask.clone());
+    assert_eq!(response.status().as_u16(), 401);
+    network.liar("liar").keys_expire_at = None;
+    network.pass(std::time::Duration::from_secs(2 * 60 * 60));
+    let response = network.ask("liar", "one", ask);
+    assert_eq!(response.status().as_u16(), 404);
+}
+
+#[test]
+fn invite_5_what_is_no_proper_invite_is_not_signed() {
+    let (mut stage, forger) = lied_to(RoomVersion::DEFAULT);
+    let invite = |target: &str, membership: &str| {
+        let content = json!({ "membership": membership });
+        forger.event("m.room.member", Some(target), content)
+    };
+    let good = invite("@zoe:one", "invite");
+    let forged = altered(&good, |event| {
+        event["signatures"]["liar"]["ed25519:liar"] = json!("A".repeat(86));
+    });
+    let request = |version: &str, event: &str| {
+        format!(r#"{{"room_version":"{version}","event":{event},"invite_room_state":[]}}"#)
+    };
+    let version = forger.version.as_str();
+    let of_ann = altered(&good, |event| event["sender"] = json!("@ann:one"));
+    let of_ann = Pdu::parse(&of_ann, forger.version).unwrap();
+    let cases = [
+        signed(&good, request(version, &forged)),
+        signed(&good, request("org.example.99", good.json())),
+        signed(&good, request(version, forger.message("hi").json())),
+        signed(&good, "{}".to_owned()),
+        signed(&of_ann, request(version, of_ann.json())),
+    ];
+    let others = [
+        invite("@bob:two", "invite"),
+        invite("@zoe:one", "ban"),
+        forger.message("hi"),
+    ];
+    let others = others.map(|event| signed(&event, request(version, event.json())));
+    for case in cases.into_iter().chain(others) {
+        let response = stage
+            .network
+            .ask("liar", "one", Endpoint::Invite(case.clone()));
+        assert_eq!(response.status().as_u16(), 400, "{case:?}: {response:?}");
+    }
+    let case = signed(&good, request(version, good.json()));
+    let response = stage.network.ask("liar", "one", Endpoint::Invite(case));
+    let answer = body(&response);
+    let signers = answer["event"]["signatures"].as_object().unwrap();
+    assert!(signers.contains_key("one") && signers.contains_key("liar"));
+}
+
+#[test]
+fn statereq_2_outsiders_may_read_nothing() {
+    for version in VERSIONS {
+        let mut stage = Stage::with(&["one"], room(version, Preset::Public));
+        let event_id = stage.say("one", "between us");
+        stage.network.add_liar(Liar::new("liar"));
+        let room_id = stage.room_id.clone();
+        let missing = |latest: Vec<ruma_common::OwnedEventId>| Endpoint::MissingEvents {
+            room_id: room_id.clone(),
+            earliest: Vec::new(),
+            latest,
+            limit: 10,
+            min_depth: 0,
+        };
+        let questions = [
+            Endpoint::Event(event_id.clone()),
+            Endpoint::State(room_id.clone(), event_id.clone()),
+            Endpoint::EventAuth(room_id.clone(), event_id.clone()),
+            Endpoint::Backfill {
+                room_id: room_id.clone(),
+                from: vec![event_id.clone()],
+                limit: 10,
+            },
+            missing(vec![event_id.clone()]),
+        ];
+        for question in questions {
+            let response = stage.network.ask("liar", "one", question.clone());
+            assert_eq!(response.status().as_u16(), 403, "{question:?}");
+            assert_eq!(body(&response)["errcode"], "M_FORBIDDEN");
+        }
+    }
+}
+
+#[test]
+fn join_10_what_is_no_proper_join_is_not_taken() {
+    let mut stage = Stage::with(&["one"], room(RoomVersion::DEFAULT, Preset::Private));
+    stage.network.add_liar(Liar::new("liar"));
+    let make = Endpoint::MakeJoin(stage.room_id.clone(), eve());
+    assert_eq!(
+        stage.network.ask("liar", "one", make).status().as_u16(),
+        403
+    );
+    let make = Endpoint::MakeJoin(stage.room_id.clone(), user("one"));
+    assert_eq!(
+        stage.network.ask("liar", "one", make).status().as_u16(),
+        403
+    );
+    let make = Endpoint::MakeJoin("!nowhere:one".try_into().unwrap(), eve());
+    assert_eq!(
+        stage.network.ask("liar", "one", make).status().as_u16(),
+        404
+    );
+}
