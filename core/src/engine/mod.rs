@@ -1,14 +1,14 @@
 //! The engine: runs jobs until they block, meets their needs, applies their outcomes.
 //!
-//! **Contract.** A [`Job`](job::Job) is plain data. Its decision is a pure function of the job and
-//! the [`Facts`](facts::Facts); when it lacks a fact it says so and is asked again, from the top,
-//! once every [`Need`](need::Need) of that run is met. When it lacks none it returns an
-//! [`Outcome`](outcome::Outcome), which is applied at once and as a whole.
+//! **Contract.** A [`Job`] is plain data. Its decision is a pure function of the job and the
+//! [`Facts`]; when it lacks a fact it says so and is asked again, from the top, once every
+//! [`Need`] of that run is met. When it lacks none it returns an [`Outcome`], which is applied at
+//! once and as a whole.
 //!
 //! **Invariants.**
 //! - A blocked run has no effect. An applied outcome is seen by every later decision.
 //! - What an outcome sends, answers or tells leaves after its writes, and all earlier ones, are
-//!   acknowledged ([`commits`]).
+//!   acknowledged (`commits.rs`).
 //! - Equal needs are met once. A need is always met in the end: queries, computations and calls
 //!   are always answered, and a decision runs at most [`RUNS_MAX`] times a phase.
 //! - The same inputs give the same actions: every collection that is walked is ordered.
