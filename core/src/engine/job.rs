@@ -12,7 +12,7 @@ use crate::{
         create_room::CreateRoomJob,
         directory::{ResolveAlias, ServeDirectory, ServeProfile, UserProfile},
         ephemeral::SendEphemeral,
-        invite::{AwaitCosignature, InviteUser, ServeInvite},
+        invite::{AnswerInvite, AwaitCosignature, InviteUser, ServeInvite},
         join::{JoinRoom, SendJoin},
         leave::{LeaveRoom, SendLeave},
         read::{ReadStore, SummariseRoom},
@@ -114,6 +114,8 @@ jobs! {
     InviteUser(InviteUser),
     /// Messaging: waits for the invited user's server to sign it.
     AwaitCosignature(AwaitCosignature),
+    /// Messaging: answers the command when the signed invite is judged.
+    AnswerInvite(AnswerInvite),
     /// Messaging: sends what is true for a moment.
     SendEphemeral(SendEphemeral),
     /// Messaging: asks other servers for older events.
@@ -161,6 +163,7 @@ impl Job {
             | Self::SendLeave(_)
             | Self::InviteUser(_)
             | Self::AwaitCosignature(_)
+            | Self::AnswerInvite(_)
             | Self::SendEphemeral(_)
             | Self::BackfillRoom(_)
             | Self::ResolveAlias(_)

@@ -18,11 +18,16 @@ use super::{
 use crate::{
     engine::{
         facts::{Blocked, Facts},
-        outcome::Outcome,
+        outcome::{Fate, Outcome},
         stop::{Stop, for_command, for_request},
         world::Room,
     },
-    pdu::{Pdu, RoomVersion, acl, event_type::MEMBER, signing},
+    pdu::{
+        Pdu, RoomVersion, acl,
+        admit::{AdmitEvent, Source},
+        event_type::MEMBER,
+        gap, signing,
+    },
     persistence::{
         queries::Write,
         tables::{LocalMembership, StoredEvent, Verdict},
@@ -73,18 +78,14 @@ impl InviteUser {
         let event = NewEvent::member(&self.sender, &self.target, "invite", &self.content);
         let event = compose::compose(room, &event, facts)?;
         if self.target.server_name() == facts.our_name() {
-            return place(room, &event, facts);
+            let mut outcome = Outcome::default();
+            let stored = compose::append_and_send(room, &event, None, facts, &mut outcome)?;
+            let event_id = stored.pdu.event_id().to_owned();
+            return Ok(outcome.with_reply(Reply::Event(event_id)));
         }
         let description = description(room, facts)?;
         Ok(Outcome::phase(AwaitCosignature { event, description }))
     }
-}
-
-/// Puts an invite into the room and answers the command.
-fn place(room: &Room, event: &Arc<Pdu>, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
-    let mut outcome = Outcome::default();
-    let stored = compose::append_and_send(room, event, None, facts, &mut outcome)?;
-    Ok(outcome.with_reply(Reply::Event(stored.pdu.event_id().to_owned())))
 }
 
 /// The events that describe a room, as a JSON list.
@@ -131,7 +132,10 @@ impl AwaitCosignature {
         signing::verify_event(&event, &keys)
             .map_err(|error| RemoteError::Nonsense(error.to_string()))
             .map_err(|error| command_error(&server, &error))?;
-        place(our_room(event.room_id(), facts)?, &event, facts)
+        let then = AnswerInvite {
+            event_id: event.event_id().to_owned(),
+        };
+        Ok(Outcome::default().then(vec![admit(event, facts).into()], then))
     }
 
     fn request(&self) -> Endpoint {
@@ -155,6 +159,48 @@ impl AwaitCosignature {
         match event.event_id() == self.event.event_id() {
             true => Ok(Arc::new(event)),
             false => Err(RemoteError::Nonsense("another event came back".to_owned())),
+        }
+    }
+}
+
+/// The room went on while the invite was away: like any event that was handed in, it is judged by
+/// the state where it stands and by the current one.
+fn admit(event: Arc<Pdu>, facts: &Facts<'_>) -> AdmitEvent {
+    AdmitEvent {
+        event,
+        from: facts.our_name().to_owned(),
+        source: Source::HandedIn,
+        gap: gap::Stage::for_source(Source::HandedIn),
+        auth_asked: true,
+    }
+}
+
+/// An invite that was judged.
+#[derive(Clone, Debug)]
+pub struct AnswerInvite {
+    event_id: OwnedEventId,
+}
+
+impl AnswerInvite {
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        for_command(self.answer(facts))
+    }
+
+    fn answer(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
+        let forbidden = |reason: &str| CommandError::Forbidden(reason.to_owned());
+        if let Some(Fate::Failed(_, reason)) = facts.fates().first() {
+            return Err(forbidden(reason).into());
+        }
+        let event = facts.event(&self.event_id)?;
+        let event = event.ok_or_else(|| forbidden("the invite was not taken in"))?;
+        match &event.verdict {
+            Verdict::Accepted => {
+                Ok(Outcome::default().with_reply(Reply::Event(self.event_id.clone())))
+            }
+            Verdict::Rejected(reason) | Verdict::SoftFailed(reason) => {
+                Err(forbidden(reason).into())
+            }
         }
     }
 }

@@ -109,12 +109,16 @@ impl Network {
             traffic: Vec::new(),
         };
         for name in names {
-            let server = Server::new(name);
-            let key = server.name.clone();
-            network.servers.insert(key, server);
-            network.start(name);
+            network.add_server(name);
         }
         network
+    }
+
+    /// Adds a server and starts it.
+    pub fn add_server(&mut self, name: &str) {
+        let server = Server::new(name);
+        self.servers.insert(server.name.clone(), server);
+        self.start(name);
     }
 
     /// The time.

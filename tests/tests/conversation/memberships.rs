@@ -78,6 +78,24 @@ fn invite_9_an_invite_that_is_taken_back_is_gone_and_opens_no_door() {
 }
 
 #[test]
+fn an_invite_whose_sender_left_before_it_was_signed_is_judged_where_it_stands() {
+    for version in VERSIONS {
+        let mut stage = Stage::of(&["one", "three"], version);
+        let ben = "@ben:one".try_into().unwrap();
+        stage.join_as("one", &ben, &[]).unwrap();
+        stage.network.add_server("two");
+        let invite = stage.invite_command("one", "@bob:two");
+        let invited = stage.network.start_command("one", invite);
+        stage.leave("one").unwrap();
+        stage.network.settle();
+        let finished = stage.network.server("one").finished(invited).unwrap();
+        forbidden(finished);
+        assert_eq!(stage.membership("one", "@bob:two"), None);
+        stage.must_agree(&["one", "three"]);
+    }
+}
+
+#[test]
 fn an_invite_to_a_server_that_is_down_fails_and_leaves_no_trace() {
     let mut stage = private(&["one", "two"], RoomVersion::DEFAULT);
     stage.network.crash("two");

@@ -150,13 +150,17 @@ impl Stage {
     }
 
     pub fn invite(&mut self, server: &str, target: &str) -> Finished {
-        let command = Command::Invite {
+        self.network
+            .run(server, self.invite_command(server, target))
+    }
+
+    pub fn invite_command(&self, server: &str, target: &str) -> Command {
+        Command::Invite {
             sender: user(server),
             target: target.try_into().unwrap(),
             room_id: self.room_id.clone(),
             content: Map::new(),
-        };
-        self.network.run(server, command)
+        }
     }
 
     pub fn redact(&mut self, server: &str, redacts: &OwnedEventId) -> Finished {
