@@ -42,6 +42,33 @@ fn messages_arrive_in_order_and_once_though_one_server_crashes() {
 }
 
 #[test]
+fn many_who_talk_at_once_are_all_heard_once() {
+    let place = Place::new();
+    let (here, there) = pair(&place);
+    let (alice, bob) = (here.user("alice"), there.user("bob"));
+    let room_id = alice.create_room(&json!({ "preset": "public_chat" }));
+    bob.post(
+        &format!("join/{room_id}?via={}", here.server_name),
+        &json!({}),
+    );
+    let mut follower = Follower::new(&bob, &room_id);
+    std::thread::scope(|scope| {
+        for speaker in 0..8 {
+            let (alice, room_id) = (&alice, &room_id);
+            scope.spawn(move || {
+                for number in 0..5 {
+                    alice.say(room_id, &format!("{speaker}-{number}"));
+                }
+            });
+        }
+    });
+    let mut heard = follower.hear(40).to_vec();
+    heard.sort();
+    let said = (0..8).flat_map(|speaker| (0..5).map(move |number| format!("{speaker}-{number}")));
+    assert_eq!(heard, said.collect::<Vec<_>>());
+}
+
+#[test]
 fn history_from_before_the_join_can_be_read() {
     let place = Place::new();
     let (here, there) = pair(&place);
