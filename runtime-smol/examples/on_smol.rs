@@ -2,7 +2,7 @@
 //! something in it and shows what it was told.
 //!
 //! ```text
-//! cargo run -p comity-smol --example embed
+//! cargo run -p comity-smol --example on_smol
 //! ```
 
 use std::{error::Error, net::TcpListener};

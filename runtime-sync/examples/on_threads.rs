@@ -2,7 +2,7 @@
 //! something in it and shows what it was told.
 //!
 //! ```text
-//! cargo run -p comity-sync --example embed
+//! cargo run -p comity-sync --example on_threads
 //! ```
 
 use std::{error::Error, net::TcpListener};
