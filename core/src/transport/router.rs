@@ -219,3 +219,94 @@ where
 fn unrecognised() -> MatrixError {
     MatrixError::new(ErrorCode::Unrecognized, "there is no such endpoint")
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    fn status(method: Method, target: &str) -> StatusCode {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        match route(&method, path, query) {
+            Ok(_) => StatusCode::OK,
+            Err(error) => error.into_response().status(),
+        }
+    }
+
+    #[test]
+    fn gen_5_an_unknown_path_is_404_and_a_known_one_with_another_method_405() {
+        let unknown = [
+            "/",
+            "/_matrix",
+            "/_matrix/federation/v1/nothing",
+            "/_matrix/federation/v3/send/1",
+            "/_matrix/federation/v1/send/1/2",
+            "/_matrix/federation/v1/query/weather",
+        ];
+        for target in unknown {
+            assert_eq!(
+                status(Method::GET, target),
+                StatusCode::NOT_FOUND,
+                "{target}"
+            );
+        }
+        let known = [
+            (Method::POST, "/_matrix/federation/v1/version"),
+            (Method::GET, "/_matrix/federation/v1/send/1"),
+            (Method::PUT, "/_matrix/key/v2/server"),
+            (Method::GET, "/_matrix/federation/v2/invite/!r:one/$e"),
+            (Method::PUT, "/_matrix/federation/v1/state/nonsense"),
+        ];
+        for (method, target) in known {
+            let found = status(method, target);
+            assert_eq!(found, StatusCode::METHOD_NOT_ALLOWED, "{target}");
+        }
+    }
+
+    #[test]
+    fn gen_9_segments_are_decoded_once() {
+        let path = "/_matrix/federation/v1/event_auth/!room:one/%24a%2Fb%2Bc%2525";
+        let found = route(&Method::GET, path, None).unwrap();
+        let expected = ServerRoute::EventAuth(
+            "!room:one".try_into().unwrap(),
+            "$a/b+c%25".try_into().unwrap(),
+        );
+        assert_eq!(found, Route::Authenticated(expected));
+    }
+
+    #[test]
+    fn arguments_that_are_missing_or_malformed_are_400() {
+        for target in [
+            "/_matrix/federation/v1/state/!room:one",
+            "/_matrix/federation/v1/state/room?event_id=$e",
+            "/_matrix/federation/v1/backfill/!room:one?v=$e",
+            "/_matrix/federation/v1/backfill/!room:one?limit=5",
+            "/_matrix/federation/v1/backfill/!room:one?v=$e&limit=many",
+            "/_matrix/federation/v1/query/profile?user_id=ann",
+            "/_matrix/federation/v1/make_join/!room:one/ann",
+        ] {
+            assert_eq!(
+                status(Method::GET, target),
+                StatusCode::BAD_REQUEST,
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn join_2_every_version_of_the_query_counts() {
+        let path = "/_matrix/federation/v1/make_join/!room:one/@ann:two";
+        let found = route(&Method::GET, path, Some("ver=10&ver=11&other=12")).unwrap();
+        let versions = vec!["10".to_owned(), "11".to_owned()];
+        let expected = ServerRoute::MakeJoin(
+            "!room:one".try_into().unwrap(),
+            "@ann:two".try_into().unwrap(),
+            versions,
+        );
+        assert_eq!(found, Route::Authenticated(expected));
+    }
+}
