@@ -280,12 +280,99 @@ impl World {
     /// that knows more, or is redacted.
     fn apply_event(&mut self, event: &Arc<StoredEvent>, redaction: bool) {
         let event_id = event.pdu.event_id();
-        let stays = self
-            .events
-            .get(event_id)
-            .is_some_and(|known| !redaction && !known.gives_way_to(event));
-        if !stays {
-            self.events.insert(event_id.to_owned(), event.clone());
+        let newer = match self.events.get(event_id) {
+            None => event.clone(),
+            Some(_) if redaction => event.clone(),
+            Some(known) if !known.gives_way_to(event) => return,
+            Some(known) if known.redacted_because.is_none() => event.clone(),
+            Some(redacted) => Arc::new(StoredEvent {
+                pdu: redacted.pdu.clone(),
+                redacted_because: redacted.redacted_because.clone(),
+                ..StoredEvent::clone(event)
+            }),
+        };
+        self.events.insert(event_id.to_owned(), newer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        pdu::{
+            Pdu,
+            build::{EventTemplate, build},
+            signing::SigningKey,
+        },
+        persistence::tables::{EventState, Verdict},
+    };
+
+    fn message() -> Arc<Pdu> {
+        let key = SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap();
+        let mut content = serde_json::Map::new();
+        content.insert("body".to_owned(), "hello".into());
+        let template = EventTemplate {
+            room_id: Some("!room:one".try_into().unwrap()),
+            sender: "@ann:one".try_into().unwrap(),
+            event_type: "m.room.message".to_owned(),
+            state_key: None,
+            content,
+            redacts: None,
+            prev_events: Vec::new(),
+            auth_events: Vec::new(),
+            depth: 1,
+            origin_server_ts: 1,
+        };
+        let server: OwnedServerName = "one".try_into().unwrap();
+        Arc::new(build(template, RoomVersion::V10, &server, &key).unwrap())
+    }
+
+    #[test]
+    fn a_redacted_outlier_stays_redacted_when_it_becomes_part_of_the_graph() {
+        let key = Arc::new(SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap());
+        let mut world = World::new(OwnKeys::new("one".try_into().unwrap(), key), [0; 32]);
+        let pdu = message();
+        let outlier = StoredEvent::outlier(pdu.clone(), Verdict::Accepted);
+        let redacted = StoredEvent {
+            pdu: Arc::new(pdu.redacted()),
+            redacted_because: Some("$redaction".try_into().unwrap()),
+            ..outlier.clone()
+        };
+        let promoted = StoredEvent {
+            state: Some(EventState {
+                before: SnapshotId(1),
+                after: SnapshotId(1),
+            }),
+            ..outlier.clone()
+        };
+        let mut outcome = Outcome {
+            writes: vec![
+                Write::Event(Arc::new(outlier)),
+                Write::Redact {
+                    redacted: Arc::new(redacted.clone()),
+                },
+                Write::Event(Arc::new(promoted)),
+            ],
+            ..Outcome::default()
+        };
+        world.apply(&mut outcome);
+        let held = world.event(pdu.event_id()).unwrap();
+        assert!(!held.is_outlier());
+        assert_eq!(held.pdu, redacted.pdu);
+        assert_eq!(held.redacted_because, redacted.redacted_because);
+    }
+
+    #[test]
+    fn only_failures_of_the_last_minute_count() {
+        let key = Arc::new(SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap());
+        let mut world = World::new(OwnKeys::new("one".try_into().unwrap(), key), [0; 32]);
+        let event_id: OwnedEventId = "$event".try_into().unwrap();
+        let start = Monotonic::default();
+        for _ in 0..FAILURES_MAX {
+            assert!(!world.failed_often(&event_id, start));
+            world.note_failure(&event_id, start);
         }
+        assert!(world.failed_often(&event_id, start));
+        assert!(!world.failed_often(&event_id, start.plus(FAILURES_COUNT_FOR)));
     }
 }
