@@ -19,6 +19,12 @@ impl WallTime {
         Self(self.0.saturating_add(milliseconds(duration)))
     }
 
+    /// This time moved back by `duration`, at most to the epoch.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(milliseconds(duration)))
+    }
+
     /// How long after `earlier` this time is; zero if it is not after.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

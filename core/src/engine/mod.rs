@@ -51,7 +51,7 @@ use crate::{
     messaging::command::{CommandError, Statistics},
     persistence::queries::{Batch, Query, Write},
     time::{Monotonic, Now},
-    transaction::outgoing::Outgoing,
+    transaction::{incoming::Forgetting, outgoing::Outgoing},
     transport::matrix_error::{ErrorCode, MatrixError},
 };
 
@@ -99,6 +99,7 @@ pub(crate) struct Engine {
     pending: Pending,
     commits: Commits,
     outgoing: Outgoing,
+    forgetting: Forgetting,
     actions: VecDeque<Action>,
     last_id: u64,
     now: Now,
@@ -117,6 +118,7 @@ impl Engine {
             pending: Pending::default(),
             commits: Commits::default(),
             outgoing,
+            forgetting: Forgetting::default(),
             actions: VecDeque::new(),
             last_id: 0,
             now: Now::default(),
@@ -281,6 +283,7 @@ impl Engine {
             self.world.keys.learn(learnt, self.now.monotonic);
         }
         let mut writes = std::mem::take(&mut outcome.writes);
+        writes.extend(self.forgetting.along_with(&writes, self.now));
         let mut held: Vec<Action> = outcome.notices.drain(..).map(Action::Notify).collect();
         if let Some(answer) = outcome.answer.take() {
             held.extend(self.answer(id, answer));

@@ -1,7 +1,7 @@
 //! Receiving a transaction: taken apart, its events judged, answered once and for ever (TXN-4 to
 //! TXN-12).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -20,6 +20,7 @@ use crate::{
     messaging::{command::Content, ephemeral, notice::Notice, rescinded},
     pdu::{Pdu, acl, admit::VerifyEvent},
     persistence::queries::{Answer, Read, Write},
+    time::{Monotonic, Now},
     transport::{
         json::json_bytes_response,
         matrix_error::{ErrorCode, MatrixError},
@@ -199,6 +200,32 @@ fn judged_event(job: &Job) -> Option<OwnedEventId> {
         Job::VerifyEvent(job) => Some(job.event.event_id().to_owned()),
         Job::RescindInvite(job) => Some(job.event().event_id().to_owned()),
         _ => None,
+    }
+}
+
+/// How long the response to a transaction is kept: longer than any sender repeats one.
+const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often old responses are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Forgets old responses: with the first transaction of each hour, so that nothing need wake us.
+#[derive(Debug, Default)]
+pub struct Forgetting {
+    last: Option<Monotonic>,
+}
+
+impl Forgetting {
+    /// What to write along with a batch, if that keeps another response.
+    pub fn along_with(&mut self, writes: &[Write], now: Now) -> Option<Write> {
+        let keeps = |write: &Write| matches!(write, Write::ReceivedTransaction { .. });
+        let recent = |last: Monotonic| now.monotonic.since(last) < FORGET_EVERY;
+        if self.last.is_some_and(recent) || !writes.iter().any(keeps) {
+            return None;
+        }
+        self.last = Some(now.monotonic);
+        let received_before = now.wall.minus(KEPT_FOR);
+        Some(Write::ForgetTransactions { received_before })
     }
 }
 

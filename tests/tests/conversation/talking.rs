@@ -8,6 +8,7 @@ use comity_core::{
         notice::{Question, Told},
     },
     pdu::RoomVersion,
+    persistence::queries::{Answer, Read},
 };
 use serde_json::json;
 
@@ -221,6 +222,29 @@ fn query_2_a_profile_is_asked_of_the_users_server() {
         let nobody = Command::Profile("@nobody:one".try_into().unwrap());
         stage.network.run(server, nobody).unwrap_err();
     }
+}
+
+#[test]
+fn txn_7_the_answers_to_transactions_are_kept_for_a_day() {
+    let mut stage = Stage::of(&["one", "two"], RoomVersion::DEFAULT);
+    let kept = |stage: &mut Stage| match stage.network.server("two").read(Read::Counts) {
+        Answer::Counts(counts) => counts.received_transactions,
+        other => panic!("{other:?}"),
+    };
+    for number in 0..10 {
+        stage.say("one", &number.to_string());
+        stage.network.settle();
+    }
+    let first_day = kept(&mut stage);
+    assert!(first_day >= 10);
+    stage.pass_seconds(23 * 60 * 60);
+    stage.say("one", "still there");
+    stage.network.settle();
+    assert_eq!(kept(&mut stage), first_day + 1);
+    stage.pass_seconds(2 * 60 * 60);
+    stage.say("one", "gone");
+    stage.network.settle();
+    assert_eq!(kept(&mut stage), 2);
 }
 
 #[test]
