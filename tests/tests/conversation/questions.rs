@@ -8,7 +8,8 @@ use comity_core::{
 };
 use comity_tests::simulation::{Liar, Network};
 use http::{Request, header::AUTHORIZATION};
-use serde_json::json;
+use ruma_common::OwnedEventId;
+use serde_json::{Value, json};
 
 use crate::{
     forger::{altered, body, eve, lied_to, signed},
@@ -134,6 +135,69 @@ fn statereq_2_outsiders_may_read_nothing() {
             assert_eq!(response.status().as_u16(), 403, "{question:?}");
             assert_eq!(body(&response)["errcode"], "M_FORBIDDEN");
         }
+    }
+}
+
+/// The ids of the events in a part of an answer.
+fn ids(answer: &Value, part: &str, version: RoomVersion) -> Vec<OwnedEventId> {
+    let events = answer[part].as_array().unwrap().iter();
+    events
+        .map(|event| {
+            Pdu::parse(event.to_string(), version)
+                .unwrap()
+                .event_id()
+                .to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn a_member_may_read_state_authorisation_and_history() {
+    for version in VERSIONS {
+        let (mut stage, forger) = lied_to(version);
+        let said: Vec<_> = (0..5)
+            .map(|number| stage.say("one", &number.to_string()))
+            .collect();
+        let room_id = stage.room_id.clone();
+        let mut ask = |question| body(&stage.network.ask("liar", "one", question));
+        let create = forger.state.get("m.room.create", "").unwrap().to_owned();
+
+        let state = ask(Endpoint::State(room_id.clone(), said[4].clone()));
+        let mut held = ids(&state, "pdus", version);
+        held.sort();
+        let mut expected: Vec<_> = forger.state.iter().map(|(_, id)| id.to_owned()).collect();
+        expected.sort();
+        assert_eq!(held, expected, "STATEREQ-1");
+        assert!(ids(&state, "auth_chain", version).contains(&create));
+
+        let chain = ask(Endpoint::EventAuth(room_id.clone(), said[4].clone()));
+        let chain = ids(&chain, "auth_chain", version);
+        assert!(
+            chain.contains(&create) && !chain.contains(&said[4]),
+            "EVENTAUTH-1"
+        );
+
+        let missing = ask(Endpoint::MissingEvents {
+            room_id: room_id.clone(),
+            earliest: vec![said[0].clone()],
+            latest: vec![said[4].clone()],
+            limit: 10,
+            min_depth: 0,
+        });
+        assert_eq!(ids(&missing, "events", version), said[1..4], "MISSING-1");
+
+        let mut backfill = |limit| {
+            let from = vec![said[4].clone()];
+            let question = Endpoint::Backfill {
+                room_id: room_id.clone(),
+                from,
+                limit,
+            };
+            ids(&ask(question), "pdus", version)
+        };
+        let newest: Vec<_> = said.iter().rev().take(3).cloned().collect();
+        assert_eq!(backfill(3), newest, "BACKFILL-1");
+        assert_eq!(backfill(1000).last(), Some(&create), "BACKFILL-3");
     }
 }
 
