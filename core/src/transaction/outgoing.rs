@@ -450,3 +450,6 @@ fn body<'a>(
         r#"{{"origin":"{origin}","origin_server_ts":{begun_at},"pdus":[{pdus}],"edus":[{edus}]}}"#
     )
 }
+
+#[cfg(test)]
+mod tests;
