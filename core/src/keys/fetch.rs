@@ -164,3 +164,6 @@ fn verify_key(record: &ServerKeyRecord) -> VerifyKey {
         retired: record.retired,
     }
 }
+
+#[cfg(test)]
+mod tests;
