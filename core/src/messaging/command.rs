@@ -235,8 +235,6 @@ pub struct Statistics {
     pub transactions_received: u64,
     /// Transactions of ours answered with 200 since the start.
     pub transactions_sent: u64,
-    /// Events received by transaction since the start, duplicates not counted.
-    pub events_received: u64,
     /// Jobs under way.
     pub jobs: u64,
     /// Events queued in memory for other servers, counted once per destination.

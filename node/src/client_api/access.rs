@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use comity_core::{
-    messaging::command::{Command, Reply},
     pdu::event_type::MEMBER,
     persistence::tables::{LocalMembership, Position, SnapshotId, StoredEvent},
-    transport::matrix_error::{ErrorCode, MatrixError},
+    transport::matrix_error::MatrixError,
 };
 use ruma_common::RoomId;
 
@@ -66,18 +65,6 @@ impl Session<'_> {
             Access::Joined(_) => Ok(()),
             Access::Left(_) => Err(forbidden("you have left this room")),
         }
-    }
-
-    /// Has something done in a room. Whoever is not in it is told that, and nothing of the room.
-    pub(super) fn command_in(
-        &self,
-        room_id: &RoomId,
-        command: Command,
-    ) -> Result<Reply, MatrixError> {
-        self.command(command).or_else(|error| match error.errcode {
-            ErrorCode::NotFound => self.must_be_joined(room_id).and(Err(error)),
-            _ => Err(error),
-        })
     }
 
     /// How a user who is no longer in a room left it; `None` if they never were in it.

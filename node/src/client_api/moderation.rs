@@ -63,7 +63,7 @@ impl Session<'_> {
             room_id: room_id.to_owned(),
             content,
         };
-        self.command_in(room_id, command).map(drop)
+        self.command(command).map(drop)
     }
 
     fn change_membership(

@@ -27,7 +27,7 @@ pub(super) fn send(session: &Session<'_>, request: &Request<'_>) -> Handled {
         (REDACTION, Some(redacts)) => session.redaction(&room_id, redacts, &content, once)?,
         _ => session.sending(&room_id, event_type, None, content, once),
     };
-    session.send_in_transaction(&room_id, command, transaction)
+    session.send_in_transaction(command, transaction)
 }
 
 pub(super) fn redact(session: &Session<'_>, request: &Request<'_>) -> Handled {
@@ -36,7 +36,7 @@ pub(super) fn redact(session: &Session<'_>, request: &Request<'_>) -> Handled {
     let once = Some(session.once(&["redact", room_id.as_str(), event_id, transaction]));
     let redacts = Value::from(event_id);
     let command = session.redaction(&room_id, &redacts, &request.object()?, once)?;
-    session.send_in_transaction(&room_id, command, transaction)
+    session.send_in_transaction(command, transaction)
 }
 
 pub(super) fn set_state(session: &Session<'_>, request: &Request<'_>) -> Handled {
@@ -47,7 +47,7 @@ pub(super) fn set_state(session: &Session<'_>, request: &Request<'_>) -> Handled
         MEMBER => session.member_command(&room_id, state_key, content)?,
         _ => session.sending(&room_id, event_type, Some(state_key), content, None),
     };
-    Ok(json!({ "event_id": session.send_now(&room_id, command)? }))
+    Ok(json!({ "event_id": session.send_now(command)? }))
 }
 
 impl Session<'_> {
@@ -134,13 +134,8 @@ impl Session<'_> {
     }
 
     /// Sends, and remembers for the sender's own `sync` which transaction it was.
-    fn send_in_transaction(
-        &self,
-        room_id: &RoomId,
-        command: Command,
-        transaction: &str,
-    ) -> Handled {
-        let event_id = self.send_now(room_id, command)?;
+    fn send_in_transaction(&self, command: Command, transaction: &str) -> Handled {
+        let event_id = self.send_now(command)?;
         let sent = self
             .api
             .accounts
@@ -149,8 +144,8 @@ impl Session<'_> {
         Ok(json!({ "event_id": event_id }))
     }
 
-    fn send_now(&self, room_id: &RoomId, command: Command) -> Result<OwnedEventId, MatrixError> {
-        match self.command_in(room_id, command)? {
+    fn send_now(&self, command: Command) -> Result<OwnedEventId, MatrixError> {
+        match self.command(command)? {
             Reply::Event(event_id) => Ok(event_id),
             _ => Err(errors::unexpected_reply()),
         }

@@ -232,7 +232,7 @@ impl Homeserver for World {
                 content,
             } => self.member(&sender, &target, &room_id, with(content, "invite")),
             Command::Send(event) if !self.inside().rooms.contains_key(&event.room_id) => {
-                return Err(CommandError::NotFound("no such room".into()));
+                return Err(CommandError::Forbidden("no such room".into()));
             }
             Command::Send(event) => Reply::Event(self.send(&event)),
             Command::Redact {
