@@ -111,12 +111,18 @@ fn walk(job: &AdmitEvent, room: &Room, facts: &Facts<'_>) -> Result<Vec<Job>, Bl
         return Ok(Vec::new());
     };
     let mut events = answers::missing_events(body, &room.room_id, room.version);
-    events.retain(|event| event.depth() >= room.least_depth);
+    let held = facts.all_held(events.iter().map(|event| event.event_id()))?;
+    let is_known = |event: &Pdu| {
+        let held = held.get(event.event_id());
+        held.is_some_and(|event| !event.is_outlier())
+    };
+    events.retain(|event| event.depth() >= room.least_depth && !is_known(event));
     Ok(pulled(job, WALKS_MAX, ancestors(&job.event, events)))
 }
 
-/// Those of `events` that `event` builds on. Only they may hold up its judgement: what builds on
-/// the event would wait for it in turn.
+/// Those of `events` that `event` builds on, directly or by others of them: what lies behind
+/// something that we know, such as our own join, is not missing. Only ancestors may hold up its
+/// judgement: what builds on the event would wait for it in turn.
 fn ancestors(event: &Pdu, events: Vec<Arc<Pdu>>) -> Vec<Arc<Pdu>> {
     let mut left: BTreeMap<OwnedEventId, Arc<Pdu>> = events
         .into_iter()

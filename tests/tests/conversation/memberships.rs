@@ -141,6 +141,37 @@ fn who_left_hears_nothing_and_comes_back_to_the_same_state() {
 }
 
 #[test]
+fn what_was_said_in_its_absence_is_no_news_to_who_came_back() {
+    let servers = ["one", "two", "three"];
+    let mut stage = Stage::of(&servers, RoomVersion::DEFAULT);
+    stage.leave("two").unwrap();
+    stage.network.settle();
+    for number in 0..5 {
+        stage.say("one", &format!("secret {number}"));
+    }
+    stage.network.settle();
+    stage.join("two").unwrap();
+    stage.network.settle();
+    stage.say("one", "welcome back");
+    stage.network.settle();
+    stage.network.crash("two");
+    stage.network.start("two");
+    for other in ["one", "three"] {
+        stage.network.set_cut(other, "two", true);
+    }
+    stage.say("two", "alone");
+    stage.say("one", "over there");
+    stage.pass_seconds(20);
+    stage.network.set_cut("three", "two", false);
+    stage.say("three", "everywhere");
+    stage.pass_seconds(5);
+    let heard = noticed(&mut stage.network, "two");
+    assert_eq!(heard, ["welcome back", "alone", "over there", "everywhere"]);
+    stage.network.set_cut("one", "two", false);
+    stage.must_agree(&servers);
+}
+
+#[test]
 fn a_kick_and_a_ban_are_heard_by_their_target_and_honoured_by_all() {
     for version in RoomVersion::SUPPORTED {
         let servers = ["one", "two", "three"];
