@@ -1,0 +1,283 @@
+//! The life of a job: created, asked until it knows enough, applied, followed by its next phase,
+//! ended.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use super::{
+    Asker, Engine, JobId, RUNS_MAX, Running,
+    facts::{Blocked, Facts, Missing},
+    job::Job,
+    need::{Met, Need},
+    outcome::{Fate, JobAnswer, Next, Outcome},
+    registry::Identity,
+};
+use crate::{
+    action::Action,
+    input::QueryId,
+    messaging::command::CommandError,
+    persistence::queries::{Batch, Query, Write},
+    transport::matrix_error::{ErrorCode, MatrixError},
+};
+
+impl Engine {
+    pub(super) fn create(&mut self, job: Job, askers: Vec<Asker>, parent: Option<(JobId, usize)>) {
+        let id = JobId(self.next_id());
+        let running = Running {
+            job,
+            askers,
+            parent,
+            met: BTreeMap::new(),
+            waits_for: BTreeSet::new(),
+            fates: Vec::new(),
+            children: 0,
+            runs: 0,
+            since: self.now.monotonic,
+        };
+        self.jobs.insert(id, running);
+        self.enlist(id);
+    }
+
+    /// Registers what a job works on and makes it run, unless it repeats a transaction or command
+    /// that is under way: then whoever asked waits for that one's answer (TXN-7).
+    fn enlist(&mut self, id: JobId) {
+        let Some(identity) = self
+            .jobs
+            .get(&id)
+            .and_then(|running| running.job.identity())
+        else {
+            self.ready.push_back(id);
+            return;
+        };
+        let first = self
+            .registry
+            .at_work(&identity)
+            .filter(|first| *first != id);
+        let is_repetition = matches!(identity, Identity::Transaction(..) | Identity::Once(_));
+        if let Some(first) = first.filter(|_| is_repetition) {
+            let askers = self
+                .jobs
+                .remove(&id)
+                .map(|running| running.askers)
+                .unwrap_or_default();
+            if let Some(first) = self.jobs.get_mut(&first) {
+                first.askers.extend(askers);
+            }
+            return;
+        }
+        self.registry.begin(identity, id);
+        self.ready.push_back(id);
+    }
+
+    pub(crate) fn run_ready(&mut self) {
+        while let Some(id) = self.ready.pop_front() {
+            self.run(id);
+        }
+    }
+
+    fn run(&mut self, id: JobId) {
+        let Some(running) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        running.runs += 1;
+        if running.runs > RUNS_MAX {
+            self.abandon(id, "needs too many round trips");
+            return;
+        }
+        let facts = Facts {
+            job: id,
+            now: self.now,
+            world: &self.world,
+            registry: &self.registry,
+            met: &running.met,
+            fates: &running.fates,
+            missing: RefCell::new(Missing::default()),
+        };
+        match running.job.decide(&facts) {
+            Ok(outcome) => self.apply(id, outcome),
+            Err(Blocked) => {
+                let missing = facts.missing.into_inner();
+                running.waits_for = missing.needs.clone();
+                self.meet(id, missing);
+            }
+        }
+    }
+
+    fn apply(&mut self, id: JobId, mut outcome: Outcome) {
+        self.world.apply(&mut outcome);
+        if let Some(learnt) = outcome.keys.take() {
+            self.world.keys.learn(learnt, self.now.monotonic);
+        }
+        let mut writes = std::mem::take(&mut outcome.writes);
+        writes.extend(self.forgetting.along_with(&writes, self.now));
+        let mut held: Vec<Action> = outcome.notices.drain(..).map(Action::Notify).collect();
+        if let Some(answer) = outcome.answer.take() {
+            held.extend(self.answer(id, answer));
+        }
+        for send in outcome.sends.drain(..) {
+            self.enqueue(send, &mut writes);
+        }
+        for edu in outcome.edus.drain(..) {
+            self.outgoing.enqueue_edu(&edu.edu, edu.destinations);
+        }
+        if let Some(server) = outcome.alive.take() {
+            self.outgoing.alive(&server, self.now);
+        }
+        self.pump_outgoing(&mut writes, &mut held);
+        self.count_received(&writes);
+        self.commit(writes, held);
+        self.advance(id, outcome.fate, outcome.next);
+    }
+
+    fn count_received(&mut self, writes: &[Write]) {
+        let is_transaction = |write: &&Write| matches!(write, Write::ReceivedTransaction { .. });
+        self.statistics.transactions_received +=
+            writes.iter().filter(is_transaction).count() as u64;
+    }
+
+    /// Gives the store what is to be written and keeps the rest until it is there.
+    pub(super) fn commit(&mut self, writes: Vec<Write>, held: Vec<Action>) {
+        if writes.is_empty() {
+            let free = self.commits.hold(held);
+            self.actions.extend(free);
+            return;
+        }
+        let query = QueryId(self.next_id());
+        self.pending.commit(query);
+        self.commits.submit(query, held);
+        self.actions
+            .push_back(Action::Query(query, Query::Commit(Batch { writes })));
+    }
+
+    /// The store acknowledged a batch.
+    pub(super) fn committed(&mut self, query: QueryId) {
+        let released = self.commits.acknowledge(query);
+        self.actions.extend(released);
+    }
+
+    fn advance(&mut self, id: JobId, fate: Fate, next: Next) {
+        match next {
+            Next::Done => self.finish(id, fate),
+            Next::Phase { first, then } => self.next_phase(id, first, *then),
+        }
+    }
+
+    fn next_phase(&mut self, id: JobId, first: Vec<Job>, then: Job) {
+        let Some(running) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        let before = running.job.identity();
+        running.job = then;
+        running.met.clear();
+        running.waits_for.clear();
+        running.runs = 0;
+        running.since = self.now.monotonic;
+        running.children = first.len();
+        running.fates = vec![Fate::Handled; first.len()];
+        let after = running.job.identity();
+        if before != after
+            && let Some(before) = before
+        {
+            self.leave_place(id, &before);
+        }
+        let alone = first.is_empty();
+        for (index, job) in first.into_iter().enumerate() {
+            self.create(job, Vec::new(), Some((id, index)));
+        }
+        if alone {
+            self.enlist(id);
+        } else if let Some(after) = after {
+            self.registry.begin(after, id);
+        }
+    }
+
+    fn finish(&mut self, id: JobId, fate: Fate) {
+        let Some(running) = self.jobs.remove(&id) else {
+            return;
+        };
+        if let Some(identity) = running.job.identity() {
+            self.leave_place(id, &identity);
+        }
+        self.pending
+            .met_by_end_of(&running.job)
+            .into_iter()
+            .for_each(|need| {
+                self.resolve(&need, &Met::InWorld);
+            });
+        if let Fate::Failed(event_id, _) = &fate {
+            self.world.note_failure(event_id, self.now.monotonic);
+        }
+        let Some((parent, index)) = running.parent else {
+            return;
+        };
+        let Some(waiting) = self.jobs.get_mut(&parent) else {
+            return;
+        };
+        if let Some(place) = waiting.fates.get_mut(index) {
+            *place = fate;
+        }
+        waiting.children -= 1;
+        if waiting.children == 0 {
+            self.enlist(parent);
+        }
+    }
+
+    /// Ends a job that cannot go on; whoever asked is told.
+    pub(super) fn abandon(&mut self, id: JobId, reason: &str) {
+        let Some(running) = self.jobs.get(&id) else {
+            return;
+        };
+        tracing::warn!(job = running.job.name(), reason, "job abandoned");
+        let fate = match running.job.identity() {
+            Some(Identity::Event(event_id)) => Fate::Failed(event_id, reason.to_owned()),
+            _ => Fate::Handled,
+        };
+        for asker in running.askers.clone() {
+            let action = match asker {
+                Asker::Request(request) => {
+                    let error = MatrixError::new(ErrorCode::Unknown, reason);
+                    Action::Respond(request, error.into_response())
+                }
+                Asker::Command(command) => {
+                    Action::Complete(command, Err(CommandError::Stopped(reason.to_owned())))
+                }
+            };
+            self.actions.push_back(action);
+        }
+        self.finish(id, fate);
+    }
+
+    fn answer(&mut self, id: JobId, answer: JobAnswer) -> Vec<Action> {
+        let Some(running) = self.jobs.get_mut(&id) else {
+            return Vec::new();
+        };
+        let askers = std::mem::take(&mut running.askers);
+        askers
+            .into_iter()
+            .filter_map(|asker| match (asker, &answer) {
+                (Asker::Request(request), JobAnswer::Response(response)) => {
+                    Some(Action::Respond(request, response.clone()))
+                }
+                (Asker::Command(command), JobAnswer::Command(result)) => {
+                    Some(Action::Complete(command, result.clone()))
+                }
+                (Asker::Request(_), JobAnswer::Command(_))
+                | (Asker::Command(_), JobAnswer::Response(_)) => None,
+            })
+            .collect()
+    }
+
+    /// A job no longer works on this: those who waited for it look again.
+    fn leave_place(&mut self, id: JobId, identity: &Identity) {
+        if !self.registry.end(identity, id) {
+            return;
+        }
+        match identity {
+            Identity::Event(event_id) => self.event_judged(event_id),
+            Identity::Join(room_id) => self.resolve(&Need::Room(room_id.clone()), &Met::InWorld),
+            Identity::Transaction(..) | Identity::Once(_) => {}
+        }
+    }
+}
