@@ -51,6 +51,7 @@ pub struct Blocked;
 pub struct Facts<'a> {
     pub(super) job: JobId,
     pub(super) now: Now,
+    pub(super) begun: Now,
     pub(super) world: &'a World,
     pub(super) registry: &'a Registry,
     pub(super) met: &'a BTreeMap<Need, Met>,
@@ -69,6 +70,12 @@ impl<'a> Facts<'a> {
     /// The time of the input that made this decision run.
     pub fn now(&self) -> Now {
         self.now
+    }
+
+    /// The time when this phase of the job was asked first. What an event is made with must not
+    /// change from run to run, or it would be another event in each.
+    pub fn begun(&self) -> Now {
+        self.begun
     }
 
     /// Our name and keys.

@@ -81,7 +81,7 @@ struct Running {
     fates: Vec<Fate>,
     children: usize,
     runs: u32,
-    since: Monotonic,
+    since: Now,
 }
 
 /// Runs jobs; see the module's documentation.
@@ -172,7 +172,7 @@ impl Engine {
                 } = running;
                 format!(
                     "{id:?} since {:?}: {} waits for {waits_for:?} and {children} jobs",
-                    since.0,
+                    since.monotonic.0,
                     job.name()
                 )
             })

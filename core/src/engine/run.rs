@@ -34,7 +34,7 @@ impl Engine {
             fates: Vec::new(),
             children: 0,
             runs: 0,
-            since: self.now.monotonic,
+            since: self.now,
         };
         self.jobs.insert(id, running);
         self.enlist(id);
@@ -89,6 +89,7 @@ impl Engine {
         let facts = Facts {
             job: id,
             now: self.now,
+            begun: running.since,
             world: &self.world,
             registry: &self.registry,
             met: &running.met,
@@ -173,7 +174,7 @@ impl Engine {
         running.met.clear();
         running.waits_for.clear();
         running.runs = 0;
-        running.since = self.now.monotonic;
+        running.since = self.now;
         running.children = first.len();
         running.fates = vec![Fate::Handled; first.len()];
         let after = running.job.identity();

@@ -116,7 +116,7 @@ pub fn template(room: &Room, new: &NewEvent, facts: &Facts<'_>) -> Result<EventT
             .collect(),
         auth_events: auth_events::from_state(selector, room.version, &room.state),
         depth: build::depth_after(ends.iter().map(|end| end.pdu.depth())),
-        origin_server_ts: facts.now().wall.to_i64(),
+        origin_server_ts: facts.begun().wall.to_i64(),
     })
 }
 

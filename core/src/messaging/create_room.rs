@@ -121,7 +121,7 @@ fn create_event(command: &CreateRoom, version: RoomVersion, facts: &Facts<'_>) -
         prev_events: Vec::new(),
         auth_events: Vec::new(),
         depth: build::depth_after([]),
-        origin_server_ts: facts.now().wall.to_i64(),
+        origin_server_ts: facts.begun().wall.to_i64(),
     }
 }
 

@@ -180,7 +180,7 @@ pub fn sign_template(
         }
     }
     let own = facts.own();
-    let now = facts.now().wall.to_i64();
+    let now = facts.begun().wall.to_i64();
     complete_template(template, now, version, own.server_name(), own.signing_key())
         .map(Arc::new)
         .map_err(|error| RemoteError::Nonsense(error.to_string()))
