@@ -5,9 +5,12 @@
 //! found missing before a fetched event is a gap of that event, and how deep that may go is data
 //! in the job ([`Source::Pulled`]).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use ruma_common::OwnedEventId;
+use ruma_common::{EventId, OwnedEventId};
 
 use super::{
     Pdu,
@@ -162,11 +165,15 @@ fn singles(
     Ok(pulled(job, WALKS_AFTER_SINGLE_MAX, found.collect()))
 }
 
+/// Jobs for events that were asked for. The walks that are left are shared between the ends of
+/// what came, so that a wide gap is worth no more questions than a long one.
 fn pulled(job: &AdmitEvent, walks_max: u8, events: Vec<Arc<Pdu>>) -> Vec<Job> {
-    let source = match job.source {
-        Source::Pulled(left) => Source::Pulled(left.saturating_sub(1).min(walks_max)),
-        Source::Pushed | Source::HandedIn => Source::Pulled(WALKS_MAX),
+    let left = match job.source {
+        Source::Pulled(left) => left.saturating_sub(1).min(walks_max),
+        Source::Pushed | Source::HandedIn => WALKS_MAX,
     };
+    let share = usize::from(left) / ends(&events).max(1);
+    let source = Source::Pulled(u8::try_from(share).unwrap_or(left));
     let verify = |event: Arc<Pdu>| {
         Job::from(VerifyEvent {
             event,
@@ -175,6 +182,16 @@ fn pulled(job: &AdmitEvent, walks_max: u8, events: Vec<Arc<Pdu>>) -> Vec<Job> {
         })
     };
     events.into_iter().map(verify).collect()
+}
+
+/// How many of these events build on something that is not among them.
+fn ends(events: &[Arc<Pdu>]) -> usize {
+    let ids: BTreeSet<&EventId> = events.iter().map(|event| event.event_id()).collect();
+    let is_end = |event: &&Arc<Pdu>| {
+        let mut previous = event.prev_events().iter();
+        previous.any(|event_id| !ids.contains(&**event_id))
+    };
+    events.iter().filter(is_end).count()
 }
 
 /// Asks for everything that authorises an event.

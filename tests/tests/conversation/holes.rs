@@ -1,6 +1,7 @@
 //! A peer that lies when it is asked for what is missing: whatever it answers, nobody waits for ever.
 
 use comity_core::pdu::{Pdu, RoomVersion};
+use ruma_common::OwnedEventId;
 use serde_json::{Value, json};
 
 use crate::{
@@ -107,6 +108,66 @@ fn endless_ancestors_end_after_a_bounded_number_of_questions() {
     let (mut stage, error) = push_with_hole(RoomVersion::DEFAULT, 300, one_more);
     assert!(error.is_some());
     assert!(noticed(&mut stage.network, "one").is_empty());
+    let questions = questions(&mut stage);
+    assert!(questions < 5_000, "{questions} questions");
+}
+
+/// Every event builds on two that only the liar knows: a tree of some 2,000 events. The walks that
+/// one pushed event is worth are shared between its branches.
+#[test]
+fn a_wide_gap_is_worth_no_more_questions_than_a_long_one() {
+    let (mut stage, forger) = lied_to(RoomVersion::DEFAULT);
+    let depth = forger.last.depth();
+    let nowhere = |number: usize| format!("${number:0>43}").as_str().try_into().unwrap();
+    let mut level: Vec<(OwnedEventId, u64)> =
+        (0..2048).map(|number| (nowhere(number), depth)).collect();
+    let mut tree: Vec<Pdu> = Vec::new();
+    while level.len() > 1 {
+        let pairs = level.chunks(2).enumerate();
+        let event = |(index, pair): (usize, &[(OwnedEventId, u64)])| {
+            let content = json!({ "body": format!("{index} of {}", pair[0].1) });
+            forger.event_after(pair, "m.room.message", None, content)
+        };
+        let events: Vec<Pdu> = pairs.map(event).collect();
+        level = events
+            .iter()
+            .map(|event| (event.event_id().to_owned(), event.depth()))
+            .collect();
+        tree.extend(events);
+    }
+    let root = tree.last().unwrap().clone();
+    let by_id = move |id: &str| tree.iter().find(|event| event.event_id() == id).cloned();
+    stage.network.liar("liar").says(move |target, body| {
+        let asked = target
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .replace("%24", "$");
+        let latest = body["latest_events"][0].as_str().and_then(&by_id);
+        let below = |event: Pdu| -> Vec<Pdu> {
+            event
+                .prev_events()
+                .iter()
+                .filter_map(|id| by_id(id.as_str()))
+                .collect()
+        };
+        match (target.contains("/event/"), latest, by_id(&asked)) {
+            (false, Some(latest), _) => (200, json!({ "events": list(&below(latest)) })),
+            (true, _, Some(event)) => {
+                let pdus = list(&[event]);
+                (
+                    200,
+                    json!({ "origin": "liar", "origin_server_ts": 1, "pdus": pdus }),
+                )
+            }
+            _ => not_found(),
+        }
+    });
+    let mut forger = forger;
+    let error = forger.push_one(&mut stage.network, &root);
+    stage.network.settle();
+    stage.must_keep_promises("one");
+    assert!(error.is_some());
     let questions = questions(&mut stage);
     assert!(questions < 5_000, "{questions} questions");
 }
