@@ -1,9 +1,9 @@
 //! The engine: runs jobs until they block, meets their needs, applies their outcomes.
 //!
 //! **Contract.** A [`Job`] is plain data. Its decision is a pure function of the job and the
-//! [`Facts`]; when it lacks a fact it says so and is asked again, from the top, once every
-//! [`Need`] of that run is met. When it lacks none it returns an [`Outcome`], which is applied at
-//! once and as a whole.
+//! [`Facts`](facts::Facts); when it lacks a fact it says so and is asked again, from the top, once
+//! every [`Need`] of that run is met. When it lacks none it returns an
+//! [`Outcome`](outcome::Outcome), which is applied at once and as a whole (`run.rs`).
 //!
 //! **Invariants.**
 //! - A blocked run has no effect. An applied outcome is seen by every later decision.
