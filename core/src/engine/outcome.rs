@@ -19,7 +19,7 @@ use crate::{
     pdu::StateMap,
     persistence::{
         queries::Write,
-        tables::{ServerKeyRecord, SnapshotId},
+        tables::{LocalMembership, ServerKeyRecord, SnapshotId},
     },
 };
 
@@ -122,6 +122,12 @@ impl Outcome {
     /// The counters to take numbers from.
     pub fn counters(&mut self, facts: &Facts<'_>) -> &mut Counters {
         self.counters.get_or_insert_with(|| facts.counters())
+    }
+
+    /// Notes what became of one of our users in a room, for the store and the application.
+    pub fn note_membership(&mut self, membership: LocalMembership) {
+        self.writes.push(Write::Membership(membership.clone()));
+        self.notices.push(Notice::Membership(Box::new(membership)));
     }
 
     /// The end of a job that changes nothing.

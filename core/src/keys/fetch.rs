@@ -117,7 +117,7 @@ fn parse_response(
     for (key_id, key) in entries(&object, "verify_keys") {
         keys.extend(record(server, key_id, key, valid_until, false));
     }
-    let current: Vec<VerifyKey> = keys.iter().map(verify_key).collect();
+    let current: Vec<VerifyKey> = keys.iter().map(VerifyKey::from).collect();
     signing::verify_json(&object, server, &current)
         .map_err(|error| RemoteError::Nonsense(error.to_string()))?;
     for (key_id, key) in entries(&object, "old_verify_keys") {
@@ -154,15 +154,6 @@ fn record(
         valid_until,
         retired,
     })
-}
-
-fn verify_key(record: &ServerKeyRecord) -> VerifyKey {
-    VerifyKey {
-        key_id: record.key_id.to_string(),
-        public_key: record.public,
-        valid_until: record.valid_until.to_i64(),
-        retired: record.retired,
-    }
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl KeyRing {
             entry.asked = Some(now);
         }
         for record in learnt.keys {
-            let key = verify_key(record);
+            let key = VerifyKey::from(&record);
             match entry
                 .keys
                 .iter_mut()
@@ -78,11 +78,13 @@ impl KeyRing {
     }
 }
 
-fn verify_key(record: ServerKeyRecord) -> VerifyKey {
-    VerifyKey {
-        key_id: record.key_id.to_string(),
-        public_key: record.public,
-        valid_until: record.valid_until.to_i64(),
-        retired: record.retired,
+impl From<&ServerKeyRecord> for VerifyKey {
+    fn from(record: &ServerKeyRecord) -> Self {
+        Self {
+            key_id: record.key_id.to_string(),
+            public_key: record.public,
+            valid_until: record.valid_until.to_i64(),
+            retired: record.retired,
+        }
     }
 }

@@ -13,7 +13,6 @@ use super::{
     command::{CommandError, Content, Reply},
     compose::{self, NewEvent, our_room},
     join::command_error,
-    notice::Notice,
 };
 use crate::{
     engine::{
@@ -317,9 +316,6 @@ impl ServeInvite {
         };
         outcome.writes.push(Write::RoomVersion(room_id, version));
         outcome.writes.push(Write::Event(event));
-        outcome.writes.push(Write::Membership(membership.clone()));
-        outcome
-            .notices
-            .push(Notice::Membership(Box::new(membership)));
+        outcome.note_membership(membership);
     }
 }

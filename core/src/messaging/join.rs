@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId};
+use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -93,7 +93,10 @@ impl JoinRoom {
         };
         let endpoint = Endpoint::MakeJoin(self.room_id.clone(), self.user_id.clone());
         let answer = match facts.call(server, endpoint)? {
-            Ok(body) => self.event_from(body, facts),
+            Ok(body) => {
+                let (room_id, user_id) = (&self.room_id, &self.user_id);
+                signed_membership(body, room_id, user_id, "join", &self.content, facts)
+            }
             Err(error) => Err(error.clone()),
         };
         match answer {
@@ -132,14 +135,6 @@ impl JoinRoom {
             ..self.clone()
         }
     }
-
-    /// Checks the template, completes and signs it (JOIN-3, JOIN-4).
-    fn event_from(&self, body: &Bytes, facts: &Facts<'_>) -> Result<Arc<Pdu>, RemoteError> {
-        let (template, version) = membership_template(body)?;
-        let event = sign_template(template, &self.content, version, facts)?;
-        check_membership(&event, &self.room_id, &self.user_id, "join")?;
-        Ok(event)
-    }
 }
 
 #[derive(Deserialize)]
@@ -149,11 +144,30 @@ struct Template<'b> {
     event: &'b RawValue,
 }
 
+/// Checks the template in an answer to `make_join` or `make_leave`, completes it with `content` and
+/// signs it (JOIN-3, JOIN-4).
+///
+/// # Errors
+/// If the answer makes no sense, or wants us to sign something else than was asked for.
+pub fn signed_membership(
+    body: &Bytes,
+    room_id: &RoomId,
+    user_id: &UserId,
+    membership: &str,
+    content: &Content,
+    facts: &Facts<'_>,
+) -> Result<Arc<Pdu>, RemoteError> {
+    let (template, version) = membership_template(body)?;
+    let event = sign_template(template, content, version, facts)?;
+    check_membership(&event, room_id, user_id, membership)?;
+    Ok(event)
+}
+
 /// Reads an answer to `make_join` or `make_leave`.
 ///
 /// # Errors
 /// If it makes no sense, or is of a room version that we do not know.
-pub fn membership_template(body: &Bytes) -> Result<(Object, RoomVersion), RemoteError> {
+fn membership_template(body: &Bytes) -> Result<(Object, RoomVersion), RemoteError> {
     let nonsense = |reason: String| RemoteError::Nonsense(reason);
     let template: Template<'_> = remote_response::parse_borrowed(body)?;
     let name = template.room_version.unwrap_or_else(|| "1".to_owned());
@@ -168,7 +182,7 @@ pub fn membership_template(body: &Bytes) -> Result<(Object, RoomVersion), Remote
 ///
 /// # Errors
 /// If no valid event comes of it.
-pub fn sign_template(
+fn sign_template(
     mut template: Object,
     content: &Content,
     version: RoomVersion,
@@ -190,10 +204,10 @@ pub fn sign_template(
 ///
 /// # Errors
 /// If another server wants us to sign something else.
-pub fn check_membership(
+fn check_membership(
     event: &Pdu,
-    room_id: &ruma_common::RoomId,
-    user_id: &ruma_common::UserId,
+    room_id: &RoomId,
+    user_id: &UserId,
     membership: &str,
 ) -> Result<(), RemoteError> {
     let as_asked = event.room_id() == room_id

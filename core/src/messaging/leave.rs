@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId};
 
 use super::{
     command::{CommandError, Content, Reply},
     compose::{self, NewEvent},
-    join::{check_membership, membership_template, sign_template},
+    join::signed_membership,
 };
 use crate::{
     engine::{
@@ -18,16 +17,12 @@ use crate::{
         stop::{Stop, for_command},
         world::Room,
     },
-    messaging::notice::Notice,
     pdu::Pdu,
     persistence::{
         queries::{Answer, Read, Write},
         tables::{LocalMembership, StoredEvent, Verdict},
     },
-    transport::{
-        remote_request::{Endpoint, SignedEvent},
-        remote_response::RemoteError,
-    },
+    transport::remote_request::{Endpoint, SignedEvent},
 };
 
 /// A wish to leave.
@@ -76,7 +71,10 @@ impl LeaveRoom {
         let server = invite.event.pdu.origin();
         let endpoint = Endpoint::MakeLeave(self.room_id.clone(), self.user_id.clone());
         let event = match facts.call(server, endpoint)? {
-            Ok(body) => self.event_from(body, facts),
+            Ok(body) => {
+                let (room_id, user_id) = (&self.room_id, &self.user_id);
+                signed_membership(body, room_id, user_id, "leave", &self.content, facts)
+            }
             Err(error) => Err(error.clone()),
         };
         Ok(match event {
@@ -90,13 +88,6 @@ impl LeaveRoom {
                 forget_invite(invite, &invite.event, facts)
             }
         })
-    }
-
-    fn event_from(&self, body: &Bytes, facts: &Facts<'_>) -> Result<Arc<Pdu>, RemoteError> {
-        let (template, version) = membership_template(body)?;
-        let event = sign_template(template, &self.content, version, facts)?;
-        check_membership(&event, &self.room_id, &self.user_id, "leave")?;
-        Ok(event)
     }
 
     fn not_in_it(&self) -> CommandError {
@@ -141,10 +132,7 @@ fn forget_invite(invite: &LocalMembership, event: &Arc<StoredEvent>, facts: &Fac
         stripped_state: Vec::new(),
         ..invite.clone()
     };
-    outcome.writes.push(Write::Membership(membership.clone()));
-    outcome
-        .notices
-        .push(Notice::Membership(Box::new(membership)));
+    outcome.note_membership(membership);
     let event_id = event.pdu.event_id().to_owned();
     outcome.with_reply(Reply::Event(event_id))
 }

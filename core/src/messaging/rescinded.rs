@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ruma_common::{OwnedServerName, OwnedUserId, RoomId};
 
-use super::notice::Notice;
 use crate::{
     engine::{
         facts::{Blocked, Facts},
@@ -95,10 +94,7 @@ impl RescindInvite {
             ..self.invite.clone()
         };
         outcome.writes.push(Write::Event(event));
-        outcome.writes.push(Write::Membership(membership.clone()));
-        outcome
-            .notices
-            .push(Notice::Membership(Box::new(membership)));
+        outcome.note_membership(membership);
         Ok(outcome)
     }
 }

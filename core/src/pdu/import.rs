@@ -22,7 +22,7 @@ use super::{
 use crate::{
     engine::{
         facts::{Blocked, Facts},
-        outcome::{Fate, Outcome},
+        outcome::{Fate, JobAnswer, Outcome},
         registry::Identity,
         world::Room,
     },
@@ -192,8 +192,8 @@ impl ImportEvent {
             changes,
         });
         outcome.notices.push(Notice::Event(stored));
-        let joined = outcome_reply(&room);
-        outcome.answer = joined.answer;
+        let reply = Reply::Room(room.room_id.clone());
+        outcome.answer = Some(JobAnswer::Command(Ok(reply)));
         outcome.rooms.push(room);
     }
 
@@ -210,10 +210,6 @@ impl ImportEvent {
             }
         }
     }
-}
-
-fn outcome_reply(room: &Room) -> Outcome {
-    Outcome::complete(Ok(Reply::Room(room.room_id.clone())))
 }
 
 /// Events that were judged by their auth events, and those known before that they name.

@@ -276,10 +276,7 @@ pub fn note_membership(
         position: position.unwrap_or_default(),
         stripped_state: Vec::new(),
     };
-    outcome.writes.push(Write::Membership(membership.clone()));
-    outcome
-        .notices
-        .push(Notice::Membership(Box::new(membership)));
+    outcome.note_membership(membership);
 }
 
 /// Applies a redaction whose target we hold, if its sender may (PDU-27).
