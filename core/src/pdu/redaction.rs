@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::{
     canonical_json::Object,
-    event_type::{CREATE, HISTORY_VISIBILITY, JOIN_RULES, MEMBER, POWER_LEVELS, REDACTION},
+    event_type::{
+        ALIASES, CREATE, HISTORY_VISIBILITY, JOIN_RULES, MEMBER, POWER_LEVELS, REDACTION,
+    },
     room_version::RoomVersion,
 };
 
@@ -43,96 +45,139 @@ pub enum KeptKey {
 use KeptContent::{All, Keys};
 use KeptKey::{Inside, Whole};
 
+/// Up to room version 10.
+const TOP_LEVEL_V1: &[&str] = &[
+    "auth_events",
+    "content",
+    "depth",
+    "event_id",
+    "hashes",
+    "membership",
+    "origin",
+    "origin_server_ts",
+    "prev_events",
+    "prev_state",
+    "room_id",
+    "sender",
+    "signatures",
+    "state_key",
+    "type",
+];
+
+/// From room version 11 on.
+const TOP_LEVEL_V11: &[&str] = &[
+    "auth_events",
+    "content",
+    "depth",
+    "event_id",
+    "hashes",
+    "origin_server_ts",
+    "prev_events",
+    "room_id",
+    "sender",
+    "signatures",
+    "state_key",
+    "type",
+];
+
+const CREATE_V1: KeptContent = Keys(&[Whole("creator")]);
+const MEMBER_V1: KeptContent = Keys(&[Whole("membership")]);
+const MEMBER_V9: KeptContent = Keys(&[
+    Whole("membership"),
+    Whole("join_authorised_via_users_server"),
+]);
+const MEMBER_V11: KeptContent = Keys(&[
+    Whole("membership"),
+    Whole("join_authorised_via_users_server"),
+    Inside("third_party_invite", "signed"),
+]);
+const JOIN_RULES_V1: KeptContent = Keys(&[Whole("join_rule")]);
+const JOIN_RULES_V8: KeptContent = Keys(&[Whole("join_rule"), Whole("allow")]);
+const POWER_LEVELS_V1: KeptContent = Keys(&[
+    Whole("ban"),
+    Whole("events"),
+    Whole("events_default"),
+    Whole("kick"),
+    Whole("redact"),
+    Whole("state_default"),
+    Whole("users"),
+    Whole("users_default"),
+]);
+const POWER_LEVELS_V11: KeptContent = Keys(&[
+    Whole("ban"),
+    Whole("events"),
+    Whole("events_default"),
+    Whole("invite"),
+    Whole("kick"),
+    Whole("redact"),
+    Whole("state_default"),
+    Whole("users"),
+    Whole("users_default"),
+]);
+const ALIASES_V1: KeptContent = Keys(&[Whole("aliases")]);
+const HISTORY_VISIBILITY_V1: KeptContent = Keys(&[Whole("history_visibility")]);
+const REDACTION_V11: KeptContent = Keys(&[Whole("redacts")]);
+
 impl RedactionRules {
+    /// Room versions 1 to 5.
+    pub const V1: Self = Self {
+        top_level: TOP_LEVEL_V1,
+        content: &[
+            (CREATE, CREATE_V1),
+            (MEMBER, MEMBER_V1),
+            (JOIN_RULES, JOIN_RULES_V1),
+            (POWER_LEVELS, POWER_LEVELS_V1),
+            (ALIASES, ALIASES_V1),
+            (HISTORY_VISIBILITY, HISTORY_VISIBILITY_V1),
+        ],
+    };
+
+    /// Room versions 6 and 7.
+    pub const V6: Self = Self {
+        top_level: TOP_LEVEL_V1,
+        content: &[
+            (CREATE, CREATE_V1),
+            (MEMBER, MEMBER_V1),
+            (JOIN_RULES, JOIN_RULES_V1),
+            (POWER_LEVELS, POWER_LEVELS_V1),
+            (HISTORY_VISIBILITY, HISTORY_VISIBILITY_V1),
+        ],
+    };
+
+    /// Room version 8.
+    pub const V8: Self = Self {
+        top_level: TOP_LEVEL_V1,
+        content: &[
+            (CREATE, CREATE_V1),
+            (MEMBER, MEMBER_V1),
+            (JOIN_RULES, JOIN_RULES_V8),
+            (POWER_LEVELS, POWER_LEVELS_V1),
+            (HISTORY_VISIBILITY, HISTORY_VISIBILITY_V1),
+        ],
+    };
+
     /// Room versions 9 and 10.
     pub const V9: Self = Self {
-        top_level: &[
-            "auth_events",
-            "content",
-            "depth",
-            "event_id",
-            "hashes",
-            "membership",
-            "origin",
-            "origin_server_ts",
-            "prev_events",
-            "prev_state",
-            "room_id",
-            "sender",
-            "signatures",
-            "state_key",
-            "type",
-        ],
+        top_level: TOP_LEVEL_V1,
         content: &[
-            (CREATE, Keys(&[Whole("creator")])),
-            (
-                MEMBER,
-                Keys(&[
-                    Whole("membership"),
-                    Whole("join_authorised_via_users_server"),
-                ]),
-            ),
-            (JOIN_RULES, Keys(&[Whole("join_rule"), Whole("allow")])),
-            (
-                POWER_LEVELS,
-                Keys(&[
-                    Whole("ban"),
-                    Whole("events"),
-                    Whole("events_default"),
-                    Whole("kick"),
-                    Whole("redact"),
-                    Whole("state_default"),
-                    Whole("users"),
-                    Whole("users_default"),
-                ]),
-            ),
-            (HISTORY_VISIBILITY, Keys(&[Whole("history_visibility")])),
+            (CREATE, CREATE_V1),
+            (MEMBER, MEMBER_V9),
+            (JOIN_RULES, JOIN_RULES_V8),
+            (POWER_LEVELS, POWER_LEVELS_V1),
+            (HISTORY_VISIBILITY, HISTORY_VISIBILITY_V1),
         ],
     };
 
     /// Room versions 11 and 12.
     pub const V11: Self = Self {
-        top_level: &[
-            "auth_events",
-            "content",
-            "depth",
-            "event_id",
-            "hashes",
-            "origin_server_ts",
-            "prev_events",
-            "room_id",
-            "sender",
-            "signatures",
-            "state_key",
-            "type",
-        ],
+        top_level: TOP_LEVEL_V11,
         content: &[
             (CREATE, All),
-            (
-                MEMBER,
-                Keys(&[
-                    Whole("membership"),
-                    Whole("join_authorised_via_users_server"),
-                    Inside("third_party_invite", "signed"),
-                ]),
-            ),
-            (JOIN_RULES, Keys(&[Whole("join_rule"), Whole("allow")])),
-            (
-                POWER_LEVELS,
-                Keys(&[
-                    Whole("ban"),
-                    Whole("events"),
-                    Whole("events_default"),
-                    Whole("invite"),
-                    Whole("kick"),
-                    Whole("redact"),
-                    Whole("state_default"),
-                    Whole("users"),
-                    Whole("users_default"),
-                ]),
-            ),
-            (HISTORY_VISIBILITY, Keys(&[Whole("history_visibility")])),
-            (REDACTION, Keys(&[Whole("redacts")])),
+            (MEMBER, MEMBER_V11),
+            (JOIN_RULES, JOIN_RULES_V8),
+            (POWER_LEVELS, POWER_LEVELS_V11),
+            (HISTORY_VISIBILITY, HISTORY_VISIBILITY_V1),
+            (REDACTION, REDACTION_V11),
         ],
     };
 }

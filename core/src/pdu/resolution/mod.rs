@@ -81,7 +81,7 @@ pub fn resolve(
     let conflicts = events.unless_missing(conflicts)?;
 
     let start = match algorithm {
-        StateResolution::V2 => conflicts.unconflicted.clone(),
+        StateResolution::V1 | StateResolution::V2 => conflicts.unconflicted.clone(),
         StateResolution::V2_1 => StateMap::new(),
     };
     load_start(&start, &conflicts.full_set, &mut events);
