@@ -6,23 +6,30 @@
 //!
 //! They live here, and not in `fuzz/`, so that every change of the code compiles them.
 
+mod authorisation;
+mod events;
 mod http;
 mod names;
 mod pdu;
+mod resolution;
 
+pub use authorisation::authorise;
 pub use http::{http_client, http_server};
 pub use names::{router, x_matrix};
 pub use pdu::{canonical_json, pdu_from_bytes};
+pub use resolution::resolve_states;
 
 /// A body: what a fuzz target calls.
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target and of its corpus.
 pub const BODIES: &[(&str, Body)] = &[
+    ("authorise", authorise),
     ("canonical_json", canonical_json),
     ("http_client", http_client),
     ("http_server", http_server),
     ("pdu_from_bytes", pdu_from_bytes),
+    ("resolve_states", resolve_states),
     ("router", router),
     ("x_matrix", x_matrix),
 ];
