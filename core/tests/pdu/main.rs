@@ -10,6 +10,7 @@ mod format;
 mod judge;
 mod membership;
 mod power_levels;
+mod properties;
 mod random_rooms;
 mod redaction;
 mod resolution;
