@@ -23,7 +23,7 @@ use crate::{
     messaging::notice::{Question, Told},
     pdu::{
         Pdu, StateMap,
-        signing::{SignatureError, VerifyKey},
+        signing::{self, SignatureError, VerifyKey},
     },
     persistence::{
         queries::{Answer, Read},
@@ -239,7 +239,7 @@ impl<'a> Facts<'a> {
         let mut keys = KnownKeys::new();
         let mut blocked = false;
         for event in events {
-            let valid_at = WallTime::of_event(event);
+            let valid_at = signing::key_valid_at(event);
             for (server, key_id) in crate::keys::needed_for(event) {
                 blocked |= self.key(&server, &key_id, valid_at).is_err();
                 keys.entry(server.clone())

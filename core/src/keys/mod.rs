@@ -103,7 +103,7 @@ pub fn needed_for(event: &Pdu) -> Vec<(OwnedServerName, String)> {
     };
     let object = event.object();
     let signatures = object.get("signatures").and_then(Value::as_object);
-    let key_ids = |server: &OwnedServerName| {
+    let key_ids = |server: &ServerName| {
         signatures
             .and_then(|signatures| signatures.get(server.as_str()))
             .and_then(Value::as_object)
@@ -111,12 +111,11 @@ pub fn needed_for(event: &Pdu) -> Vec<(OwnedServerName, String)> {
             .unwrap_or_default()
     };
     signers
-        .into_iter()
         .flat_map(|server| {
-            key_ids(&server)
+            key_ids(server)
                 .into_iter()
                 .take(KEYS_PER_SIGNER_MAX)
-                .map(move |id| (server.clone(), id))
+                .map(move |id| (server.to_owned(), id))
         })
         .filter(|(_, key_id)| key_id.starts_with("ed25519:"))
         .collect()

@@ -4,13 +4,10 @@
 //! Verification is the strict one, which refuses the ambiguous corner cases of ed25519: what we
 //! accept, every peer accepts.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use ed25519_dalek::{Signature, Signer as _};
-use ruma_common::{IdParseError, OwnedServerName, ServerName, UserId};
+use ruma_common::{IdParseError, OwnedEventId, OwnedServerName, ServerName, UserId};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -18,8 +15,11 @@ use super::{
     Pdu,
     canonical_json::{Object, object_to_canonical_string},
     event_type::MEMBER,
-    hash, unpadded_base64,
+    hash,
+    room_version::EventIds,
+    unpadded_base64,
 };
+use crate::time::WallTime;
 
 /// What every key id of the only signature algorithm starts with.
 const ALGORITHM: &str = "ed25519:";
@@ -119,6 +119,9 @@ pub enum SignatureError {
         /// With which key.
         key_id: String,
     },
+    /// The event's id names no server, where the one it names must have signed.
+    #[error("the event id {0} names no server, which would have to sign")]
+    EventId(OwnedEventId),
     /// `join_authorised_via_users_server` names no user whose server could have signed.
     #[error("`join_authorised_via_users_server` is no user id: {0}")]
     AuthorisingUser(IdParseError),
@@ -147,46 +150,73 @@ pub fn verify_json(
     )
 }
 
-/// The servers whose signatures an event needs.
+/// The servers whose signatures an event needs, each once.
 ///
-/// They are the sender's server, unless the event follows from a third-party invite, and for a
-/// membership event with `join_authorised_via_users_server` that user's server.
-pub fn required_signers(event: &Pdu) -> Result<BTreeSet<OwnedServerName>, SignatureError> {
-    let mut servers = BTreeSet::new();
-    let from_third_party_invite =
-        event.membership() == Some("invite") && event.content().contains_key("third_party_invite");
-    if !from_third_party_invite {
-        servers.insert(event.origin().to_owned());
-    }
-    if event.event_type() == MEMBER
-        && let Some(user) = event.content().get("join_authorised_via_users_server")
-    {
-        let user = <&UserId>::try_from(user.as_str().unwrap_or_default());
-        servers.insert(
-            user.map_err(SignatureError::AuthorisingUser)?
-                .server_name()
-                .to_owned(),
-        );
-    }
-    Ok(servers)
+/// They are the sender's server, unless the event follows from a third-party invite; where event
+/// ids are chosen, the server in the event id too, if it is not the sender's; and where joins may
+/// be restricted, the server of the user whom a membership event names in
+/// `join_authorised_via_users_server`.
+///
+/// # Errors
+/// The event names somebody of whom there can be no signature.
+pub fn required_signers(event: &Pdu) -> Result<impl Iterator<Item = &ServerName>, SignatureError> {
+    let sender = (!follows_third_party_invite(event)).then(|| event.origin());
+    let named_by_id = server_of_event_id(event)?.filter(|server| *server != event.origin());
+    let authorising = authorising_server(event)?.filter(|server| Some(*server) != sender);
+    Ok([sender, named_by_id, authorising].into_iter().flatten())
 }
 
-/// Check 2 on receipt of a PDU: every server that has to sign this event did so, with a key that
-/// was valid when the event was made. `keys` holds the known keys of each server.
+/// Whether this invite stands for one that a server outside of Matrix holds: the server that sends
+/// it may be another than its sender's.
+fn follows_third_party_invite(event: &Pdu) -> bool {
+    event.membership() == Some("invite") && event.content().contains_key("third_party_invite")
+}
+
+fn server_of_event_id(event: &Pdu) -> Result<Option<&ServerName>, SignatureError> {
+    if event.room_version().rules().event_ids != EventIds::Chosen {
+        return Ok(None);
+    }
+    let nobody = || SignatureError::EventId(event.event_id().to_owned());
+    event.event_id().server_name().map(Some).ok_or_else(nobody)
+}
+
+fn authorising_server(event: &Pdu) -> Result<Option<&ServerName>, SignatureError> {
+    if !event.room_version().rules().restricted || event.event_type() != MEMBER {
+        return Ok(None);
+    }
+    let Some(user) = event.content().get("join_authorised_via_users_server") else {
+        return Ok(None);
+    };
+    let user = <&UserId>::try_from(user.as_str().unwrap_or_default());
+    let user = user.map_err(SignatureError::AuthorisingUser)?;
+    Ok(Some(user.server_name()))
+}
+
+/// Check 2 on receipt of a PDU: every server that has to sign this event did so, where the room
+/// version cares with a key that was valid when the event was made. `keys` holds the known keys of
+/// each server.
 pub fn verify_event(
     event: &Pdu,
     keys: &BTreeMap<OwnedServerName, Vec<VerifyKey>>,
 ) -> Result<(), SignatureError> {
     let object = event.object();
     let text = hash::signed_text(&object, event.room_version());
+    let valid_at = key_valid_at(event).to_i64();
     for server in required_signers(event)? {
-        let known = keys.get(&server).map(Vec::as_slice).unwrap_or_default();
-        let valid = known
-            .iter()
-            .filter(|key| key.valid_until >= event.origin_server_ts());
-        verify_signatures(&object, text.as_bytes(), &server, valid)?;
+        let known = keys.get(server).map(Vec::as_slice).unwrap_or_default();
+        let valid = known.iter().filter(|key| key.valid_until >= valid_at);
+        verify_signatures(&object, text.as_bytes(), server, valid)?;
     }
     Ok(())
+}
+
+/// When a key must have been valid for its signature of this event to count (room versions,
+/// version 5, "Signing key validity period"). Where that does not matter, any key does.
+pub fn key_valid_at(event: &Pdu) -> WallTime {
+    match event.room_version().rules().key_validity {
+        true => WallTime::of_event(event),
+        false => WallTime(0),
+    }
 }
 
 /// Check 3 on receipt of a PDU: the event holds what its content hash says. If not, go on with

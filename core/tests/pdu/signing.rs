@@ -1,6 +1,6 @@
 //! Hashes and signatures, by the vectors of the specification and by altering what was signed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use comity_core::pdu::{
     Pdu, RoomVersion,
@@ -167,118 +167,217 @@ fn sign_3_unknown_keys_are_skipped_and_all_known_ones_must_verify() {
     );
 }
 
-fn member(version: RoomVersion, sender: &str, content: Value) -> std::sync::Arc<Pdu> {
+/// Makes a test of each of these functions in each of the room versions.
+macro_rules! in_every_version {
+    ($($rule:ident),+ $(,)?) => {
+        in_every_version!(@v3 V3 $($rule)+);
+        in_every_version!(@v4 V4 $($rule)+);
+        in_every_version!(@v5 V5 $($rule)+);
+        in_every_version!(@v6 V6 $($rule)+);
+        in_every_version!(@v7 V7 $($rule)+);
+        in_every_version!(@v8 V8 $($rule)+);
+        in_every_version!(@v9 V9 $($rule)+);
+        in_every_version!(@v10 V10 $($rule)+);
+        in_every_version!(@v11 V11 $($rule)+);
+        in_every_version!(@v12 V12 $($rule)+);
+    };
+    (@$module:ident $version:ident $($rule:ident)+) => {
+        mod $module {
+            $(#[test]
+            fn $rule() {
+                super::$rule(super::RoomVersion::$version);
+            })+
+        }
+    };
+}
+
+in_every_version!(
+    pdu_7_the_senders_server_signs,
+    pdu_7_an_invite_for_a_third_party_needs_no_signature_of_the_senders_server,
+    auth_9_who_vouches_for_a_membership_signs_it,
+    auth_9_somebody_who_cannot_sign_vouches_for_nobody,
+    pdu_8_signatures_cover_the_redacted_event_and_the_hash_covers_all,
+    sign_3_every_known_key_that_signed_an_event_signed_it_rightly,
+    key_7_the_key_was_valid_when_the_event_was_made,
+);
+
+fn message(version: RoomVersion) -> Arc<Pdu> {
     let mut room = Room::new(version);
     let state = room.state.clone();
-    room.make(
-        &state,
-        sender,
-        "m.room.member",
-        Some("@new:d.example"),
-        content,
-    )
+    let content = json!({ "body": "hello" });
+    room.make(&state, ALICE, "m.room.message", None, content)
 }
 
-/// PDU-7
-#[test]
-fn pdu_7_who_has_to_sign() {
-    for version in VERSIONS {
-        let signers = |content: Value| {
-            let signers = required_signers(&member(version, ALICE, content)).unwrap();
-            signers
-                .into_iter()
-                .map(|s| s.to_string())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(signers(json!({ "membership": "invite" })), ["b.example"]);
-        let third_party = json!({ "membership": "invite", "third_party_invite": {} });
-        assert!(signers(third_party).is_empty());
-        let knock = json!({ "membership": "knock", "third_party_invite": {} });
-        assert_eq!(signers(knock), ["b.example"]);
-        for membership in ["join", "leave"] {
-            let via =
-                json!({ "membership": membership, "join_authorised_via_users_server": CREATOR });
-            assert_eq!(signers(via), ["a.example", "b.example"]);
-        }
-        let nobody = json!({ "membership": "join", "join_authorised_via_users_server": 5 });
-        assert!(required_signers(&member(version, ALICE, nobody)).is_err());
+/// A membership that Alice gives somebody.
+fn member(version: RoomVersion, content: Value) -> Arc<Pdu> {
+    let mut room = Room::new(version);
+    let state = room.state.clone();
+    let target = Some("@new:d.example");
+    room.make(&state, ALICE, "m.room.member", target, content)
+}
+
+fn signers(event: &Pdu) -> Vec<&str> {
+    let signers = required_signers(event).unwrap();
+    signers.map(|server| server.as_str()).collect()
+}
+
+fn pdu_7_the_senders_server_signs(version: RoomVersion) {
+    for membership in ["invite", "join", "knock", "leave", "ban"] {
+        let event = member(version, json!({ "membership": membership }));
+        assert_eq!(signers(&event), ["b.example"]);
     }
+    let event = message(version);
+    assert_eq!(signers(&event), ["b.example"]);
+    let of_another_server = keys_of(&["a.example"], i64::MAX);
+    assert_eq!(
+        verify_event(&event, &of_another_server),
+        Err(SignatureError::NoValidKey(server("b.example")))
+    );
+    let mut unsigned = event.object();
+    unsigned["signatures"] = json!({ "a.example": unsigned["signatures"]["b.example"] });
+    let unsigned = Pdu::from_object(unsigned, version).unwrap();
+    assert_eq!(
+        verify_event(&unsigned, &of_another_server),
+        Err(SignatureError::Missing(server("b.example")))
+    );
 }
 
-#[test]
-fn pdu_7_a_join_needs_the_signature_of_who_vouches_for_it() {
-    for version in VERSIONS {
-        let via = json!({ "membership": "join", "join_authorised_via_users_server": CREATOR });
-        let event = member(version, ALICE, via);
+fn pdu_7_an_invite_for_a_third_party_needs_no_signature_of_the_senders_server(
+    version: RoomVersion,
+) {
+    let with_third_party = |membership| {
+        let content = json!({ "membership": membership, "third_party_invite": {} });
+        member(version, content)
+    };
+    let invite = with_third_party("invite");
+    assert!(signers(&invite).is_empty());
+    assert_eq!(verify_event(&invite, &BTreeMap::new()), Ok(()));
+    assert_eq!(signers(&with_third_party("knock")), ["b.example"]);
+}
+
+fn auth_9_who_vouches_for_a_membership_signs_it(version: RoomVersion) {
+    let wanted: &[_] = match version.rules().restricted {
+        true => &["b.example", "a.example"],
+        false => &["b.example"],
+    };
+    for membership in ["join", "leave"] {
+        let content =
+            json!({ "membership": membership, "join_authorised_via_users_server": CREATOR });
+        let event = member(version, content);
+        assert_eq!(signers(&event), wanted);
         let keys = keys_of(&["a.example", "b.example"], i64::MAX);
-        assert_eq!(
-            verify_event(&event, &keys),
-            Err(SignatureError::Missing(server("a.example")))
-        );
+        let missing = Err(SignatureError::Missing(server("a.example")));
+        let expected = match version.rules().restricted {
+            true => missing,
+            false => Ok(()),
+        };
+        assert_eq!(verify_event(&event, &keys), expected);
         let signed = event.signed_by(&server("a.example"), &key()).unwrap();
         assert_eq!(verify_event(&signed, &keys), Ok(()));
         assert_eq!(signed.event_id(), event.event_id());
     }
+    let own = json!({ "membership": "join", "join_authorised_via_users_server": ALICE });
+    assert_eq!(signers(&member(version, own)), ["b.example"]);
+    let mut room = Room::new(version);
+    let content = json!({ "join_authorised_via_users_server": CREATOR });
+    let message = room.make(&room.state.clone(), ALICE, "m.room.message", None, content);
+    assert_eq!(signers(&message), ["b.example"]);
+}
+
+fn auth_9_somebody_who_cannot_sign_vouches_for_nobody(version: RoomVersion) {
+    for nobody in [json!(5), json!(null), json!("a.example"), json!("@a:")] {
+        let content = json!({ "membership": "join", "join_authorised_via_users_server": nobody });
+        let event = member(version, content);
+        let refused = required_signers(&event).is_err();
+        assert_eq!(refused, version.rules().restricted, "{nobody}");
+        let verified = verify_event(&event, &keys_of(&["b.example"], i64::MAX));
+        assert_eq!(verified.is_err(), version.rules().restricted, "{nobody}");
+    }
 }
 
 /// PDU-8, PDU-9, PDU-21
-#[test]
-fn pdu_8_signatures_cover_the_redacted_event_and_the_hash_covers_all() {
-    for version in VERSIONS {
-        let mut room = Room::new(version);
-        let state = room.state.clone();
-        let event = room.make(
-            &state,
-            ALICE,
-            "m.room.message",
-            None,
-            json!({ "body": "hello" }),
-        );
-        let keys = keys_of(&["b.example"], i64::MAX);
-        assert_eq!(verify_event(&event, &keys), Ok(()));
-        assert!(check_content_hash(&event));
+fn pdu_8_signatures_cover_the_redacted_event_and_the_hash_covers_all(version: RoomVersion) {
+    let event = message(version);
+    let keys = keys_of(&["b.example"], i64::MAX);
+    assert_eq!(verify_event(&event, &keys), Ok(()));
+    assert!(check_content_hash(&event));
 
-        let mut altered = event.object();
-        altered["content"]["body"] = "goodbye".into();
-        let altered = Pdu::from_object(altered, version).unwrap();
-        assert_eq!(altered.event_id(), event.event_id());
-        assert_eq!(verify_event(&altered, &keys), Ok(()));
-        assert!(!check_content_hash(&altered));
+    let mut altered = event.object();
+    altered["content"]["body"] = "goodbye".into();
+    let altered = Pdu::from_object(altered, version).unwrap();
+    assert_eq!(altered.event_id(), event.event_id());
+    assert_eq!(verify_event(&altered, &keys), Ok(()));
+    assert!(!check_content_hash(&altered));
 
-        let redacted = altered.redacted();
-        assert_eq!(redacted.event_id(), event.event_id());
-        assert!(redacted.content().is_empty());
-        assert_eq!(verify_event(&redacted, &keys), Ok(()));
-        assert!(!check_content_hash(&redacted));
+    let redacted = altered.redacted();
+    assert_eq!(redacted.event_id(), event.event_id());
+    assert!(redacted.content().is_empty());
+    assert_eq!(verify_event(&redacted, &keys), Ok(()));
+    assert!(!check_content_hash(&redacted));
 
-        let mut forged = event.object();
-        forged.insert("depth".into(), 1.into());
-        let forged = Pdu::from_object(forged, version).unwrap();
-        assert!(matches!(
-            verify_event(&forged, &keys),
-            Err(SignatureError::Wrong { .. })
-        ));
-    }
+    let mut forged = event.object();
+    forged.insert("depth".into(), 1.into());
+    let forged = Pdu::from_object(forged, version).unwrap();
+    assert!(matches!(
+        verify_event(&forged, &keys),
+        Err(SignatureError::Wrong { .. })
+    ));
 }
 
-#[test]
-fn key_7_the_key_must_be_valid_when_the_event_was_made() {
-    for version in VERSIONS {
-        let event = member(version, ALICE, json!({ "membership": "invite" }));
-        let at = event.origin_server_ts();
-        assert_eq!(verify_event(&event, &keys_of(&["b.example"], at)), Ok(()));
-        assert_eq!(
-            verify_event(&event, &keys_of(&["b.example"], at - 1)),
-            Err(SignatureError::NoValidKey(server("b.example")))
-        );
-        let mut old_keys = keys_of(&["b.example"], at);
-        old_keys
-            .values_mut()
+/// SIGN-3, PDU-8
+fn sign_3_every_known_key_that_signed_an_event_signed_it_rightly(version: RoomVersion) {
+    let event = message(version);
+    let alice_server = server("b.example");
+    let second_key = SigningKey::from_seed("ed25519:2", &[8; 32]).unwrap();
+    let twice = event.signed_by(&alice_server, &second_key).unwrap();
+    let mut altered = twice.object();
+    let of_alice = &mut altered["signatures"]["b.example"];
+    of_alice["ed25519:2"] = of_alice["ed25519:1"].clone();
+    let one_is_wrong = Pdu::from_object(altered, version).unwrap();
+
+    let first_only = keys_of(&["b.example"], i64::MAX);
+    assert_eq!(verify_event(&twice, &first_only), Ok(()));
+    assert_eq!(verify_event(&one_is_wrong, &first_only), Ok(()));
+
+    let mut both = first_only;
+    both.get_mut(&alice_server).unwrap().push(VerifyKey {
+        public_key: second_key.public_key(),
+        ..verify_key("ed25519:2")
+    });
+    assert_eq!(verify_event(&twice, &both), Ok(()));
+    let key_id = "ed25519:2".to_owned();
+    let wrong = SignatureError::Wrong {
+        server: alice_server.clone(),
+        key_id,
+    };
+    assert_eq!(verify_event(&one_is_wrong, &both), Err(wrong));
+
+    let neither = BTreeMap::from([(alice_server.clone(), vec![verify_key("ed25519:3")])]);
+    assert_eq!(
+        verify_event(&twice, &neither),
+        Err(SignatureError::NoValidKey(alice_server))
+    );
+}
+
+fn key_7_the_key_was_valid_when_the_event_was_made(version: RoomVersion) {
+    let event = message(version);
+    let at = event.origin_server_ts();
+    let verify = |valid_until, retired| {
+        let mut keys = keys_of(&["b.example"], valid_until);
+        keys.values_mut()
             .flatten()
-            .for_each(|key| key.retired = true);
-        assert_eq!(verify_event(&event, &old_keys), Ok(()));
-        assert!(verify_event(&event, &BTreeMap::new()).is_err());
+            .for_each(|key| key.retired = retired);
+        verify_event(&event, &keys)
+    };
+    let too_old = match version.rules().key_validity {
+        true => Err(SignatureError::NoValidKey(server("b.example"))),
+        false => Ok(()),
+    };
+    for retired in [false, true] {
+        assert_eq!(verify(at, retired), Ok(()));
+        assert_eq!(verify(at - 1, retired), too_old);
     }
+    assert!(verify_event(&event, &BTreeMap::new()).is_err());
 }
 
 #[test]

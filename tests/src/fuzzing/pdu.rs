@@ -48,7 +48,8 @@ fn check(event: &Pdu) {
 
     // Nobody's keys are known, so nobody can have signed.
     let is_genuine = verify_event(event, &BTreeMap::new()).is_ok();
-    assert!(!is_genuine || required_signers(event).is_ok_and(|signers| signers.is_empty()));
+    let somebody_signs = required_signers(event).map(|mut signers| signers.next().is_some());
+    assert!(!is_genuine || somebody_signs == Ok(false));
     let _ = check_content_hash(event);
 }
 
