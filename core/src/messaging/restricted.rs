@@ -11,7 +11,6 @@ use crate::{
         world::Room,
     },
     pdu::{
-        StateKey,
         authorisation::{NamedLevel, PowerLevel},
         event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS},
         view::View,
@@ -36,13 +35,13 @@ pub fn authorise_join(
     mut join: NewEvent,
     facts: &Facts<'_>,
 ) -> Result<NewEvent, Stop<MatrixError>> {
-    let keys = vec![
-        StateKey::new(CREATE, ""),
-        StateKey::new(JOIN_RULES, ""),
-        StateKey::new(POWER_LEVELS, ""),
-        StateKey::new(MEMBER, join.sender.as_str()),
+    let entries = [
+        (CREATE, ""),
+        (JOIN_RULES, ""),
+        (POWER_LEVELS, ""),
+        (MEMBER, join.sender.as_str()),
     ];
-    let view = View::with_keys(&room.state, keys, facts)?;
+    let view = View::with(&room.state, entries, facts)?;
     if !needs_authority(&view, &join.sender) {
         return Ok(join);
     }

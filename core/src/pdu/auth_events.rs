@@ -9,7 +9,7 @@ use super::{
     canonical_json::Object,
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
     room_version::RoomVersion,
-    state::{StateKey, StateMap},
+    state::StateMap,
 };
 
 /// What the selection looks at: an event, or what is going to be one.
@@ -36,37 +36,39 @@ impl<'a> From<&'a Pdu> for Selector<'a> {
     }
 }
 
-/// The keys of the state that may stand in the event's `auth_events`: all of them that the state
-/// before the event has, and nothing else. Without duplicates.
-pub fn select<'a>(event: impl Into<Selector<'a>>, version: RoomVersion) -> Vec<StateKey> {
-    let event = event.into();
-    if event.event_type == CREATE {
-        return Vec::new();
+/// An entry of a state: its event type and its state key.
+pub type Entry<'a> = (&'a str, &'a str);
+
+/// Entries of a state, in order and none of them twice. Nothing is copied to make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selection<'a>([Option<Entry<'a>>; 6]);
+
+impl<'a> Selection<'a> {
+    /// The entries.
+    pub fn entries(self) -> impl Iterator<Item = Entry<'a>> {
+        self.0.into_iter().flatten()
     }
-    let mut keys = vec![
-        StateKey::new(POWER_LEVELS, ""),
-        StateKey::new(MEMBER, event.sender.as_str()),
-    ];
-    if !version.rules().room_id_is_create_event {
-        keys.push(StateKey::new(CREATE, ""));
+
+    /// Whether this entry is among them.
+    pub fn contains(&self, entry: Entry<'_>) -> bool {
+        self.0.iter().flatten().any(|selected| *selected == entry)
     }
-    if event.event_type == MEMBER {
-        keys.extend(for_member_event(event));
-    }
-    keys.sort_unstable();
-    keys.dedup();
-    keys
 }
 
-/// The keys of the state that the authorisation rules look at: the selection and, in every room
+/// The entries of the state that may stand in the event's `auth_events`: all of them that the
+/// state before the event has, and nothing else.
+pub fn select<'a>(event: impl Into<Selector<'a>>, version: RoomVersion) -> Selection<'a> {
+    choose(
+        event.into(),
+        version,
+        !version.rules().room_id_is_create_event,
+    )
+}
+
+/// The entries of the state that the authorisation rules look at: the selection and, in every room
 /// version, the create event.
-pub fn needed_state<'a>(event: impl Into<Selector<'a>>, version: RoomVersion) -> Vec<StateKey> {
-    let mut keys = select(event, version);
-    let create = StateKey::new(CREATE, "");
-    if !keys.contains(&create) {
-        keys.push(create);
-    }
-    keys
+pub fn needed_state<'a>(event: impl Into<Selector<'a>>, version: RoomVersion) -> Selection<'a> {
+    choose(event.into(), version, true)
 }
 
 /// The `auth_events` of a new event that follows this state.
@@ -75,34 +77,58 @@ pub fn from_state<'a>(
     version: RoomVersion,
     state: &StateMap,
 ) -> Vec<OwnedEventId> {
-    let keys = select(event, version);
-    keys.iter()
-        .filter_map(|key| state.get_key(key).map(ToOwned::to_owned))
+    select(event, version)
+        .entries()
+        .filter_map(|(event_type, state_key)| state.get(event_type, state_key))
+        .map(ToOwned::to_owned)
         .collect()
 }
 
-fn for_member_event(event: Selector<'_>) -> Vec<StateKey> {
+fn choose(event: Selector<'_>, version: RoomVersion, with_create: bool) -> Selection<'_> {
+    if event.event_type == CREATE {
+        return Selection([None; 6]);
+    }
+    let sender = (MEMBER, event.sender.as_str());
+    let [target, join_rules, warrant] = match event.event_type {
+        MEMBER => for_member_event(event, version),
+        _ => [None; 3],
+    };
+    let target = target.filter(|target| *target != sender);
+    let warrant = warrant.filter(|warrant| *warrant != sender && Some(*warrant) != target);
+    let create = with_create.then_some((CREATE, ""));
+    let levels = (POWER_LEVELS, "");
+    let mut chosen = [
+        create,
+        join_rules,
+        Some(sender),
+        target,
+        warrant,
+        Some(levels),
+    ];
+    chosen.sort_unstable();
+    Selection(chosen)
+}
+
+/// The member event of the target, the join rules, and what gives the target a right to come in:
+/// the third-party invite, or the member event of whoever vouches for a restricted join.
+fn for_member_event(event: Selector<'_>, version: RoomVersion) -> [Option<Entry<'_>>; 3] {
     let text_at = |pointer: &[&str]| text_inside(event.content, pointer);
-    let mut keys: Vec<_> = event
-        .state_key
-        .map(|target| StateKey::new(MEMBER, target))
-        .into_iter()
-        .collect();
-    let membership = text_at(&["membership"]).unwrap_or_default();
-    if matches!(membership, "join" | "invite" | "knock") {
-        keys.push(StateKey::new(JOIN_RULES, ""));
+    let target = event.state_key.map(|target| (MEMBER, target));
+    let join_rules = Some((JOIN_RULES, ""));
+    match text_at(&["membership"]) {
+        Some("join") => {
+            let voucher = text_at(&["join_authorised_via_users_server"]);
+            let voucher = voucher.filter(|_| version.rules().restricted);
+            [target, join_rules, voucher.map(|user| (MEMBER, user))]
+        }
+        Some("invite") => {
+            let token = text_at(&["third_party_invite", "signed", "token"]);
+            let invite = token.map(|token| (THIRD_PARTY_INVITE, token));
+            [target, join_rules, invite]
+        }
+        Some("knock") => [target, join_rules, None],
+        _ => [target, None, None],
     }
-    if membership == "invite"
-        && let Some(token) = text_at(&["third_party_invite", "signed", "token"])
-    {
-        keys.push(StateKey::new(THIRD_PARTY_INVITE, token));
-    }
-    if membership == "join"
-        && let Some(user) = text_at(&["join_authorised_via_users_server"])
-    {
-        keys.push(StateKey::new(MEMBER, user));
-    }
-    keys
 }
 
 fn text_inside<'a>(object: &'a Object, path: &[&str]) -> Option<&'a str> {

@@ -271,8 +271,8 @@ impl Judged {
         };
         let needed = super::auth_events::needed_state(event, event.room_version());
         let view: Vec<Arc<Pdu>> = needed
-            .iter()
-            .filter_map(|key| at(&key.event_type, &key.state_key))
+            .entries()
+            .filter_map(|(event_type, state_key)| at(event_type, state_key))
             .collect();
         super::authorisation::check_state(event, &create, &view).map_err(|error| error.to_string())
     }

@@ -295,11 +295,8 @@ fn redact_target(
     let Some(target) = facts.event(target)? else {
         return Ok(());
     };
-    let keys = vec![
-        StateKey::new(super::event_type::CREATE, ""),
-        StateKey::new(POWER_LEVELS, ""),
-    ];
-    let view = View::with_keys(&before.state, keys, facts)?;
+    let entries = [(super::event_type::CREATE, ""), (POWER_LEVELS, "")];
+    let view = View::with(&before.state, entries, facts)?;
     let allowed = view
         .power_levels()
         .is_some_and(|levels| may_redact(&redaction.pdu, &target.pdu, &levels));

@@ -1,13 +1,13 @@
 //! Judging by facts: the rules of [`super::authorisation`] and [`super::resolution`], given what
 //! the engine holds.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use ruma_common::{EventId, OwnedEventId};
 
 use super::{
-    Pdu, RoomVersion, StateKey, StateMap,
-    auth_events::needed_state,
+    Pdu, RoomVersion, StateMap,
+    auth_events::{Entry, needed_state},
     authorisation::{self, AuthEvent, Denied, PowerLevels},
     event_type::{CREATE, POWER_LEVELS},
     hash::create_event_id_of_room,
@@ -24,37 +24,31 @@ use crate::{
 /// The part of a state that an event is judged by.
 pub struct View {
     create: Option<Arc<Pdu>>,
-    events: BTreeMap<StateKey, Arc<Pdu>>,
+    events: Vec<Arc<Pdu>>,
 }
 
 impl View {
     /// The part of `state` that `event` is judged by.
     pub fn of(state: &StateMap, event: &Pdu, facts: &Facts<'_>) -> Result<Self, Blocked> {
-        Self::with_keys(state, needed_state(event, event.room_version()), facts)
+        let needed = needed_state(event, event.room_version());
+        Self::with(state, needed.entries(), facts)
     }
 
-    /// The given keys of a state.
-    pub fn with_keys(
+    /// The given entries of a state.
+    pub fn with<'a>(
         state: &StateMap,
-        keys: Vec<StateKey>,
+        entries: impl IntoIterator<Item = Entry<'a>>,
         facts: &Facts<'_>,
     ) -> Result<Self, Blocked> {
-        let held: Vec<(StateKey, OwnedEventId)> = keys
-            .into_iter()
-            .filter_map(|key| {
-                state
-                    .get_key(&key)
-                    .map(ToOwned::to_owned)
-                    .map(|id| (key, id))
-            })
-            .collect();
-        let found = facts.all_held(held.iter().map(|(_, event_id)| &**event_id))?;
-        let events: BTreeMap<StateKey, Arc<Pdu>> = held
-            .into_iter()
-            .filter_map(|(key, id)| found.get(&id).map(|event| (key, event.pdu.clone())))
-            .collect();
-        let create = events.get(&StateKey::new(CREATE, "")).cloned();
-        Ok(Self { create, events })
+        let entries = entries.into_iter();
+        let ids = entries.filter_map(|(event_type, state_key)| state.get(event_type, state_key));
+        let found = facts.all_held(ids)?;
+        let events: Vec<Arc<Pdu>> = found.values().map(|event| event.pdu.clone()).collect();
+        let create = events.iter().find(|event| event.is_state_for(CREATE, ""));
+        Ok(Self {
+            create: create.cloned(),
+            events,
+        })
     }
 
     /// Whether the rules allow `event` in this state.
@@ -72,7 +66,9 @@ impl View {
     /// One event of the view.
     #[must_use]
     pub fn event(&self, event_type: &str, state_key: &str) -> Option<&Arc<Pdu>> {
-        self.events.get(&StateKey::new(event_type, state_key))
+        self.events
+            .iter()
+            .find(|event| event.is_state_for(event_type, state_key))
     }
 
     /// The power levels in this state.

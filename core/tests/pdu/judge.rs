@@ -48,8 +48,8 @@ pub fn judge_by_us_alone(room: &Room, event: &Arc<Pdu>) -> Verdict {
     // The part of the state that the rules say they need must be all that they look at.
     let needed = auth_events::needed_state(&**event, room.version);
     let part: Vec<_> = needed
-        .iter()
-        .filter_map(|key| room.state.get_key(key))
+        .entries()
+        .filter_map(|(event_type, key)| room.state.get(event_type, key))
         .collect();
     let part: Vec<_> = part.into_iter().map(|id| room.events[id].clone()).collect();
     assert_eq!(check_state(event, &room.create, &part), verdict);

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use super::Denied;
 use crate::pdu::{
-    Pdu, StateKey, auth_events::select, event_type::CREATE, hash::create_event_id_of_room,
+    Pdu, StateKey,
+    auth_events::{Selection, select},
+    event_type::CREATE,
+    hash::create_event_id_of_room,
 };
 
 /// An event that another one is judged by, and what came of judging it.
@@ -44,8 +47,7 @@ pub fn check_auth_events(
         }
         seen.push(key);
     }
-    let create = StateKey::new(CREATE, "");
-    if allowed.contains(&create) && !seen.contains(&create) {
+    if allowed.contains((CREATE, "")) && !seen.contains(&StateKey::new(CREATE, "")) {
         return Err(Denied::NoCreateEvent);
     }
     Ok(())
@@ -110,7 +112,7 @@ fn find<'a>(auth: &[AuthEvent<'a>], event_id: &EventId) -> Result<AuthEvent<'a>,
 fn check_auth_event(
     event: &Pdu,
     auth: AuthEvent<'_>,
-    allowed: &[StateKey],
+    allowed: &Selection<'_>,
 ) -> Result<StateKey, Denied> {
     let event_id = || auth.event.event_id().to_owned();
     if auth.event.room_id() != event.room_id() {
@@ -123,7 +125,7 @@ fn check_auth_event(
         .event
         .state_key()
         .map(|key| StateKey::new(auth.event.event_type(), key));
-    let key = key.filter(|key| allowed.contains(key));
+    let key = key.filter(|key| allowed.contains((&key.event_type, &key.state_key)));
     let key = key.ok_or_else(|| Denied::UnexpectedAuthEvent(event_id()))?;
     if auth.rejected {
         return Err(Denied::RejectedAuthEvent(event_id()));

@@ -14,7 +14,7 @@ mod power_levels;
 mod redaction;
 mod third_party_invite;
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use ruma_common::UserId;
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub use self::{
     redaction::may_redact,
 };
 use super::{
-    Pdu, StateKey,
+    Pdu,
     event_type::{CREATE, MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
 };
 
@@ -36,13 +36,6 @@ use super::{
 pub trait StateView {
     /// The event for this type and state key.
     fn event(&self, event_type: &str, state_key: &str) -> Option<&Pdu>;
-}
-
-impl StateView for BTreeMap<StateKey, Arc<Pdu>> {
-    fn event(&self, event_type: &str, state_key: &str) -> Option<&Pdu> {
-        self.get(&StateKey::new(event_type, state_key))
-            .map(|event| &**event)
-    }
 }
 
 /// A handful of state events; of two for one key the first counts.

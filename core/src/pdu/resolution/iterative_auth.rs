@@ -61,7 +61,10 @@ impl Resolving {
     /// What the event is judged by: this state for the keys that the rules need, then the event's
     /// own auth events, leaving out rejected ones.
     fn state_for<L: EventLookup>(&self, event: &Pdu, events: &mut Events<'_, L>) -> Vec<Arc<Pdu>> {
-        let keys = needed_state(event, event.room_version());
+        let keys: Vec<_> = needed_state(event, event.room_version())
+            .entries()
+            .map(|(event_type, state_key)| StateKey::new(event_type, state_key))
+            .collect();
         let resolved = keys.iter().filter_map(|key| self.get_key(key));
         let create = create_event_id(event);
         let ids = resolved

@@ -106,9 +106,9 @@ pub fn resolve(
 /// all that are missing are asked for at once.
 fn load_start<L: EventLookup>(start: &StateMap, set: &EventSet<'_>, events: &mut Events<'_, L>) {
     for event in set.values() {
-        for key in needed_state(&***event, event.room_version()) {
+        for (event_type, state_key) in needed_state(&***event, event.room_version()).entries() {
             start
-                .get_key(&key)
+                .get(event_type, state_key)
                 .and_then(|event_id| events.get(event_id));
         }
     }
