@@ -1,5 +1,7 @@
 //! The cases that state resolution is known for.
 
+mod trace;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ruma_common::EventId;
 
 use super::{
-    EventLookup, EventSet, Events,
+    EventLookup, EventSet, Events, Observer,
     auth_difference::{EventIds, auth_chain, auth_difference, auth_events},
 };
 use crate::pdu::{StateKey, StateMap, room_version::StateResolution};
@@ -26,9 +26,14 @@ impl<'a> Conflicts<'a> {
         others: &'a [StateMap],
         algorithm: StateResolution,
         events: &mut Events<'a, L>,
+        observer: &mut impl Observer,
     ) -> Self {
         let differences = others.iter().flat_map(|other| first.diff(other));
         let keys: BTreeSet<&StateKey> = differences.map(|change| change.key).collect();
+        for key in &keys {
+            let states = std::iter::once(first).chain(others);
+            observer.conflict(key, states.map(|state| state.get_key(key)));
+        }
         let mut unconflicted = first.clone();
         keys.iter().for_each(|key| unconflicted.remove(key));
 
@@ -41,8 +46,11 @@ impl<'a> Conflicts<'a> {
         let conflicted: EventIds<'a> = by_state.iter().flatten().copied().collect();
 
         let mut ids = auth_difference(&by_state, &unconflicted, events);
+        observer.auth_difference(ids.iter().copied());
         if algorithm == StateResolution::V2_1 {
-            ids.extend(subgraph(&conflicted, events));
+            let subgraph = subgraph(&conflicted, events);
+            observer.subgraph(subgraph.difference(&conflicted).copied());
+            ids.extend(subgraph);
         }
         ids.extend(conflicted);
         let held = ids.into_iter().filter_map(|id| events.get(id));

@@ -5,10 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ruma_common::{EventId, OwnedEventId};
 
-use super::{EventLookup, Events};
+use super::{EventLookup, Events, Observer, Place, Verdict};
 use crate::pdu::{
-    Pdu, StateKey, StateMap, auth_events::needed_state, authorisation::check_state,
-    event_type::CREATE, hash::create_event_id_of_room,
+    Pdu, StateKey, StateMap,
+    auth_events::needed_state,
+    authorisation::{Denied, check_state},
+    event_type::CREATE,
+    hash::create_event_id_of_room,
 };
 
 /// A partially resolved state: where it started, and what entered it since.
@@ -38,24 +41,33 @@ impl Resolving {
     /// this is what Synapse does.
     pub fn apply<'a, L: EventLookup>(
         &mut self,
-        in_order: &[&'a Arc<Pdu>],
+        in_order: &[(&'a Arc<Pdu>, Place)],
         events: &mut Events<'a, L>,
+        observer: &mut impl Observer,
     ) {
-        for event in in_order {
-            let Some(state_key) = event.state_key() else {
-                continue;
-            };
-            if !events.is_rejected(event.event_id()) && self.allows(event, events) {
+        for (event, place) in in_order {
+            let verdict = self.verdict(event, events);
+            if verdict == Verdict::Allowed
+                && let Some(state_key) = event.state_key()
+            {
                 let key = StateKey::new(event.event_type(), state_key);
                 self.entered.insert(key, event.event_id().to_owned());
             }
+            observer.judged(event, *place, verdict);
         }
     }
 
-    fn allows<L: EventLookup>(&self, event: &Pdu, events: &mut Events<'_, L>) -> bool {
+    fn verdict<L: EventLookup>(&self, event: &Pdu, events: &mut Events<'_, L>) -> Verdict {
+        if events.is_rejected(event.event_id()) {
+            return Verdict::Rejected;
+        }
         let view = self.state_for(event, events);
         let create = view.iter().find(|event| event.is_state_for(CREATE, ""));
-        create.is_some_and(|create| check_state(event, create, &view).is_ok())
+        let allowed = match create {
+            Some(create) => check_state(event, create, &view),
+            None => Err(Denied::NoCreateEvent),
+        };
+        allowed.map_or_else(Verdict::Denied, |()| Verdict::Allowed)
     }
 
     /// What the event is judged by: this state for the keys that the rules need, then the event's

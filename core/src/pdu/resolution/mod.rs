@@ -20,6 +20,8 @@ mod conflicts;
 mod iterative_auth;
 mod mainline;
 mod power_order;
+mod trace;
+mod version_2;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,11 +31,9 @@ use std::{
 use ruma_common::{EventId, OwnedEventId};
 use thiserror::Error;
 
-use self::{conflicts::Conflicts, iterative_auth::Resolving};
-use super::{
-    Pdu, RoomVersion, StateKey, StateMap, auth_events::needed_state, event_type::POWER_LEVELS,
-    room_version::StateResolution,
-};
+use self::trace::Observer;
+pub use self::trace::{Conflict, Place, Replayed, Resolution, Trace, Verdict};
+use super::{Pdu, RoomVersion, StateMap};
 
 /// The events that [`resolve`] may look at.
 pub trait EventLookup {
@@ -61,10 +61,36 @@ impl EventLookup for BTreeMap<OwnedEventId, Arc<Pdu>> {
 pub struct MissingEvents(pub BTreeSet<OwnedEventId>);
 
 /// The state that follows from these states of one room.
+///
+/// # Errors
+/// Names events that are needed and not at hand.
 pub fn resolve(
     version: RoomVersion,
     states: &[StateMap],
     events: &impl EventLookup,
+) -> Result<StateMap, MissingEvents> {
+    resolve_observed(version, states, events, &mut ())
+}
+
+/// As [`resolve`], and how it came about.
+///
+/// # Errors
+/// Names events that are needed and not at hand.
+pub fn resolve_traced(
+    version: RoomVersion,
+    states: &[StateMap],
+    events: &impl EventLookup,
+) -> Result<Resolution, MissingEvents> {
+    let mut trace = Trace::default();
+    let state = resolve_observed(version, states, events, &mut trace)?;
+    Ok(Resolution { state, trace })
+}
+
+fn resolve_observed<'a>(
+    version: RoomVersion,
+    states: &'a [StateMap],
+    events: &'a impl EventLookup,
+    observer: &mut impl Observer,
 ) -> Result<StateMap, MissingEvents> {
     let Some((first, others)) = states.split_first() else {
         return Ok(StateMap::new());
@@ -76,42 +102,7 @@ pub fn resolve(
         lookup: events,
         missing: BTreeSet::new(),
     };
-    let algorithm = version.rules().state_resolution;
-    let conflicts = Conflicts::between(first, others, algorithm, &mut events);
-    let conflicts = events.unless_missing(conflicts)?;
-
-    let start = match algorithm {
-        StateResolution::V1 | StateResolution::V2 => conflicts.unconflicted.clone(),
-        StateResolution::V2_1 => StateMap::new(),
-    };
-    load_start(&start, &conflicts.full_set, &mut events);
-    events.unless_missing(())?;
-
-    let mut resolving = Resolving::new(start);
-    let power_events = power_order::sorted(&conflicts.full_set, &mut events);
-    resolving.apply(&power_events, &mut events);
-
-    let already: BTreeSet<_> = power_events.iter().map(|event| event.event_id()).collect();
-    let rest = conflicts
-        .full_set
-        .values()
-        .filter(|event| !already.contains(event.event_id()));
-    let levels = resolving.get_key(&StateKey::new(POWER_LEVELS, ""));
-    let rest = mainline::sorted(rest.copied(), levels, &mut events);
-    resolving.apply(&rest, &mut events);
-    events.unless_missing(resolving.finish(&conflicts.unconflicted))
-}
-
-/// Looks at the events of the starting state that the conflicted events will be judged by, so that
-/// all that are missing are asked for at once.
-fn load_start<L: EventLookup>(start: &StateMap, set: &EventSet<'_>, events: &mut Events<'_, L>) {
-    for event in set.values() {
-        for (event_type, state_key) in needed_state(&***event, event.room_version()).entries() {
-            start
-                .get(event_type, state_key)
-                .and_then(|event_id| events.get(event_id));
-        }
-    }
+    version_2::resolve(version, first, others, &mut events, observer)
 }
 
 /// A set of events, in the order of their ids.

@@ -9,7 +9,7 @@ use std::{
 
 use ruma_common::EventId;
 
-use super::{EventLookup, EventSet, Events, iterative_auth::create_event_of};
+use super::{EventLookup, EventSet, Events, Place, iterative_auth::create_event_of};
 use crate::pdu::{
     Pdu,
     authorisation::{PowerLevel, PowerLevels},
@@ -25,7 +25,7 @@ type Rank<'a> = (Reverse<PowerLevel>, i64, &'a EventId);
 pub(super) fn sorted<'a, L: EventLookup>(
     full_set: &EventSet<'a>,
     events: &mut Events<'a, L>,
-) -> Vec<&'a Arc<Pdu>> {
+) -> Vec<(&'a Arc<Pdu>, Place)> {
     let graph = power_graph(full_set);
     let mut cited_by: BTreeMap<&EventId, Vec<&'a Arc<Pdu>>> = BTreeMap::new();
     let mut waits_for: BTreeMap<&EventId, usize> = BTreeMap::new();
@@ -40,8 +40,12 @@ pub(super) fn sorted<'a, L: EventLookup>(
         }
     }
     let mut order = Vec::with_capacity(graph.len());
-    while let Some((_, _, event_id)) = ready.pop_first() {
-        order.extend(full_set.get(event_id));
+    while let Some((Reverse(sender_level), origin_server_ts, event_id)) = ready.pop_first() {
+        let place = Place::Power {
+            sender_level,
+            origin_server_ts,
+        };
+        order.extend(full_set.get(event_id).map(|event| (*event, place)));
         for event in cited_by.remove(event_id).into_iter().flatten() {
             let count = waits_for.entry(event.event_id()).or_default();
             *count = count.saturating_sub(1);
