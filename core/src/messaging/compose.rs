@@ -14,6 +14,7 @@ use crate::{
     },
     pdu::{
         Pdu,
+        auth_content::AuthContent,
         auth_events::{self, Selector},
         build::{self, EventTemplate},
         event_type::MEMBER,
@@ -97,11 +98,12 @@ pub fn template(room: &Room, new: &NewEvent, facts: &Facts<'_>) -> Result<EventT
     let mut ends: Vec<_> = ends.into_iter().flatten().collect();
     ends.sort_by_key(|end| std::cmp::Reverse(end.pdu.depth()));
     ends.truncate(MAX_PREV_EVENTS);
+    let content = AuthContent::read(&new.event_type, &new.content, room.version);
     let selector = Selector {
         event_type: &new.event_type,
         state_key: new.state_key.as_deref(),
         sender: &new.sender,
-        content: &new.content,
+        content: &content,
     };
     Ok(EventTemplate {
         room_id: Some(room.room_id.clone()),

@@ -25,6 +25,7 @@ use crate::{
     pdu::{
         Pdu, acl,
         admit::{Source, VerifyEvent},
+        auth_content::MemberContent,
         build,
         event_type::MEMBER,
         serve::{StateAndAuthChain, list, with_auth_chain},
@@ -215,10 +216,11 @@ impl SendMembership {
 
     /// A join that one of our users authorises needs our signature (RJOIN-3).
     fn countersigned(&self, event: Arc<Pdu>, facts: &Facts<'_>) -> Result<Arc<Pdu>, MatrixError> {
-        let Some(user) = event.content().get("join_authorised_via_users_server") else {
+        let content = event.auth_content().member();
+        let Some(user) = content.and_then(MemberContent::authorising_user) else {
             return Ok(event);
         };
-        let user = <&UserId>::try_from(user.as_str().unwrap_or_default());
+        let user = <&UserId>::try_from(user);
         if !user.is_ok_and(|user| user.server_name() == facts.our_name()) {
             return Err(MatrixError::new(
                 ErrorCode::InvalidParam,

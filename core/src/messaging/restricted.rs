@@ -63,10 +63,9 @@ pub fn authorise_join(
 
 /// Whoever is in the room or invited to it needs no other room.
 fn needs_authority(view: &View, user: &UserId) -> bool {
-    let rules = view.event(JOIN_RULES, "").map(|rules| rules.content());
-    let rule = rules
-        .and_then(|rules| rules.get("join_rule"))
-        .and_then(Value::as_str);
+    let rules = view.event(JOIN_RULES, "");
+    let rules = rules.and_then(|rules| rules.auth_content().join_rules());
+    let rule = rules.and_then(|rules| rules.join_rule.as_deref());
     let member = view
         .event(MEMBER, user.as_str())
         .and_then(|member| member.membership());
@@ -82,6 +81,7 @@ fn check_other_rooms(
 ) -> Result<(), Stop<MatrixError>> {
     let rules = view.event(JOIN_RULES, "").map(|rules| rules.content());
     let allow = rules
+        .as_ref()
         .and_then(|rules| rules.get("allow"))
         .and_then(Value::as_array);
     let allow = allow.into_iter().flatten().filter_map(room_of_condition);

@@ -20,7 +20,7 @@ pub fn allows(facts: &Facts<'_>, room: &Room, server: &ServerName) -> Result<boo
         return Ok(true);
     };
     let event = facts.held(event_id)?;
-    Ok(event.is_none_or(|event| content_allows(event.pdu.content(), server)))
+    Ok(event.is_none_or(|event| content_allows(&event.pdu.content(), server)))
 }
 
 /// Whether the content of an `m.room.server_acl` event allows a server: matched without its port,

@@ -2,11 +2,10 @@
 //! selection").
 
 use ruma_common::{OwnedEventId, UserId};
-use serde_json::Value;
 
 use super::{
     Pdu,
-    canonical_json::Object,
+    auth_content::AuthContent,
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
     room_version::RoomVersion,
     state::StateMap,
@@ -21,8 +20,8 @@ pub struct Selector<'a> {
     pub state_key: Option<&'a str>,
     /// Who sends it.
     pub sender: &'a UserId,
-    /// Its content.
-    pub content: &'a Object,
+    /// What the rules read of its content.
+    pub content: &'a AuthContent,
 }
 
 impl<'a> From<&'a Pdu> for Selector<'a> {
@@ -31,7 +30,7 @@ impl<'a> From<&'a Pdu> for Selector<'a> {
             event_type: event.event_type(),
             state_key: event.state_key(),
             sender: event.sender(),
-            content: event.content(),
+            content: event.auth_content(),
         }
     }
 }
@@ -112,29 +111,26 @@ fn choose(event: Selector<'_>, version: RoomVersion, with_create: bool) -> Selec
 /// The member event of the target, the join rules, and what gives the target a right to come in:
 /// the third-party invite, or the member event of whoever vouches for a restricted join.
 fn for_member_event(event: Selector<'_>, version: RoomVersion) -> [Option<Entry<'_>>; 3] {
-    let text_at = |pointer: &[&str]| text_inside(event.content, pointer);
     let target = event.state_key.map(|target| (MEMBER, target));
     let join_rules = Some((JOIN_RULES, ""));
-    match text_at(&["membership"]) {
+    let Some(content) = event.content.member() else {
+        return [target, None, None];
+    };
+    match content.membership() {
         Some("join") => {
-            let voucher = text_at(&["join_authorised_via_users_server"]);
+            let voucher = content.authorising_user();
             let voucher = voucher.filter(|_| version.rules().restricted);
             [target, join_rules, voucher.map(|user| (MEMBER, user))]
         }
         Some("invite") => {
-            let token = text_at(&["third_party_invite", "signed", "token"]);
+            let signed = content
+                .third_party_invite()
+                .and_then(|invite| invite.signed.as_ref());
+            let token = signed.and_then(|signed| signed.token.as_deref());
             let invite = token.map(|token| (THIRD_PARTY_INVITE, token));
             [target, join_rules, invite]
         }
         Some("knock") => [target, join_rules, None],
         _ => [target, None, None],
     }
-}
-
-fn text_inside<'a>(object: &'a Object, path: &[&str]) -> Option<&'a str> {
-    let (first, rest) = path.split_first()?;
-    let value = object.get(*first)?;
-    rest.iter()
-        .try_fold(value, |value, key| value.get(*key))
-        .and_then(Value::as_str)
 }

@@ -6,17 +6,19 @@
 //!
 //! It keeps the event as canonical JSON without `unsigned`, which any server on the way may fill
 //! with anything: the text we store and serve, with all keys we do not know, since the content hash
-//! covers them. Of the parsed form it keeps the content only; the rare reader who needs the rest
-//! parses the text again.
+//! covers them. Of the parsed form it keeps what the rules of events read; who needs more parses the
+//! text again.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 
 use super::{
+    auth_content::{AuthContent, MemberContent},
     canonical_json::{Object, check_object, object_to_canonical_string, parse_object},
-    event_type::{MEMBER, REDACTION},
+    event_type::REDACTION,
     format::{self, FormatError, MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_PREV_EVENTS},
     hash,
     redaction::redact,
@@ -37,7 +39,9 @@ pub struct Pdu {
     prev_events: Box<[OwnedEventId]>,
     auth_events: Box<[OwnedEventId]>,
     redacts: Option<OwnedEventId>,
-    content: Object,
+    auth_content: AuthContent,
+    /// Where the content stands in the text.
+    content: Range<usize>,
     json: Box<str>,
 }
 
@@ -97,32 +101,29 @@ impl Pdu {
 
     fn assemble(
         event_id: OwnedEventId,
-        mut event: Object,
+        event: Object,
         json: Box<str>,
         version: RoomVersion,
     ) -> Result<Self, FormatError> {
         format::check_envelope(&event)?;
-        format::object(&event, "content")?;
-        let mut pdu = Self {
+        let content = format::object(&event, "content")?;
+        let event_type = format::bounded_string(&event, "type")?;
+        Ok(Self {
             version,
             room_id: format::room_id(&event, &event_id, version)?,
             event_id,
-            event_type: format::bounded_string(&event, "type")?.into(),
+            event_type: event_type.into(),
             state_key: format::state_key(&event)?.map(Into::into),
             sender: format::sender(&event)?,
             origin_server_ts: format::integer(&event, "origin_server_ts")?,
             depth: format::depth(&event)?,
             prev_events: format::event_ids(&event, "prev_events", MAX_PREV_EVENTS)?,
             auth_events: format::event_ids(&event, "auth_events", MAX_AUTH_EVENTS)?,
-            redacts: None,
-            content: Object::new(),
+            redacts: redaction_target(&event, version),
+            auth_content: AuthContent::read(event_type, content, version),
+            content: content_span(&json),
             json,
-        };
-        pdu.redacts = redaction_target(&event, version);
-        if let Some(Value::Object(content)) = event.remove("content") {
-            pdu.content = content;
-        }
-        Ok(pdu)
+        })
     }
 
     /// The version of the event's room.
@@ -191,18 +192,27 @@ impl Pdu {
         &self.auth_events
     }
 
-    /// The event's content.
-    pub fn content(&self) -> &Object {
-        &self.content
+    /// The event's content, parsed.
+    pub fn content(&self) -> Object {
+        // The text was written from an object or was parsed as one when this value was made.
+        serde_json::from_str(self.content_text()).unwrap_or_default()
+    }
+
+    /// The event's content as canonical JSON.
+    pub fn content_text(&self) -> &str {
+        self.json.get(self.content.clone()).unwrap_or_default()
+    }
+
+    /// What the authorisation rules read of the content.
+    pub fn auth_content(&self) -> &AuthContent {
+        &self.auth_content
     }
 
     /// `content.membership` of a membership event.
     pub fn membership(&self) -> Option<&str> {
-        let membership = self
-            .content
-            .get("membership")
-            .filter(|_| &*self.event_type == MEMBER);
-        membership.and_then(Value::as_str)
+        self.auth_content
+            .member()
+            .and_then(MemberContent::membership)
     }
 
     /// The event that this redaction asks to redact, from where its room version puts it.
@@ -225,19 +235,36 @@ impl Pdu {
     /// version lets a redaction remove.
     pub fn redacted(&self) -> Self {
         let redacted = redact(&self.object(), self.version);
-        let json = object_to_canonical_string(&redacted, &[]).into();
-        let content = match redacted.get("content") {
-            Some(Value::Object(content)) => content.clone(),
-            _ => Object::new(),
-        };
-        let redacts = redaction_target(&redacted, self.version);
+        let json: Box<str> = object_to_canonical_string(&redacted, &[]).into();
+        let content = redacted.get("content").and_then(Value::as_object);
         Self {
-            redacts,
-            content,
+            redacts: redaction_target(&redacted, self.version),
+            auth_content: content.map_or(AuthContent::Other, |content| {
+                AuthContent::read(&self.event_type, content, self.version)
+            }),
+            content: content_span(&json),
             json,
             ..self.clone()
         }
     }
+}
+
+/// Where the content stands in the text of an event.
+fn content_span(json: &str) -> Range<usize> {
+    #[derive(Deserialize)]
+    struct Event<'a> {
+        #[serde(borrow)]
+        content: &'a RawValue,
+    }
+    let span = |event: Event<'_>| {
+        let content = event.content.get();
+        let start = content.as_ptr().addr().checked_sub(json.as_ptr().addr())?;
+        Some(start..start + content.len())
+    };
+    serde_json::from_str(json)
+        .ok()
+        .and_then(span)
+        .unwrap_or_default()
 }
 
 fn redaction_target(event: &Object, version: RoomVersion) -> Option<OwnedEventId> {

@@ -9,13 +9,14 @@
 //! | [`event`], [`mod@format`] | is it a valid event (check 1 on receipt of a PDU), what does it say? |
 //! | [`hash`], [`redaction`], [`canonical_json`] | what is hashed and signed, what is the event's id? |
 //! | [`signing`] | did the servers sign it that had to (check 2), and is it unaltered (check 3)? |
-//! | [`auth_events`], [`authorisation`] | was it allowed (checks 4 to 6)? |
+//! | [`auth_content`], [`auth_events`], [`authorisation`] | was it allowed (checks 4 to 6)? |
 //! | [`state`], [`resolution`] | what is a room's state, and what if its history forks? |
 //! | [`build`] | how do we make an event of our own? |
 
 pub mod acl;
 pub mod admit;
 pub mod answers;
+pub mod auth_content;
 pub mod auth_events;
 pub mod authorisation;
 pub mod bridge;

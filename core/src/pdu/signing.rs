@@ -13,8 +13,8 @@ use thiserror::Error;
 
 use super::{
     Pdu,
+    auth_content::MemberContent,
     canonical_json::{Object, object_to_canonical_string},
-    event_type::MEMBER,
     hash,
     room_version::EventIds,
     unpadded_base64,
@@ -169,7 +169,9 @@ pub fn required_signers(event: &Pdu) -> Result<impl Iterator<Item = &ServerName>
 /// Whether this invite stands for one that a server outside of Matrix holds: the server that sends
 /// it may be another than its sender's.
 fn follows_third_party_invite(event: &Pdu) -> bool {
-    event.membership() == Some("invite") && event.content().contains_key("third_party_invite")
+    event.auth_content().member().is_some_and(|content| {
+        content.membership() == Some("invite") && content.third_party_invite().is_some()
+    })
 }
 
 fn server_of_event_id(event: &Pdu) -> Result<Option<&ServerName>, SignatureError> {
@@ -181,14 +183,12 @@ fn server_of_event_id(event: &Pdu) -> Result<Option<&ServerName>, SignatureError
 }
 
 fn authorising_server(event: &Pdu) -> Result<Option<&ServerName>, SignatureError> {
-    if !event.room_version().rules().restricted || event.event_type() != MEMBER {
-        return Ok(None);
-    }
-    let Some(user) = event.content().get("join_authorised_via_users_server") else {
+    let content = event.auth_content().member();
+    let user = content.and_then(MemberContent::authorising_user);
+    let Some(user) = user.filter(|_| event.room_version().rules().restricted) else {
         return Ok(None);
     };
-    let user = <&UserId>::try_from(user.as_str().unwrap_or_default());
-    let user = user.map_err(SignatureError::AuthorisingUser)?;
+    let user = <&UserId>::try_from(user).map_err(SignatureError::AuthorisingUser)?;
     Ok(Some(user.server_name()))
 }
 

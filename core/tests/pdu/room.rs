@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use comity_core::pdu::{
-    Pdu, RoomVersion, StateKey, StateMap, auth_events,
+    Pdu, RoomVersion, StateKey, StateMap,
+    auth_content::AuthContent,
+    auth_events,
     auth_events::Selector,
     build::{EventTemplate, build, depth_after},
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS},
@@ -171,11 +173,12 @@ impl Room {
     ) -> EventTemplate {
         let content = object(content);
         let sender = user(sender);
+        let auth_content = AuthContent::read(event_type, &content, self.version);
         let selector = Selector {
             event_type,
             state_key,
             sender: &sender,
-            content: &content,
+            content: &auth_content,
         };
         let auth_events = auth_events::from_state(selector, self.version, state);
         let last = self

@@ -37,7 +37,7 @@ impl RumaEvent {
     }
 
     pub fn judged(pdu: &Arc<Pdu>, rejected: bool) -> Self {
-        let content = serde_json::to_string(pdu.content()).unwrap();
+        let content = serde_json::to_string(&pdu.content()).unwrap();
         Self(Arc::new(Inner {
             pdu: pdu.clone(),
             event_id: pdu.event_id().to_owned(),

@@ -38,7 +38,7 @@ pub(super) fn bare_event(event: &StoredEvent) -> Content {
     set("type", pdu.event_type().into());
     set("sender", pdu.sender().as_str().into());
     set("origin_server_ts", pdu.origin_server_ts().into());
-    set("content", Value::Object(pdu.content().clone()));
+    set("content", Value::Object(pdu.content()));
     if let Some(state_key) = pdu.state_key() {
         set("state_key", state_key.into());
     }
@@ -127,7 +127,7 @@ impl Session<'_> {
         };
         let replaced = self.snapshot_event(state.before, event.pdu.event_type(), state_key)?;
         if let Some(replaced) = replaced {
-            let content = Value::Object(replaced.pdu.content().clone());
+            let content = Value::Object(replaced.pdu.content());
             unsigned.insert("prev_content".to_owned(), content);
             let event_id = replaced.pdu.event_id().as_str();
             unsigned.insert("replaces_state".to_owned(), event_id.into());

@@ -109,7 +109,7 @@ impl Session<'_> {
 }
 
 fn member_event(entry: &LocalMembership, profile: &Content) -> Command {
-    let mut content = entry.event.pdu.content().clone();
+    let mut content = entry.event.pdu.content();
     content.retain(|key, _| !PROFILE_FIELDS.contains(&key.as_str()) && key != "reason");
     content.extend(profile.clone());
     Command::Send(Box::new(SendEvent {

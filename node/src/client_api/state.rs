@@ -25,7 +25,7 @@ pub(super) fn state_event(session: &Session<'_>, request: &Request<'_>) -> Handl
     let event = event.ok_or_else(|| not_found("the room has no such state"))?;
     match request.query("format") {
         Some("event") => session.client_event(&event),
-        _ => Ok(Value::Object(event.pdu.content().clone())),
+        _ => Ok(Value::Object(event.pdu.content())),
     }
 }
 

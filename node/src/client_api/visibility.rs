@@ -3,7 +3,7 @@
 //! Whoever calls this has checked [`access`](super::access) and asks only for events up to the
 //! user's departure: then the user was in the room at or after each of them.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use comity_core::{
     messaging::command::Events,
@@ -12,6 +12,7 @@ use comity_core::{
     transport::matrix_error::MatrixError,
 };
 use ruma_common::RoomId;
+use serde_json::Value;
 
 use super::{access::Access, session::Session};
 
@@ -50,7 +51,7 @@ impl Session<'_> {
 
     fn sees_in(&self, snapshot: SnapshotId) -> Result<bool, MatrixError> {
         let rule = self.snapshot_event(snapshot, HISTORY_VISIBILITY, "")?;
-        Ok(match visibility_of(rule.as_deref()) {
+        Ok(match &*visibility_of(rule.as_deref()) {
             "invited" => {
                 ["join", "invite"].contains(&&*self.membership_in(snapshot, &self.user_id)?)
             }
@@ -64,7 +65,7 @@ impl Session<'_> {
     fn sees_untraced(&self, room_id: &RoomId) -> Result<bool, MatrixError> {
         let key = StateKey::new(HISTORY_VISIBILITY, "");
         let rule: Option<Arc<StoredEvent>> = self.current_state_event(room_id, key)?;
-        Ok(!["invited", "joined"].contains(&visibility_of(rule.as_deref())))
+        Ok(!["invited", "joined"].contains(&&*visibility_of(rule.as_deref())))
     }
 }
 
@@ -79,10 +80,10 @@ impl Access {
 }
 
 /// What the room says; the default is `shared`.
-fn visibility_of(event: Option<&StoredEvent>) -> &str {
+fn visibility_of(event: Option<&StoredEvent>) -> Cow<'static, str> {
     let content = event.map(|event| event.pdu.content());
-    let visibility = content.and_then(|content| content.get("history_visibility"));
-    visibility
-        .and_then(|value| value.as_str())
-        .unwrap_or("shared")
+    match content.and_then(|mut content| content.remove("history_visibility")) {
+        Some(Value::String(visibility)) => Cow::Owned(visibility),
+        _ => Cow::Borrowed("shared"),
+    }
 }

@@ -5,6 +5,7 @@ use comity_core::{
     messaging::command::Preset,
     pdu::{
         Pdu, RoomVersion, StateKey, StateMap,
+        auth_content::AuthContent,
         auth_events::{Selector, from_state},
         build::{self, EventTemplate},
         event_type::CREATE,
@@ -143,11 +144,12 @@ impl Forger {
     ) -> Pdu {
         let content = object(content);
         let sender = eve();
+        let auth_content = AuthContent::read(event_type, &content, self.version);
         let selector = Selector {
             event_type,
             state_key,
             sender: &sender,
-            content: &content,
+            content: &auth_content,
         };
         let template = EventTemplate {
             room_id: Some(self.room_id.clone()),

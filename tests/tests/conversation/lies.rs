@@ -54,7 +54,7 @@ fn pdu_9_an_altered_event_is_kept_without_what_was_altered() {
     let (_, answer) = forger.push(&mut stage.network, "one", &[lie]);
     assert_eq!(answer["pdus"][event.event_id().as_str()], json!({}));
     let held = stage.held("one", &event.event_id().to_owned()).unwrap();
-    assert_eq!(Value::Object(held.pdu.content().clone()), json!({}));
+    assert_eq!(Value::Object(held.pdu.content()), json!({}));
 }
 
 #[test]

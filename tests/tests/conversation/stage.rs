@@ -212,7 +212,7 @@ impl Stage {
         let found = events(self.network.server(server).read(read));
         found
             .first()
-            .map(|event| Value::Object(event.pdu.content().clone()))
+            .map(|event| Value::Object(event.pdu.content()))
     }
 
     /// Somebody's membership in a server's current state.

@@ -2,8 +2,7 @@
 //! they are checked once (room versions, "Authorization rules": create events, the room id, the
 //! auth events).
 
-use ruma_common::{EventId, UserId};
-use serde_json::Value;
+use ruma_common::EventId;
 
 use super::Denied;
 use crate::pdu::{
@@ -54,7 +53,7 @@ pub fn check_auth_events(
 }
 
 fn check_create(event: &Pdu) -> Result<(), Denied> {
-    let (rules, content) = (event.room_version().rules(), event.content());
+    let rules = event.room_version().rules();
     if !event.prev_events().is_empty() {
         return Err(Denied::CreateWithPrevEvents(event.prev_events().len()));
     }
@@ -64,30 +63,20 @@ fn check_create(event: &Pdu) -> Result<(), Denied> {
             creator_server: event.origin().to_owned(),
         });
     }
-    let version = content
-        .get("room_version")
-        .map_or("1", |v| v.as_str().unwrap_or_default());
-    if version != rules.id {
-        return Err(Denied::CreateOfOtherVersion(version.to_owned()));
+    let Some(content) = event.auth_content().create() else {
+        return Ok(());
+    };
+    if content.room_version != rules.id {
+        let version = content.room_version.clone().into_owned();
+        return Err(Denied::CreateOfOtherVersion(version));
     }
-    if rules.creator_in_content && !content.contains_key("creator") {
+    if rules.creator_in_content && content.creator.is_none() {
         return Err(Denied::CreateWithoutCreator);
     }
-    let is_user = |user: &Value| {
-        user.as_str()
-            .is_some_and(|u| <&UserId>::try_from(u).is_ok())
-    };
-    let are_users = |users: &Value| {
-        users
-            .as_array()
-            .is_some_and(|users| users.iter().all(is_user))
-    };
-    match content.get("additional_creators") {
-        Some(users) if rules.creators_above_levels && !are_users(users) => {
-            Err(Denied::AdditionalCreators)
-        }
-        _ => Ok(()),
+    if rules.creators_above_levels && content.additional_creators.is_none() {
+        return Err(Denied::AdditionalCreators);
     }
+    Ok(())
 }
 
 fn check_room_id(event: &Pdu, create: Option<AuthEvent<'_>>) -> Result<(), Denied> {

@@ -4,14 +4,9 @@
 use std::{borrow::Cow, fmt};
 
 use ruma_common::UserId;
-use serde_json::Value;
 
-use super::{
-    Denied, Room,
-    power_levels::{NamedLevel, is_creator},
-    third_party_invite,
-};
-use crate::pdu::{Pdu, event_type::JOIN_RULES};
+use super::{Denied, NamedLevel, Room, power_levels::is_creator, third_party_invite};
+use crate::pdu::{Pdu, auth_content::MemberContent, event_type::JOIN_RULES};
 
 /// How a user belongs to a room. A user without a membership event has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,10 +111,8 @@ impl MemberChange<'_> {
     /// Someone in the room who may invite has vouched for this join. That this user's server has
     /// signed the event is part of the check of its signatures.
     fn require_authorising_user(&self) -> Result<(), Denied> {
-        let user = self.event.content().get("join_authorised_via_users_server");
-        let user = user
-            .and_then(Value::as_str)
-            .and_then(|user| <&UserId>::try_from(user).ok());
+        let user = self.content().and_then(MemberContent::authorising_user);
+        let user = user.and_then(|user| <&UserId>::try_from(user).ok());
         let user = user.ok_or(Denied::NoAuthorisingUser)?;
         if self.room.membership_of(user) != Membership::Join {
             return self.deny_for(user, "let others join");
@@ -129,7 +122,7 @@ impl MemberChange<'_> {
     }
 
     fn check_invite(&self) -> Result<(), Denied> {
-        if let Some(invite) = self.event.content().get("third_party_invite") {
+        if let Some(invite) = self.content().and_then(MemberContent::third_party_invite) {
             if self.room.membership_of(self.target) == Membership::Ban {
                 return self.deny_for(self.target, "be invited");
             }
@@ -189,12 +182,14 @@ impl MemberChange<'_> {
     /// The rule of the room. Without one it is `invite`: the specification does not say, and this
     /// is how Synapse reads it.
     fn join_rule(&self) -> &str {
-        let rule = self
-            .room
-            .state
-            .event(JOIN_RULES, "")
-            .and_then(|e| e.content().get("join_rule"));
-        rule.map_or("invite", |rule| rule.as_str().unwrap_or_default())
+        let event = self.room.state.event(JOIN_RULES, "");
+        let content = event.and_then(|event| event.auth_content().join_rules());
+        let rule = content.and_then(|content| content.join_rule.as_deref());
+        rule.unwrap_or("invite")
+    }
+
+    fn content(&self) -> Option<&MemberContent> {
+        self.event.auth_content().member()
     }
 
     fn require_own(&self, to: &'static str) -> Result<(), Denied> {

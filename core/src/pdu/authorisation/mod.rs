@@ -17,15 +17,15 @@ mod third_party_invite;
 use std::{borrow::Cow, sync::Arc};
 
 use ruma_common::UserId;
-use serde_json::Value;
 
 pub use self::{
     denied::{Denied, ThirdPartyInviteDenied},
     event_alone::{AuthEvent, check_auth_events},
     membership::Membership,
-    power_levels::{NamedLevel, PowerLevel, PowerLevels},
+    power_levels::{PowerLevel, PowerLevels},
     redaction::may_redact,
 };
+pub use super::auth_content::NamedLevel;
 use super::{
     Pdu,
     event_type::{CREATE, MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
@@ -96,7 +96,8 @@ impl<'a> Room<'a> {
     }
 
     fn require_federated(&self, event: &Pdu) -> Result<(), Denied> {
-        let closed = self.create.content().get("m.federate") == Some(&Value::Bool(false));
+        let create = self.create.auth_content().create();
+        let closed = create.is_some_and(|create| !create.federate);
         if closed && event.origin() != self.create.origin() {
             return Err(Denied::NotFederated(self.create.origin().to_owned()));
         }

@@ -4,10 +4,12 @@
 use std::{collections::BTreeSet, fmt};
 
 use ruma_common::UserId;
-use serde_json::Value;
 
 use super::{Denied, Room};
-use crate::pdu::{Pdu, canonical_json::Object};
+use crate::pdu::{
+    Pdu,
+    auth_content::{AuthContent, LevelList, LevelsOf, NamedLevel, PowerLevelsContent},
+};
 
 /// What a user may do, as one ordered value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,57 +29,6 @@ impl fmt::Display for PowerLevel {
     }
 }
 
-/// The single levels of `m.room.power_levels`, besides its lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NamedLevel {
-    /// The level of users not in `users`.
-    UsersDefault,
-    /// What events not in `events` need.
-    EventsDefault,
-    /// What state events not in `events` need.
-    StateDefault,
-    /// What a ban needs.
-    Ban,
-    /// What a redaction of another server's event needs.
-    Redact,
-    /// What a kick needs.
-    Kick,
-    /// What an invite needs.
-    Invite,
-}
-
-impl NamedLevel {
-    const ALL: [Self; 7] = [
-        Self::UsersDefault,
-        Self::EventsDefault,
-        Self::StateDefault,
-        Self::Ban,
-        Self::Redact,
-        Self::Kick,
-        Self::Invite,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::UsersDefault => "users_default",
-            Self::EventsDefault => "events_default",
-            Self::StateDefault => "state_default",
-            Self::Ban => "ban",
-            Self::Redact => "redact",
-            Self::Kick => "kick",
-            Self::Invite => "invite",
-        }
-    }
-
-    /// The level where the room does not say.
-    fn default(self) -> i64 {
-        match self {
-            Self::UsersDefault | Self::EventsDefault | Self::Invite => 0,
-            Self::StateDefault | Self::Ban | Self::Redact | Self::Kick => 50,
-        }
-    }
-}
-
 /// The level of a room's creator before its first `m.room.power_levels`, where creators do not
 /// stand above every level.
 const LONE_CREATOR_LEVEL: i64 = 100;
@@ -89,7 +40,7 @@ const LONE_CREATOR_LEVEL: i64 = 100;
 #[derive(Clone, Copy)]
 pub struct PowerLevels<'a> {
     create: &'a Pdu,
-    content: Option<&'a Object>,
+    content: Option<&'a PowerLevelsContent>,
 }
 
 impl<'a> PowerLevels<'a> {
@@ -97,7 +48,9 @@ impl<'a> PowerLevels<'a> {
     pub fn new(create: &'a Pdu, power_levels: Option<&'a Pdu>) -> Self {
         Self {
             create,
-            content: power_levels.map(Pdu::content),
+            content: power_levels
+                .map(Pdu::auth_content)
+                .and_then(AuthContent::power_levels),
         }
     }
 
@@ -107,7 +60,7 @@ impl<'a> PowerLevels<'a> {
             return PowerLevel::Creator;
         }
         let level = match self.content {
-            Some(_) => self.entry("users", user.as_str()),
+            Some(_) => self.entry(LevelsOf::Users, user.as_str()),
             None => is_creator(self.create, user.as_str()).then_some(LONE_CREATOR_LEVEL),
         };
         PowerLevel::Level(level.unwrap_or_else(|| self.named(NamedLevel::UsersDefault)))
@@ -126,27 +79,29 @@ impl<'a> PowerLevels<'a> {
         } else {
             NamedLevel::EventsDefault
         };
-        self.entry("events", event_type)
+        self.entry(LevelsOf::Events, event_type)
             .unwrap_or_else(|| self.named(default))
     }
 
     fn named_if_present(&self, name: NamedLevel) -> Option<i64> {
-        self.content?.get(name.name())?.as_i64()
+        self.content?.named(name).flatten()
     }
 
-    fn entry(&self, list: &str, key: &str) -> Option<i64> {
-        self.list(list)?.get(key)?.as_i64()
+    fn entry(&self, list: LevelsOf, key: &str) -> Option<i64> {
+        self.content?.list(list).get(key)
     }
 
-    fn list(&self, list: &str) -> Option<&'a Object> {
-        self.content?.get(list)?.as_object()
+    fn keys(&self, list: LevelsOf) -> impl Iterator<Item = &'a str> + use<'a> {
+        let entries = self.content.map(|content| content.list(list).entries());
+        entries.unwrap_or_default().iter().map(|(key, _)| &**key)
     }
 }
 
 /// Whether the user is the creator of the room: the one named by the create event, or its sender.
 pub(super) fn is_creator(create: &Pdu, user: &str) -> bool {
     if create.room_version().rules().creator_in_content {
-        create.content().get("creator").and_then(Value::as_str) == Some(user)
+        let content = create.auth_content().create();
+        content.and_then(|content| content.creator.as_deref()) == Some(user)
     } else {
         create.sender() == user
     }
@@ -155,10 +110,8 @@ pub(super) fn is_creator(create: &Pdu, user: &str) -> bool {
 /// Whether the user is among the creators of a room whose creators stand above every level.
 fn stands_above_levels(create: &Pdu, user: &str) -> bool {
     let additional = || {
-        create
-            .content()
-            .get("additional_creators")
-            .and_then(Value::as_array)
+        let content = create.auth_content().create();
+        content.and_then(|content| content.additional_creators.as_deref())
     };
     create.room_version().rules().creators_above_levels
         && (is_creator(create, user)
@@ -167,9 +120,10 @@ fn stands_above_levels(create: &Pdu, user: &str) -> bool {
 
 /// The rule for `m.room.power_levels`.
 pub(super) fn check(event: &Pdu, room: &Room<'_>) -> Result<(), Denied> {
-    check_form(event.content())?;
     let after = PowerLevels::new(room.create, Some(event));
-    if let Some(creator) = users_of(&after).find(|user| stands_above_levels(room.create, user)) {
+    after.content.map_or(Ok(()), check_form)?;
+    let mut users = after.keys(LevelsOf::Users);
+    if let Some(creator) = users.find(|user| stands_above_levels(room.create, user)) {
         return Err(Denied::CreatorLevel(creator.to_owned()));
     }
     let before = room.power_levels();
@@ -183,45 +137,32 @@ pub(super) fn check(event: &Pdu, room: &Room<'_>) -> Result<(), Denied> {
         sender_level: before.of_user(event.sender()),
     };
     change.check_named_levels()?;
-    change.check_list("events")?;
-    change.check_list("notifications")?;
-    change.check_list("users")
-}
-
-fn users_of<'a>(levels: &PowerLevels<'a>) -> impl Iterator<Item = &'a str> {
-    levels
-        .list("users")
+    LevelsOf::ALL
         .into_iter()
-        .flat_map(Object::keys)
-        .map(String::as_str)
+        .try_for_each(|list| change.check_list(list))
 }
 
 /// All levels are integers, and all users are user ids.
-fn check_form(content: &Object) -> Result<(), Denied> {
+fn check_form(content: &PowerLevelsContent) -> Result<(), Denied> {
     let malformed = |what: &str, expected| Err(Denied::MalformedLevels(what.to_owned(), expected));
-    for name in NamedLevel::ALL.map(NamedLevel::name) {
-        if content.get(name).is_some_and(|level| !level.is_i64()) {
-            return malformed(name, "an integer");
+    for name in NamedLevel::ALL {
+        if content.named(name) == Some(None) {
+            return malformed(name.name(), "an integer");
         }
     }
-    for list in ["events", "notifications", "users"] {
-        let Some(value) = content.get(list) else {
-            continue;
+    for list in LevelsOf::ALL {
+        let is_malformed = match content.list(list) {
+            LevelList::Absent => false,
+            LevelList::Malformed => true,
+            LevelList::Entries(entries) => entries.iter().any(|(_, level)| level.is_none()),
         };
-        if !value
-            .as_object()
-            .is_some_and(|entries| entries.values().all(Value::is_i64))
-        {
-            return malformed(list, "an object of integers");
+        if is_malformed {
+            return malformed(list.name(), "an object of integers");
         }
     }
-    let mut users = content
-        .get("users")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flat_map(Object::keys);
-    match users.find(|user| <&UserId>::try_from(user.as_str()).is_err()) {
-        Some(user) => malformed(user, "a user id"),
+    let mut users = content.list(LevelsOf::Users).entries().iter();
+    match users.find(|(user, _)| <&UserId>::try_from(&**user).is_err()) {
+        Some((user, _)) => malformed(user, "a user id"),
         None => Ok(()),
     }
 }
@@ -248,17 +189,13 @@ impl Change<'_> {
         })
     }
 
-    fn check_list(&self, list: &str) -> Result<(), Denied> {
-        let entries = [self.before.list(list), self.after.list(list)];
-        let keys: BTreeSet<_> = entries
-            .into_iter()
-            .flatten()
-            .flat_map(Object::keys)
-            .collect();
+    fn check_list(&self, list: LevelsOf) -> Result<(), Denied> {
+        let keys = self.before.keys(list).chain(self.after.keys(list));
+        let keys: BTreeSet<_> = keys.collect();
         keys.into_iter().try_for_each(|key| {
             let (from, to) = (self.before.entry(list, key), self.after.entry(list, key));
-            let is_peer = list == "users" && self.event.sender() != key.as_str();
-            self.check_level(from, to, is_peer, || format!("{list}.{key}"))
+            let is_peer = list == LevelsOf::Users && self.event.sender() != key;
+            self.check_level(from, to, is_peer, || format!("{}.{key}", list.name()))
         })
     }
 

@@ -1,6 +1,6 @@
 //! Whether a redaction takes effect (room versions, version 3, "Handling redactions").
 
-use super::power_levels::{NamedLevel, PowerLevel, PowerLevels};
+use super::{NamedLevel, PowerLevel, PowerLevels};
 use crate::pdu::{Pdu, event_type::CREATE};
 
 /// Whether this redaction, which is itself allowed, may be applied to its target, with the power

@@ -1,17 +1,12 @@
 //! The rule for an invite that follows from a third-party invite: someone invited an address, an
 //! identity server learnt whose it is, and signed that (room versions, "Authorization rules").
 
-use std::collections::BTreeSet;
-
-use serde_json::Value;
-
 use super::{Room, denied::ThirdPartyInviteDenied as Denied};
 use crate::pdu::{
     Pdu,
-    canonical_json::{Object, object_to_canonical_string},
+    auth_content::{AuthContent, SignedInvite, ThirdPartyInvite},
     event_type::THIRD_PARTY_INVITE,
     signing::verify_bytes,
-    unpadded_base64,
 };
 
 /// How many pairs of a key and a signature we try before we give up. Both lists are a peer's; real
@@ -19,18 +14,10 @@ use crate::pdu::{
 const MAX_VERIFICATIONS: usize = 256;
 
 /// The sender's membership and power do not matter here: they did when the invitation was made.
-pub(super) fn check(event: &Pdu, invite: &Value, room: &Room<'_>) -> Result<(), Denied> {
-    let signed = invite
-        .get("signed")
-        .and_then(Value::as_object)
-        .ok_or(Denied::Malformed)?;
-    let text = |key| {
-        signed
-            .get(key)
-            .and_then(Value::as_str)
-            .ok_or(Denied::Malformed)
-    };
-    let (user, token) = (text("mxid")?, text("token")?);
+pub(super) fn check(event: &Pdu, invite: &ThirdPartyInvite, room: &Room<'_>) -> Result<(), Denied> {
+    let signed = invite.signed.as_ref().ok_or(Denied::Malformed)?;
+    let user = signed.user.as_deref().ok_or(Denied::Malformed)?;
+    let token = signed.token.as_deref().ok_or(Denied::Malformed)?;
     if event.state_key() != Some(user) {
         return Err(Denied::OtherUser);
     }
@@ -41,44 +28,20 @@ pub(super) fn check(event: &Pdu, invite: &Value, room: &Room<'_>) -> Result<(), 
     if origin.sender() != event.sender() {
         return Err(Denied::OtherSender);
     }
-    if is_signed_by_any(signed, &public_keys(origin.content())) {
+    if is_signed_by_any(signed, origin.auth_content()) {
         Ok(())
     } else {
         Err(Denied::Signature)
     }
 }
 
-/// The keys of a third-party invite, leaving out what is no key.
-fn public_keys(invite: &Object) -> BTreeSet<[u8; 32]> {
-    let listed = invite
-        .get("public_keys")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    listed
-        .map(|entry| entry.get("public_key"))
-        .chain([invite.get("public_key")])
-        .filter_map(|key| {
-            unpadded_base64::decode_either_alphabet(key?.as_str()?)?
-                .try_into()
-                .ok()
-        })
-        .collect()
-}
-
-fn is_signed_by_any(signed: &Object, keys: &BTreeSet<[u8; 32]>) -> bool {
-    let message = object_to_canonical_string(signed, &["signatures", "unsigned"]);
-    let by_server = signed
-        .get("signatures")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
-    by_server
-        .filter_map(|(_, signatures)| signatures.as_object())
-        .flatten()
-        .filter(|(key_id, _)| key_id.starts_with("ed25519:"))
-        .filter_map(|(_, signature)| signature.as_str())
-        .flat_map(|signature| keys.iter().map(move |key| (key, signature)))
+fn is_signed_by_any(signed: &SignedInvite, origin: &AuthContent) -> bool {
+    let keys = origin.public_keys().unwrap_or_default();
+    let pairs = signed
+        .signatures
+        .iter()
+        .flat_map(|signature| keys.iter().map(move |key| (key, signature)));
+    pairs
         .take(MAX_VERIFICATIONS)
-        .any(|(key, signature)| verify_bytes(key, message.as_bytes(), signature))
+        .any(|(key, signature)| verify_bytes(key, signed.text.as_bytes(), signature))
 }
