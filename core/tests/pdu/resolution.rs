@@ -1,6 +1,7 @@
 //! The cases that state resolution is known for.
 
 mod trace;
+mod version_1;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -60,6 +60,7 @@ const COMPILED_INTO_CORE: &[&str] = &[
     "serde_core",
     "serde_html_form",
     "serde_json",
+    "sha1",
     "sha2",
     "signature",
     "smallvec",

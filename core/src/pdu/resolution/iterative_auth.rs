@@ -67,7 +67,7 @@ impl Resolving {
             Some(create) => check_state(event, create, &view),
             None => Err(Denied::NoCreateEvent),
         };
-        allowed.map_or_else(Verdict::Denied, |()| Verdict::Allowed)
+        allowed.into()
     }
 
     /// What the event is judged by: this state for the keys that the rules need, then the event's

@@ -1,5 +1,5 @@
 //! State resolution: one state out of several, when a room's history forks (room versions, "State
-//! resolution"; versions 2 and 2.1 of the algorithm).
+//! resolution").
 //!
 //! [`resolve`] is a pure function. It never guesses: if it has to look at an event that the caller
 //! does not hold, it answers with all events it is known to need, and the caller loads them, best
@@ -21,6 +21,7 @@ mod iterative_auth;
 mod mainline;
 mod power_order;
 mod trace;
+mod version_1;
 mod version_2;
 
 use std::{
@@ -33,7 +34,7 @@ use thiserror::Error;
 
 use self::trace::Observer;
 pub use self::trace::{Conflict, Place, Replayed, Resolution, Trace, Verdict};
-use super::{Pdu, RoomVersion, StateMap};
+use super::{Pdu, RoomVersion, StateMap, room_version::StateResolution};
 
 /// The events that [`resolve`] may look at.
 pub trait EventLookup {
@@ -102,7 +103,12 @@ fn resolve_observed<'a>(
         lookup: events,
         missing: BTreeSet::new(),
     };
-    version_2::resolve(version, first, others, &mut events, observer)
+    match version.rules().state_resolution {
+        StateResolution::V1 => version_1::resolve(first, others, &mut events, observer),
+        StateResolution::V2 | StateResolution::V2_1 => {
+            version_2::resolve(version, first, others, &mut events, observer)
+        }
+    }
 }
 
 /// A set of events, in the order of their ids.

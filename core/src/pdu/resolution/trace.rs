@@ -90,12 +90,21 @@ pub enum Verdict {
     /// end, an entry on which all states agree.
     Allowed,
     /// Room version 1: it entered the state without being judged, as the first of its entry's
-    /// candidates, or as the last resort when none was allowed.
+    /// candidates. A later one may have replaced it.
     Unchecked,
+    /// Room version 1: it was not allowed and entered all the same, since no other candidate of its
+    /// entry was allowed either.
+    LastResort(Denied),
     /// It was not allowed by what was resolved so far.
     Denied(Denied),
     /// It was rejected on receipt, and so never enters.
     Rejected,
+}
+
+impl From<Result<(), Denied>> for Verdict {
+    fn from(allowed: Result<(), Denied>) -> Self {
+        allowed.map_or_else(Self::Denied, |()| Self::Allowed)
+    }
 }
 
 /// Is told how a resolution goes.
