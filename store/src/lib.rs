@@ -7,15 +7,17 @@
 //!
 //! A [`Store`] runs queries on the caller's thread; a [`StoreThread`] gives it a thread of its own
 //! and lets batches that wait at the same time share one transaction of the database, and so one
-//! wait for the disk.
+//! wait for the disk. A [`Glance`] looks at a database, also at one that another process is using.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `tables` | the schema and its migrations |
 //! | `queries` | every SQL statement: one function for each kind of read and write |
 //! | `rows` | how our types and the values of columns become each other |
+//! | `glance` | reading beside another process |
 //! | `thread` | the thread and its queue |
 
+mod glance;
 mod queries;
 mod rows;
 mod tables;
@@ -26,7 +28,7 @@ use std::{fs::OpenOptions, io, path::Path};
 use comity_core::persistence::queries::{Answer, Query, StoreError};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub use crate::thread::StoreThread;
+pub use crate::{glance::Glance, thread::StoreThread};
 
 /// An open database.
 #[derive(Debug)]
@@ -58,6 +60,16 @@ pub enum OpenError {
     /// The file is a database of another program.
     #[error("the database is not one of Comity's")]
     Foreign,
+    /// An older Comity has made the schema, and this is only to read.
+    #[error(
+        "the database has schema version {found}: start the server once, to bring it to {known}"
+    )]
+    Older {
+        /// The version of the database.
+        found: usize,
+        /// The version that this program reads.
+        known: usize,
+    },
     /// A newer Comity has changed the schema.
     #[error("the database has schema version {found}, but this program knows none after {known}")]
     Newer {

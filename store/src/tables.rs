@@ -12,6 +12,8 @@
 //! **Versions.** `user_version` counts the migrations that a database has been through. A released
 //! migration is never edited; a change of the schema is another entry of [`MIGRATIONS`].
 
+use std::cmp::Ordering;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::OpenError;
@@ -222,6 +224,18 @@ pub(crate) fn prepare(connection: &mut Connection) -> Result<(), OpenError> {
     migrate(connection)
 }
 
+/// Makes a connection ready to read what is there at this moment, whatever is written meanwhile.
+pub(crate) fn prepare_to_read(connection: &Connection) -> Result<(), OpenError> {
+    connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA busy_timeout = 5000; BEGIN")?;
+    refuse_foreign(connection)?;
+    let (found, known) = (version(connection)?, MIGRATIONS.len());
+    match found.cmp(&known) {
+        Ordering::Less => Err(OpenError::Older { found, known }),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenError::Newer { found, known }),
+    }
+}
+
 fn refuse_foreign(connection: &Connection) -> Result<(), OpenError> {
     let application_id: i64 =
         connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
@@ -235,9 +249,7 @@ fn refuse_foreign(connection: &Connection) -> Result<(), OpenError> {
 
 fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: usize = step
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map(count)?;
+    let found = version(&step)?;
     if found > MIGRATIONS.len() {
         return Err(OpenError::Newer {
             found,
@@ -252,6 +264,7 @@ fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     Ok(step.commit()?)
 }
 
-fn count(user_version: i64) -> usize {
-    usize::try_from(user_version).unwrap_or(usize::MAX)
+fn version(connection: &Connection) -> rusqlite::Result<usize> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
 }

@@ -12,6 +12,7 @@
 //! | [`auth_content`], [`auth_events`], [`authorisation`] | was it allowed (checks 4 to 6)? |
 //! | [`state`], [`resolution`] | what is a room's state, and what if its history forks? |
 //! | [`build`] | how do we make an event of our own? |
+//! | [`explain`] | why was it judged so, and how did the state come about? |
 
 pub mod acl;
 pub mod admit;
@@ -24,6 +25,7 @@ pub mod build;
 pub mod canonical_json;
 pub mod event;
 pub mod event_type;
+pub mod explain;
 pub mod format;
 pub mod gap;
 pub mod hash;

@@ -43,12 +43,19 @@ impl View {
         let entries = entries.into_iter();
         let ids = entries.filter_map(|(event_type, state_key)| state.get(event_type, state_key));
         let found = facts.all_held(ids)?;
-        let events: Vec<Arc<Pdu>> = found.values().map(|event| event.pdu.clone()).collect();
+        Ok(Self::made_of(
+            found.values().map(|event| event.pdu.clone()).collect(),
+        ))
+    }
+
+    /// The part of a state that these events are.
+    #[must_use]
+    pub fn made_of(events: Vec<Arc<Pdu>>) -> Self {
         let create = events.iter().find(|event| event.is_state_for(CREATE, ""));
-        Ok(Self {
+        Self {
             create: create.cloned(),
             events,
-        })
+        }
     }
 
     /// Whether the rules allow `event` in this state.

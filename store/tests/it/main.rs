@@ -13,6 +13,7 @@ mod damage;
 mod durability;
 mod events;
 mod federation;
+mod glance;
 mod graph;
 mod opening;
 mod rooms;

@@ -1,0 +1,269 @@
+//! The checks on receipt of a PDU, made again on a stored event.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ruma_common::{EventId, OwnedEventId, OwnedServerName};
+use serde_json::Value;
+
+use super::{
+    Archive, EventBrief,
+    event::{Check, CheckFacts, CheckResult, Consequence, EventSignature, HeldKey, Named, Signer},
+    state_facts::StateFacts,
+};
+use crate::{
+    pdu::{
+        Pdu, StateMap,
+        auth_events::needed_state,
+        authorisation::Denied,
+        hash,
+        signing::{self, VerifyKey},
+        unpadded_base64,
+        view::{self, View},
+    },
+    persistence::{
+        queries::StoreError,
+        tables::{EventState, StoredEvent, Verdict},
+    },
+};
+
+/// The checks of one event.
+pub(super) struct Checks<'a> {
+    event: &'a Arc<StoredEvent>,
+    archive: &'a Archive<'a>,
+}
+
+impl<'a> Checks<'a> {
+    pub(super) fn new(event: &'a Arc<StoredEvent>, archive: &'a Archive<'a>) -> Self {
+        Self { event, archive }
+    }
+
+    /// All of them, in their order.
+    pub(super) fn make(&self) -> Result<Vec<Check>, StoreError> {
+        Ok(vec![
+            self.format(),
+            self.signatures()?,
+            self.content_hash(),
+            self.auth_events()?,
+            self.state_before()?,
+            self.current_state()?,
+        ])
+    }
+
+    fn pdu(&self) -> &Pdu {
+        &self.event.pdu
+    }
+
+    fn format(&self) -> Check {
+        let pdu = self.pdu();
+        let parsed = Pdu::parse(pdu.json(), pdu.room_version());
+        let result = match &parsed {
+            Ok(parsed) if parsed.event_id() != pdu.event_id() => {
+                Err(format!("its id is {}", parsed.event_id()))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        Check {
+            number: 1,
+            name: "format",
+            result: CheckResult::of(result, Consequence::Dropped),
+            facts: CheckFacts::Format {
+                bytes: pdu.json().len(),
+            },
+        }
+    }
+
+    fn signatures(&self) -> Result<Check, StoreError> {
+        let servers = signing::required_signers(self.pdu()).unwrap_or_default();
+        let mut keys = BTreeMap::new();
+        for server in servers {
+            let known = self.archive.keys(&server)?;
+            keys.insert(server, known);
+        }
+        let verified = signing::verify_event(self.pdu(), &keys);
+        let signers = keys.into_iter();
+        let signers = signers.map(|(server, keys)| signer(self.pdu(), server, &keys));
+        Ok(Check {
+            number: 2,
+            name: "signatures",
+            result: CheckResult::of(verified, Consequence::Dropped),
+            facts: CheckFacts::Signatures {
+                signers: signers.collect(),
+            },
+        })
+    }
+
+    fn content_hash(&self) -> Check {
+        let object = self.pdu().object();
+        let claimed = object.get("hashes").and_then(|hashes| hashes.get("sha256"));
+        let result = match &self.event.redacted_because {
+            Some(_) => CheckResult::not_made("its content was redacted since"),
+            None if signing::check_content_hash(self.pdu()) => CheckResult::Passed,
+            None => CheckResult::Failed {
+                reason: "the event does not hold what its hash says".to_owned(),
+                consequence: Consequence::Redacted,
+            },
+        };
+        Check {
+            number: 3,
+            name: "content_hash",
+            result,
+            facts: CheckFacts::ContentHash {
+                claimed: claimed.and_then(Value::as_str).map(ToOwned::to_owned),
+                computed: unpadded_base64::encode(&hash::content_hash(&object)),
+            },
+        }
+    }
+
+    fn auth_events(&self) -> Result<Check, StoreError> {
+        let auth_events = self.pdu().auth_events();
+        let mut state = self.archive.events(auth_events.iter().map(|id| &**id))?;
+        let create = match view::create_event_named_by_room(self.pdu()) {
+            Some(event_id) => self.archive.event(&event_id)?,
+            None => None,
+        };
+        let result = view::check_by_auth_events(self.pdu(), &state, create.as_ref());
+        state.extend(create.filter(|create| create.pdu.event_id() != self.pdu().event_id()));
+        Ok(Check {
+            number: 4,
+            name: "auth_events",
+            result: CheckResult::of(result, Consequence::Rejected),
+            facts: CheckFacts::AuthEvents {
+                auth_events: named(auth_events, self.archive)?,
+                state: StateFacts::of(self.pdu(), &state),
+            },
+        })
+    }
+
+    fn state_before(&self) -> Result<Check, StoreError> {
+        let (result, facts) = match self.event.state {
+            None => {
+                let reason = "the history that led to the event is not held";
+                (CheckResult::not_made(reason), CheckFacts::None {})
+            }
+            Some(EventState { before, .. }) => {
+                let judged = self.judge_by(&self.archive.state(before)?)?;
+                let facts = CheckFacts::State {
+                    snapshot: before.0,
+                    state: judged.facts,
+                };
+                (CheckResult::of(judged.result, Consequence::Rejected), facts)
+            }
+        };
+        Ok(Check {
+            number: 5,
+            name: "state_before",
+            result,
+            facts,
+        })
+    }
+
+    /// The state that was current when the event came is not kept, but what it made of the event
+    /// is.
+    fn current_state(&self) -> Result<Check, StoreError> {
+        let room = self.archive.room(self.pdu().room_id())?;
+        let facts = match room {
+            None => CheckFacts::None {},
+            Some(room) => {
+                let state = room.state.into_iter();
+                let judged = self.judge_by(&state.map(|e| (e.key, e.event_id)).collect())?;
+                CheckFacts::CurrentState {
+                    refused_today: judged.result.err().map(|denied| denied.to_string()),
+                    state: judged.facts,
+                }
+            }
+        };
+        let result = match &self.event.verdict {
+            _ if self.event.is_outlier() => {
+                CheckResult::not_made("the history that led to the event is not held")
+            }
+            Verdict::Accepted => CheckResult::Passed,
+            Verdict::SoftFailed(reason) => CheckResult::of(Err(reason), Consequence::SoftFailed),
+            Verdict::Rejected(_) => CheckResult::not_made("the event was rejected before it"),
+        };
+        Ok(Check {
+            number: 6,
+            name: "current_state",
+            result,
+            facts,
+        })
+    }
+
+    fn judge_by(&self, state: &StateMap) -> Result<Judged, StoreError> {
+        let event = self.pdu();
+        let needed = needed_state(event, event.room_version());
+        let ids = needed.entries().filter_map(|(event_type, state_key)| state.get(event_type, state_key));
+        let found = self.archive.events(ids)?;
+        let view = View::made_of(found.iter().map(|event| event.pdu.clone()).collect());
+        Ok(Judged {
+            result: view.check(event),
+            facts: StateFacts::of(event, &found),
+        })
+    }
+}
+
+/// What the rules make of an event in a state.
+struct Judged {
+    result: Result<(), Denied>,
+    facts: StateFacts,
+}
+
+fn signer(event: &Pdu, server: OwnedServerName, keys: &[VerifyKey]) -> Signer {
+    let object = event.object();
+    let signatures = object
+        .get("signatures")
+        .and_then(|signatures| signatures.get(server.as_str()))
+        .and_then(Value::as_object);
+    let signature = |key_id: &String| {
+        let key = keys.iter().find(|key| key.key_id == *key_id);
+        EventSignature {
+            key_id: key_id.clone(),
+            key: key.map(|key| HeldKey {
+                valid_until: key.valid_until,
+                retired: key.retired,
+            }),
+        }
+    };
+    let signatures = signatures.into_iter().flat_map(|by_key| by_key.keys());
+    Signer {
+        signatures: signatures.map(signature).collect(),
+        server,
+    }
+}
+
+impl CheckResult {
+    fn of<E: ToString>(result: Result<(), E>, consequence: Consequence) -> Self {
+        match result {
+            Ok(()) => Self::Passed,
+            Err(reason) => Self::Failed {
+                reason: reason.to_string(),
+                consequence,
+            },
+        }
+    }
+
+    fn not_made(reason: &str) -> Self {
+        Self::NotMade {
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// These events, those that are held with what is known of them.
+pub(super) fn named(
+    event_ids: &[OwnedEventId],
+    archive: &Archive<'_>,
+) -> Result<Vec<Named>, StoreError> {
+    let held = archive.events(event_ids.iter().map(|id| &**id))?;
+    let held: BTreeMap<&EventId, &Arc<StoredEvent>> = held
+        .iter()
+        .map(|event| (event.pdu.event_id(), event))
+        .collect();
+    let named = event_ids.iter().map(|event_id| Named {
+        event_id: event_id.clone(),
+        event: held
+            .get(&**event_id)
+            .map(|event| EventBrief::from(&***event)),
+    });
+    Ok(named.collect())
+}
