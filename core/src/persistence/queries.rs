@@ -112,6 +112,21 @@ pub enum Read {
     CurrentStateEvent(OwnedRoomId, StateKey),
     /// The events of a snapshot, sorted by type and state key. → [`Answer::Events`]
     SnapshotEvents(SnapshotId),
+    /// The events of a room that were soft-failed or rejected, those stored last first, as far as
+    /// they are among the last 10,000 events that the store heard of. → [`Answer::Events`]
+    SetAside {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// At most so many.
+        limit: u32,
+    },
+    /// The ids of stored events that begin like this, in order. → [`Answer::EventIds`]
+    EventIds {
+        /// How they begin, with the sigil.
+        prefix: String,
+        /// At most so many.
+        limit: u32,
+    },
     /// What we know of one of our users in all rooms. → [`Answer::Memberships`]
     Memberships(OwnedUserId),
     /// The newest position in use. → [`Answer::Position`]
@@ -131,6 +146,8 @@ pub enum Answer {
     Room(Option<Box<LoadedRoom>>),
     /// A list of events.
     Events(Vec<Arc<StoredEvent>>),
+    /// To [`Read::EventIds`].
+    EventIds(Vec<OwnedEventId>),
     /// To [`Read::Snapshot`]; `None` if there is no such snapshot.
     State(Option<Vec<StateEntry>>),
     /// To [`Read::ReceivedTransaction`]: the body of the response given then.

@@ -13,7 +13,7 @@ use super::{
     graph, names, start,
     statement::{execute, rows},
 };
-use crate::rows::{damaged, signed, stored_event, verdict_columns};
+use crate::rows::{damaged, parsed, signed, stored_event, verdict_columns};
 
 /// The list as the parameter of a statement that reads it with `json_each`.
 pub(super) fn id_list(ids: &[OwnedEventId]) -> rusqlite::Result<String> {
@@ -64,6 +64,47 @@ pub(super) fn timeline(
         (room_id.as_str(), from, to, limit),
         stored_event,
     )
+}
+
+/// How far back from the newest event [`set_aside`] looks, since no index leads to what it finds.
+const SET_ASIDE_WINDOW: i64 = 10_000;
+
+/// The events of a room that were soft-failed or rejected, those stored last first.
+pub(super) fn set_aside(
+    database: &Connection,
+    room_id: &RoomId,
+    limit: u32,
+) -> rusqlite::Result<Vec<Arc<StoredEvent>>> {
+    const SELECT: &str = "
+        WITH found (event) AS (
+            SELECT event FROM events
+            WHERE event > (SELECT max(event) FROM events) - ?3 AND verdict <> 'accepted'
+                AND room = (SELECT room FROM rooms WHERE room_id = ?1)
+            ORDER BY event DESC LIMIT ?2
+        )
+        SELECT stored_events.* FROM found CROSS JOIN stored_events USING (event)
+        ORDER BY event DESC";
+    rows(
+        database,
+        SELECT,
+        (room_id.as_str(), limit, SET_ASIDE_WINDOW),
+        stored_event,
+    )
+}
+
+/// The ids of stored events that begin like this.
+pub(super) fn ids_by_prefix(
+    database: &Connection,
+    prefix: &str,
+    limit: u32,
+) -> rusqlite::Result<Vec<OwnedEventId>> {
+    const SELECT: &str = "
+        SELECT event_id FROM event_ids CROSS JOIN events USING (event)
+        WHERE event_id >= ?1 AND event_id < ?1 || char(0x10ffff)
+        ORDER BY event_id LIMIT ?2";
+    rows(database, SELECT, (prefix, limit), |row| {
+        parsed(row, "event_id")
+    })
 }
 
 /// Inserts an event with its edges, or replaces the outlier that is there by a row that knows more:

@@ -48,6 +48,12 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
         } => Answer::Events(events::timeline(
             database, room_id, *from, *to, *direction, *limit,
         )?),
+        Read::SetAside { room_id, limit } => {
+            Answer::Events(events::set_aside(database, room_id, *limit)?)
+        }
+        Read::EventIds { prefix, limit } => {
+            Answer::EventIds(events::ids_by_prefix(database, prefix, *limit)?)
+        }
         Read::Room(room_id) => Answer::Room(rooms::load(database, room_id)?),
         Read::CurrentState(room_id) => Answer::Events(rooms::current_state(database, room_id)?),
         Read::CurrentStateEvent(room_id, key) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use comity_core::persistence::{
-    queries::{Direction, Read, StoreError, Write},
+    queries::{Answer, Direction, Read, StoreError, Write},
     tables::{EventState, Position, SnapshotId, StoredEvent, Verdict},
 };
 use comity_store::Store;
@@ -251,4 +251,54 @@ fn timeline(from: Option<i64>, to: Option<i64>, direction: Direction, limit: u32
         direction,
         limit,
     }
+}
+
+#[test]
+fn what_was_set_aside_is_found_newest_first() {
+    let mut store = store();
+    let events = chain(5);
+    let soft_failed = |pdu| StoredEvent {
+        verdict: Verdict::SoftFailed("no longer allowed".to_owned()),
+        ..in_graph(pdu)
+    };
+    let writes = vec![
+        write(shown(&events[0], 1)),
+        write(rejected(&events[1])),
+        write(shown(&events[2], 2)),
+        write(soft_failed(&events[3])),
+        write(outlier(&events[4])),
+    ];
+    commit(&mut store, writes);
+    let mut found = |limit| {
+        let room_id = room();
+        read_ids(&mut store, Read::SetAside { room_id, limit })
+    };
+    assert_eq!(found(5), ids([&events[3], &events[1]]));
+    assert_eq!(found(1), ids([&events[3]]));
+}
+
+#[test]
+fn ids_are_found_by_how_they_begin() {
+    let mut store = store();
+    let events = chain(3);
+    let all = sorted(ids(&events));
+    commit(
+        &mut store,
+        vec![write(shown(&events[0], 1)), write(outlier(&events[1]))],
+    );
+    let mut found = |prefix: &str| {
+        let prefix = prefix.to_owned();
+        match read(&mut store, Read::EventIds { prefix, limit: 10 }) {
+            Answer::EventIds(ids) => ids,
+            other => panic!("{other:?} is no list of ids"),
+        }
+    };
+    // The third is known by name only.
+    assert_eq!(found("$"), sorted(ids(&events[..2])));
+    assert_eq!(found(all[0].as_str()), found(&all[0].as_str()[..9]));
+    assert_eq!(
+        found(&events[0].event_id().as_str()[..9]),
+        ids([&events[0]])
+    );
+    assert!(found("$%").is_empty());
 }
