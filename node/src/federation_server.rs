@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use crate::{config::Runtime, homeserver::Homeserver, random};
 
 /// The federation's database within its directory.
-const DATABASE_FILE: &str = "federation.db";
+pub const DATABASE_FILE: &str = "federation.db";
 
 /// What a federation server is started with.
 pub struct Parts {

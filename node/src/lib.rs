@@ -11,6 +11,7 @@ pub mod cli;
 pub mod client_api;
 pub mod config;
 pub mod demo;
+pub mod explain;
 pub mod federation_server;
 pub mod homeserver;
 pub mod init;

@@ -74,19 +74,24 @@ impl<'a> Checks<'a> {
     }
 
     fn signatures(&self) -> Result<Check, StoreError> {
-        let servers = signing::required_signers(self.pdu()).unwrap_or_default();
         let mut keys = BTreeMap::new();
-        for server in servers {
-            let known = self.archive.keys(&server)?;
-            keys.insert(server, known);
+        for server in signing::required_signers(self.pdu()).into_iter().flatten() {
+            keys.insert(server.to_owned(), self.archive.keys(server)?);
         }
-        let verified = signing::verify_event(self.pdu(), &keys);
+        let stranger = keys.iter().find(|(_, keys)| keys.is_empty());
+        let result = match stranger {
+            Some((server, _)) => CheckResult::not_made(&format!("no key of {server} is held")),
+            None => CheckResult::of(
+                signing::verify_event(self.pdu(), &keys),
+                Consequence::Dropped,
+            ),
+        };
         let signers = keys.into_iter();
         let signers = signers.map(|(server, keys)| signer(self.pdu(), server, &keys));
         Ok(Check {
             number: 2,
             name: "signatures",
-            result: CheckResult::of(verified, Consequence::Dropped),
+            result,
             facts: CheckFacts::Signatures {
                 signers: signers.collect(),
             },
@@ -192,7 +197,9 @@ impl<'a> Checks<'a> {
     fn judge_by(&self, state: &StateMap) -> Result<Judged, StoreError> {
         let event = self.pdu();
         let needed = needed_state(event, event.room_version());
-        let ids = needed.entries().filter_map(|(event_type, state_key)| state.get(event_type, state_key));
+        let ids = needed
+            .entries()
+            .filter_map(|(event_type, state_key)| state.get(event_type, state_key));
         let found = self.archive.events(ids)?;
         let view = View::made_of(found.iter().map(|event| event.pdu.clone()).collect());
         Ok(Judged {

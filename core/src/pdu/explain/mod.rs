@@ -12,6 +12,7 @@
 //! | file | explains |
 //! |---|---|
 //! | [`event`] | one event: each check on receipt with its verdict |
+//! | [`room`], [`resolution`] | a room's state, and how its forks were merged |
 //! | [`state_facts`] | what the rules read of a state |
 //! | [`archive`], [`brief`] | what is held, and an event in a few words |
 
@@ -19,17 +20,21 @@ pub mod archive;
 pub mod brief;
 mod checks;
 pub mod event;
+pub mod resolution;
+pub mod room;
 pub mod state_facts;
 
-use ruma_common::OwnedEventId;
+use ruma_common::{OwnedEventId, OwnedRoomId};
 use thiserror::Error;
 
+use super::resolution::MissingEvents;
 use crate::persistence::queries::StoreError;
 
 pub use self::{
     archive::Archive,
     brief::{EventBrief, Standing},
     event::{EventReport, explain_event},
+    room::{RoomReport, explain_room, explain_state_before},
 };
 
 /// Why there is nothing to explain.
@@ -38,6 +43,12 @@ pub enum ExplainError {
     /// No such event is stored.
     #[error("event {0} is not stored here")]
     UnknownEvent(OwnedEventId),
+    /// No such room, or one that we took no part in.
+    #[error("this server has taken no part in room {0}")]
+    UnknownRoom(OwnedRoomId),
+    /// A fork cannot be resolved, since events are missing.
+    #[error(transparent)]
+    Missing(#[from] MissingEvents),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

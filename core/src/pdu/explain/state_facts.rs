@@ -1,6 +1,6 @@
 //! What the authorisation rules read of a state when they judge an event.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use ruma_common::{OwnedUserId, UserId};
 use serde::{Serialize, Serializer};
@@ -50,6 +50,12 @@ pub struct UserFacts {
 /// A power level: a number, or `"creator"` for one above all numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(pub PowerLevel);
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 impl Serialize for Level {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
