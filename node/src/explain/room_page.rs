@@ -254,6 +254,7 @@ impl Writer {
         let (tone, verdict) = match &step.outcome {
             StepOutcome::Allowed => (Tone::Good, "allowed"),
             StepOutcome::Unchecked => (Tone::Plain, "taken"),
+            StepOutcome::LastResort { .. } => (Tone::Doubtful, "taken all the same"),
             StepOutcome::Denied { .. } => (Tone::Bad, "refused"),
             StepOutcome::Rejected => (Tone::Bad, "rejected on receipt"),
         };
@@ -273,7 +274,7 @@ impl Writer {
             ),
             (tone, verdict),
         ]);
-        if let StepOutcome::Denied { reason } = &step.outcome {
+        if let StepOutcome::Denied { reason } | StepOutcome::LastResort { reason } = &step.outcome {
             page.line(&[(Tone::Plain, "        "), (Tone::Bad, &legible(reason))]);
         }
     }

@@ -132,8 +132,13 @@ pub enum Turn {
 pub enum StepOutcome {
     /// It was allowed.
     Allowed,
-    /// It was taken without being judged, in version 1.
+    /// It was taken without being judged, as the first of its entry, in version 1.
     Unchecked,
+    /// It was not allowed and taken all the same, for want of another, in version 1.
+    LastResort {
+        /// Why it was not allowed.
+        reason: String,
+    },
     /// It was not allowed.
     Denied {
         /// Why.
@@ -340,6 +345,9 @@ impl From<Verdict> for StepOutcome {
         match verdict {
             Verdict::Allowed => Self::Allowed,
             Verdict::Unchecked => Self::Unchecked,
+            Verdict::LastResort(reason) => Self::LastResort {
+                reason: reason.to_string(),
+            },
             Verdict::Denied(reason) => Self::Denied {
                 reason: reason.to_string(),
             },
