@@ -7,7 +7,7 @@
 //! Values of the wrong form are kept as such, never refused: what they mean is for the rules to
 //! say.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, num::IntErrorKind, sync::Arc};
 
 use ruma_common::OwnedUserId;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{
     canonical_json::{Object, object_to_canonical_string},
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
-    room_version::RoomVersion,
+    room_version::{LevelForm, RoomVersion},
     unpadded_base64,
 };
 
@@ -45,7 +45,8 @@ pub struct CreateContent {
     pub creator: Option<Box<str>>,
     /// Whether other servers may take part: `m.federate` is not `false`.
     pub federate: bool,
-    /// The user ids in `additional_creators`; `None` if it is anything but a list of user ids.
+    /// The user ids in `additional_creators`, sorted; `None` if it is anything but a list of user
+    /// ids.
     pub additional_creators: Option<Box<[OwnedUserId]>>,
 }
 
@@ -143,11 +144,14 @@ pub enum LevelsOf {
 
 impl AuthContent {
     /// Reads the content of an event of this type.
-    pub fn read(event_type: &str, content: &Object, _version: RoomVersion) -> Self {
+    pub fn read(event_type: &str, content: &Object, version: RoomVersion) -> Self {
         match event_type {
             CREATE => Self::Create(Box::new(CreateContent::read(content))),
             MEMBER => Self::Member(MemberContent::read(content)),
-            POWER_LEVELS => Self::PowerLevels(Arc::new(PowerLevelsContent::read(content))),
+            POWER_LEVELS => Self::PowerLevels(Arc::new(PowerLevelsContent::read(
+                content,
+                version.rules().levels,
+            ))),
             JOIN_RULES => Self::JoinRules(JoinRulesContent::read(content)),
             THIRD_PARTY_INVITE => Self::ThirdPartyInvite(public_keys(content)),
             _ => Self::Other,
@@ -216,7 +220,13 @@ impl CreateContent {
 
 fn user_ids(value: &Value) -> Option<Box<[OwnedUserId]>> {
     let user_id = |user: &Value| OwnedUserId::try_from(user.as_str()?).ok();
-    value.as_array()?.iter().map(user_id).collect()
+    let mut users: Box<[_]> = value
+        .as_array()?
+        .iter()
+        .map(user_id)
+        .collect::<Option<_>>()?;
+    users.sort_unstable();
+    Some(users)
 }
 
 impl MemberContent {
@@ -326,11 +336,44 @@ fn text_or_empty(value: &Value) -> Box<str> {
     value.as_str().unwrap_or_default().into()
 }
 
+/// A power level in the form that the room version has for them (room versions, version 1,
+/// "Deprecated event content schemas"). What no integer of ours can hold counts as the nearest one
+/// that can.
+fn read_level(value: &Value, form: LevelForm) -> Level {
+    match (value, form) {
+        (Value::Number(number), LevelForm::Number) => {
+            let cut_off = |number: f64| number as i64;
+            number.as_i64().or_else(|| number.as_f64().map(cut_off))
+        }
+        (Value::Number(number), _) => number.as_i64(),
+        (Value::String(text), LevelForm::Number | LevelForm::IntegerOrText) => level_in_text(text),
+        _ => None,
+    }
+}
+
+/// Decimal digits, a sign before them if there is one, and white space around. White space is what
+/// Python takes for it: Unicode's, and four separators of ASCII.
+fn level_in_text(text: &str) -> Level {
+    let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
+    match text.trim_matches(is_space).parse::<i64>() {
+        Ok(level) => Some(level),
+        Err(error) => match error.kind() {
+            IntErrorKind::PosOverflow => Some(i64::MAX),
+            IntErrorKind::NegOverflow => Some(i64::MIN),
+            _ => None,
+        },
+    }
+}
+
 impl PowerLevelsContent {
-    fn read(content: &Object) -> Self {
+    fn read(content: &Object, form: LevelForm) -> Self {
         Self {
-            named: NamedLevel::ALL.map(|name| content.get(name.name()).map(Value::as_i64)),
-            lists: LevelsOf::ALL.map(|list| LevelList::read(content.get(list.name()))),
+            named: NamedLevel::ALL.map(|name| {
+                content
+                    .get(name.name())
+                    .map(|level| read_level(level, form))
+            }),
+            lists: LevelsOf::ALL.map(|list| LevelList::read(content.get(list.name()), form)),
         }
     }
 
@@ -346,13 +389,14 @@ impl PowerLevelsContent {
 }
 
 impl LevelList {
-    fn read(value: Option<&Value>) -> Self {
+    fn read(value: Option<&Value>, form: LevelForm) -> Self {
         let entries = match value {
             None => return Self::Absent,
             Some(Value::Object(entries)) => entries,
             Some(_) => return Self::Malformed,
         };
-        let entry = |(key, level): (&String, &Value)| (key.as_str().into(), level.as_i64());
+        let entry =
+            |(key, level): (&String, &Value)| (key.as_str().into(), read_level(level, form));
         let mut entries: Box<[(Box<str>, Level)]> = entries.iter().map(entry).collect();
         entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Self::Entries(entries)

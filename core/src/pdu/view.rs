@@ -66,7 +66,7 @@ impl View {
         match (&self.create, event.event_type()) {
             (Some(create), _) => authorisation::check_state(event, create, &self.events),
             (None, CREATE) => Ok(()),
-            (None, _) => Err(Denied::NoCreateEvent),
+            (None, _) => Err(Denied::no_create_event(event)),
         }
     }
 
@@ -104,7 +104,7 @@ pub fn check_by_auth_events(
         return if event.event_type() == CREATE {
             Ok(())
         } else {
-            Err(Denied::NoCreateEvent)
+            Err(Denied::no_create_event(event))
         };
     };
     let mut view: Vec<Arc<Pdu>> = auth.iter().map(|event| event.pdu.clone()).collect();

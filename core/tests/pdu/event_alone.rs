@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use comity_core::pdu::{
-    Pdu, RoomVersion, StateKey, auth_events,
-    authorisation::{AuthEvent, Denied, check_auth_events},
+    Pdu, RoomVersion, auth_events,
+    authorisation::{AuthEvent, Rule, check_auth_events},
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
 };
 use ruma_common::EventId;
 use serde_json::{Value, json};
 
 use crate::{
-    VERSIONS,
-    judge::Verdict,
+    EVERY_VERSION,
+    judge::{number, rule},
     room::{ALICE, BOB, CREATOR, Room, object},
     ruma,
 };
@@ -24,68 +24,85 @@ fn create_event(version: RoomVersion, keys: Value, content: Value) -> Arc<Pdu> {
     Arc::new(Pdu::from_object(event, version).unwrap())
 }
 
-fn judge_create(event: &Arc<Pdu>) -> Verdict {
-    check_auth_events(event, &[], None)
+/// The rule that denies the create event, which must be as ruma says.
+fn judge_create(event: &Arc<Pdu>) -> Option<Rule> {
+    let ours = rule(check_auth_events(event, &[], None));
+    let theirs = ruma::check_auth_events(event, &[]);
+    assert_eq!(
+        ours.is_none(),
+        theirs.is_ok(),
+        "{ours:?}, but ruma {theirs:?}"
+    );
+    ours
+}
+
+/// How an event of this version names another.
+fn reference(version: RoomVersion, event_id: &str) -> Value {
+    match number(version) {
+        ..=2 => json!([event_id, { "sha256": "YWJj" }]),
+        _ => json!(event_id),
+    }
+}
+
+fn without(event: &Pdu, key: &str) -> Arc<Pdu> {
+    let mut object = event.object();
+    object["content"].as_object_mut().unwrap().remove(key);
+    Arc::new(Pdu::from_object(object, event.room_version()).unwrap())
 }
 
 #[test]
-fn auth_2_create_events() {
-    for version in VERSIONS {
+#[ignore = "the format of version 1 is to come"]
+fn auth_2_create_events_come_first() {
+    for version in EVERY_VERSION {
         let plain = create_event(version, json!({}), json!({}));
-        assert_eq!(judge_create(&plain), Ok(()));
-        assert_eq!(ruma::check_auth_events(&plain, &[]), Ok(()));
-        let late = create_event(version, json!({ "prev_events": ["$x"] }), json!({}));
-        assert_eq!(judge_create(&late), Err(Denied::CreateWithPrevEvents(1)));
-        assert!(ruma::check_auth_events(&late, &[]).is_err());
-        for wrong in [json!("999"), json!("1"), json!(null), json!(11)] {
+        assert_eq!(judge_create(&plain), None);
+        let before = json!({ "prev_events": [reference(version, "$x:a.example")] });
+        let late = create_event(version, before, json!({}));
+        assert_eq!(judge_create(&late), Some(Rule::CreatePrevEvents));
+    }
+}
+
+/// Ruma leaves it to its caller to know the version. None at all counts as version 1.
+#[test]
+fn auth_2_create_events_are_of_the_version_they_are_judged_by() {
+    for version in EVERY_VERSION {
+        let judge = |event: &Arc<Pdu>| rule(check_auth_events(event, &[], None));
+        let plain = create_event(version, json!({}), json!({}));
+        for wrong in [json!("999"), json!("13"), json!(null), json!(11)] {
             let event = create_event(version, json!({}), json!({ "room_version": wrong }));
-            assert!(
-                matches!(judge_create(&event), Err(Denied::CreateOfOtherVersion(_))),
-                "{wrong}"
-            );
+            assert_eq!(judge(&event), Some(Rule::CreateRoomVersion), "{wrong}");
         }
-        let mut absent = plain.object();
-        absent["content"]
-            .as_object_mut()
-            .unwrap()
-            .remove("room_version");
-        let absent = Arc::new(Pdu::from_object(absent, version).unwrap());
-        assert_eq!(
-            judge_create(&absent),
-            Err(Denied::CreateOfOtherVersion("1".into()))
-        );
+        let expected = (version != RoomVersion::V1).then_some(Rule::CreateRoomVersion);
+        assert_eq!(judge(&without(&plain, "room_version")), expected);
+    }
+}
+
+/// In version 12 the create event has no room id, and events that have one are dropped.
+#[test]
+fn auth_2_room_ids_before_version_12_are_of_the_creators_server() {
+    for version in EVERY_VERSION
+        .into_iter()
+        .filter(|version| number(*version) < 12)
+    {
+        for room_id in ["!room:z.example", "!room"] {
+            let foreign = create_event(version, json!({ "room_id": room_id }), json!({}));
+            assert_eq!(judge_create(&foreign), Some(Rule::CreateRoomId));
+        }
     }
 }
 
 #[test]
-fn auth_2_room_id_and_creator_before_version_12() {
-    for version in [RoomVersion::V10, RoomVersion::V11] {
-        for room_id in ["!room:z.example", "!room"] {
-            let foreign = create_event(version, json!({ "room_id": room_id }), json!({}));
-            assert!(matches!(
-                judge_create(&foreign),
-                Err(Denied::CreateForForeignRoom { .. })
-            ));
-            assert!(ruma::check_auth_events(&foreign, &[]).is_err());
-        }
-        let mut nobody = create_event(version, json!({}), json!({})).object();
-        nobody["content"].as_object_mut().unwrap().remove("creator");
-        let nobody = Arc::new(Pdu::from_object(nobody, version).unwrap());
-        let expected = match version.rules().creator_in_content {
-            true => Err(Denied::CreateWithoutCreator),
-            false => Ok(()),
-        };
+fn auth_2_create_events_up_to_version_10_name_the_creator() {
+    for version in EVERY_VERSION {
+        let nobody = without(&create_event(version, json!({}), json!({})), "creator");
+        let expected = (number(version) <= 10).then_some(Rule::CreateCreator);
         assert_eq!(judge_create(&nobody), expected);
-        assert_eq!(
-            ruma::check_auth_events(&nobody, &[]).is_ok(),
-            expected.is_ok()
-        );
     }
 }
 
 #[test]
 fn auth_2_additional_creators_of_version_12() {
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
         for (creators, valid) in [
             (json!([]), true),
             (json!([ALICE, BOB]), true),
@@ -95,20 +112,11 @@ fn auth_2_additional_creators_of_version_12() {
             (json!(["alice"]), false),
             (json!(["@alice"]), false),
         ] {
-            let event = create_event(
-                version,
-                json!({}),
-                json!({ "additional_creators": creators }),
-            );
-            let expected = match valid || version != RoomVersion::V12 {
-                true => Ok(()),
-                false => Err(Denied::AdditionalCreators),
-            };
+            let content = json!({ "additional_creators": creators });
+            let event = create_event(version, json!({}), content);
+            let wrong = !valid && number(version) == 12;
+            let expected = wrong.then_some(Rule::CreateAdditionalCreators);
             assert_eq!(judge_create(&event), expected, "{version} {creators}");
-            assert_eq!(
-                ruma::check_auth_events(&event, &[]).is_ok(),
-                expected.is_ok()
-            );
         }
     }
 }
@@ -136,19 +144,19 @@ impl WithAuth {
         }
     }
 
-    /// The verdict on the message with the usual auth events and these.
-    fn judge_and(&mut self, more: &[&Arc<Pdu>]) -> Verdict {
+    /// The usual auth events of the message, and these.
+    fn usual_and(&self, more: &[&Arc<Pdu>]) -> Vec<Arc<Pdu>> {
         let usual = [self.levels.clone(), self.alice.clone()];
-        let all: Vec<_> = usual
+        let more = more.iter().map(|event| (*event).clone());
+        usual
             .into_iter()
             .chain(self.create.clone())
-            .chain(more.iter().map(|e| (*e).clone()))
-            .collect();
-        self.judge(&all, None)
+            .chain(more)
+            .collect()
     }
 
-    /// The verdict on the message with these auth events, of which one was rejected.
-    fn judge(&mut self, auth: &[Arc<Pdu>], rejected: Option<&EventId>) -> Verdict {
+    /// What denies the message with these auth events, of which one was rejected.
+    fn judge(&mut self, auth: &[Arc<Pdu>], rejected: Option<&EventId>) -> Option<Rule> {
         let state = self.room.state.clone();
         let mut template = self
             .room
@@ -164,11 +172,11 @@ impl WithAuth {
         };
         let auth: Vec<_> = auth.iter().map(|event| judged(event)).collect();
         let create = judged(&self.room.create);
-        let ours = check_auth_events(&event, &auth, Some(create));
+        let ours = rule(check_auth_events(&event, &auth, Some(create)));
         let known: Vec<_> = auth.iter().copied().chain([create]).collect();
         let theirs = ruma::check_auth_events(&event, &known);
         assert_eq!(
-            ours.is_ok(),
+            ours.is_none(),
             theirs.is_ok(),
             "{ours:?}, but ruma {theirs:?}"
         );
@@ -178,90 +186,76 @@ impl WithAuth {
 
 #[test]
 fn auth_4_no_key_twice() {
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
         let mut with = WithAuth::new(version);
-        assert_eq!(with.judge_and(&[]), Ok(()));
+        assert_eq!(with.judge(&with.usual_and(&[]), None), None);
         let again = with
             .room
             .put(ALICE, MEMBER, ALICE, json!({ "membership": "join" }));
         for other in [with.alice.clone(), again] {
-            let denied = Denied::DuplicateAuthEvent(StateKey::new(MEMBER, ALICE));
-            assert_eq!(with.judge_and(&[&other]), Err(denied));
+            let verdict = with.judge(&with.usual_and(&[&other]), None);
+            assert_eq!(verdict, Some(Rule::AuthEventsDuplicate));
         }
     }
 }
 
 #[test]
 fn auth_4_nothing_that_the_event_does_not_need() {
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
         let mut with = WithAuth::new(version);
-        let member = with
-            .room
-            .put(BOB, MEMBER, BOB, json!({ "membership": "join" }));
-        let state = with.room.state.clone();
-        let message = with
-            .room
-            .make(&state, ALICE, "m.room.message", None, json!({}));
+        let room = &mut with.room;
+        let member = room.put(BOB, MEMBER, BOB, json!({ "membership": "join" }));
+        let state = room.state.clone();
+        let message = room.make(&state, ALICE, "m.room.message", None, json!({}));
         for other in [member, message] {
-            let denied = Denied::UnexpectedAuthEvent(other.event_id().to_owned());
-            assert_eq!(with.judge_and(&[&other]), Err(denied));
+            let verdict = with.judge(&with.usual_and(&[&other]), None);
+            assert_eq!(verdict, Some(Rule::AuthEventsSelection));
         }
     }
 }
 
 #[test]
 fn auth_4_nothing_of_another_room() {
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
         let mut with = WithAuth::new(version);
         let mut foreign = with.levels.object();
         let room_id = "!AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         foreign.insert("room_id".into(), room_id.into());
         let foreign = Arc::new(Pdu::from_object(foreign, version).unwrap());
-        assert!(matches!(
-            with.judge_and(&[&foreign]),
-            Err(Denied::ForeignAuthEvent(..))
-        ));
+        with.levels = foreign;
+        let verdict = with.judge(&with.usual_and(&[]), None);
+        assert_eq!(verdict, Some(Rule::AuthEventsRoomId));
     }
 }
 
 /// PDU-11
 #[test]
 fn auth_4_nothing_that_was_rejected() {
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
         let mut with = WithAuth::new(version);
-        let auth = [
-            with.levels.clone(),
-            with.alice.clone(),
-            with.room.create.clone(),
-        ];
-        let auth = if with.create.is_some() {
-            &auth[..]
-        } else {
-            &auth[..2]
-        };
-        assert_eq!(with.judge(auth, None), Ok(()));
-        let alice = with.alice.event_id().to_owned();
-        assert_eq!(
-            with.judge(auth, Some(&alice)),
-            Err(Denied::RejectedAuthEvent(alice.clone()))
-        );
+        let auth = with.usual_and(&[]);
+        for event in &auth {
+            let verdict = with.judge(&auth, Some(event.event_id()));
+            assert_eq!(verdict, Some(Rule::AuthEventsRejected));
+        }
     }
 }
 
+/// In version 12 the room id names it instead.
 #[test]
 fn auth_4_the_create_event_up_to_version_11_only() {
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
         let mut with = WithAuth::new(version);
-        let create = with.room.create.clone();
         let auth = [with.levels.clone(), with.alice.clone()];
-        if version == RoomVersion::V12 {
-            let denied = Denied::UnexpectedAuthEvent(create.event_id().to_owned());
-            assert_eq!(with.judge_and(&[&create]), Err(denied));
-            let denied = Denied::RejectedCreateEvent(create.event_id().to_owned());
-            assert_eq!(with.judge(&auth, Some(create.event_id())), Err(denied));
-        } else {
-            assert_eq!(with.judge(&auth, None), Err(Denied::NoCreateEvent));
+        if number(version) < 12 {
+            assert_eq!(with.judge(&auth, None), Some(Rule::AuthEventsCreate));
+            continue;
         }
+        let create = with.room.create.clone();
+        let verdict = with.judge(&with.usual_and(&[&create]), None);
+        assert_eq!(verdict, Some(Rule::AuthEventsSelection));
+        let verdict = with.judge(&auth, Some(create.event_id()));
+        assert_eq!(verdict, Some(Rule::RoomId));
     }
 }
 
@@ -269,61 +263,34 @@ fn auth_4_the_create_event_up_to_version_11_only() {
 fn auth_3_the_room_id_of_version_12_names_a_known_create_event() {
     let mut room = Room::new(RoomVersion::V12);
     let other = Room::created(RoomVersion::V12, json!({ "x": 1 })).create;
-    let event = room.make(
-        &room.state.clone(),
-        ALICE,
-        "m.room.message",
-        None,
-        json!({}),
-    );
-    let auth: Vec<_> = room.view(&room.state);
-    let auth: Vec<_> = auth
-        .iter()
-        .map(|event| AuthEvent {
+    let state = room.state.clone();
+    let event = room.make(&state, ALICE, "m.room.message", None, json!({}));
+    let view = room.view(&state);
+    let judged = |event| AuthEvent {
+        event,
+        rejected: false,
+    };
+    let auth: Vec<_> = view.iter().map(|event| judged(event)).collect();
+    let judge = |auth: &[AuthEvent<'_>], create: Option<&Arc<Pdu>>| {
+        let create = create.map(|event| AuthEvent {
             event,
             rejected: false,
-        })
-        .collect();
+        });
+        rule(check_auth_events(&event, auth, create))
+    };
+    assert_eq!(judge(&auth, Some(&room.create)), None);
+    assert_eq!(judge(&auth, None), Some(Rule::RoomId));
+    assert_eq!(judge(&auth, Some(&other)), Some(Rule::RoomId));
+    // An auth event that the caller does not hold allows nothing.
     assert_eq!(
-        check_auth_events(
-            &event,
-            &auth,
-            Some(AuthEvent {
-                event: &room.create,
-                rejected: false
-            })
-        ),
-        Ok(())
+        judge(&auth[..1], Some(&room.create)),
+        Some(Rule::AuthEvents)
     );
-    for wrong in [
-        None,
-        Some(AuthEvent {
-            event: &other,
-            rejected: false,
-        }),
-    ] {
-        let verdict = check_auth_events(&event, &auth, wrong);
-        assert_eq!(
-            verdict,
-            Err(Denied::UnknownCreateEvent(event.room_id().to_owned()))
-        );
-    }
-    assert!(matches!(
-        check_auth_events(
-            &event,
-            &auth[..1],
-            Some(AuthEvent {
-                event: &room.create,
-                rejected: false
-            })
-        ),
-        Err(Denied::UnknownAuthEvent(_))
-    ));
 }
 
 #[test]
 fn pdu_25_auth_events_are_selected_by_type_and_membership() {
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
         let mut room = Room::new(version);
         let mut selected = |event_type: &str, key: Option<&str>, content: Value| {
             let event = room.make(&room.state.clone(), ALICE, event_type, key, content);
@@ -334,7 +301,7 @@ fn pdu_25_auth_events_are_selected_by_type_and_membership() {
         };
         let usual = |more: &[String]| {
             let mut keys = vec![format!("{POWER_LEVELS} "), format!("{MEMBER} {ALICE}")];
-            if version != RoomVersion::V12 {
+            if number(version) < 12 {
                 keys.push(format!("{CREATE} "));
             }
             keys.extend_from_slice(more);
@@ -365,9 +332,14 @@ fn pdu_25_auth_events_are_selected_by_type_and_membership() {
             selected(MEMBER, Some(BOB), invite.clone()),
             usual(&[bob.clone(), rules.clone(), token])
         );
+        // Nobody can vouch for a join before version 8.
         let via = json!({ "membership": "join", "join_authorised_via_users_server": CREATOR });
         let creator = format!("{MEMBER} {CREATOR}");
-        assert_eq!(selected(MEMBER, Some(ALICE), via), usual(&[rules, creator]));
+        let expected = match number(version) {
+            ..8 => usual(&[rules]),
+            _ => usual(&[rules, creator]),
+        };
+        assert_eq!(selected(MEMBER, Some(ALICE), via), expected);
         assert_eq!(
             auth_events::select(&*room.create, version)
                 .entries()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use comity_core::pdu::{
     Pdu, RoomVersion, auth_events,
-    authorisation::{Denied, PowerLevels, check_state},
+    authorisation::{Denied, PowerLevels, Rule, check_state},
     event_type::{JOIN_RULES, MEMBER, POWER_LEVELS},
 };
 use serde_json::{Value, json};
@@ -17,6 +17,16 @@ use crate::{
 pub const NOBODY: &str = "@nobody:d.example";
 
 pub type Verdict = Result<(), Denied>;
+
+/// The rule that denies the event; `None` if it is allowed.
+pub fn rule(verdict: Verdict) -> Option<Rule> {
+    verdict.err().map(|denied| denied.rule())
+}
+
+/// The verdict in words.
+pub fn words(verdict: Verdict) -> String {
+    verdict.map_or_else(|denied| denied.to_string(), |()| "allowed".to_owned())
+}
 
 /// The verdict on an event that follows the room's present state.
 pub fn judge(
@@ -75,6 +85,11 @@ pub fn room_with(version: RoomVersion, memberships: &[(&str, &str)]) -> Room {
 
 pub fn set_join_rule(room: &mut Room, rule: Value) {
     room.put(CREATOR, JOIN_RULES, "", json!({ "join_rule": rule }));
+}
+
+/// The version as the checklist's tables count it: rules that began with one hold from there on.
+pub fn number(version: RoomVersion) -> u32 {
+    version.as_str().parse().unwrap()
 }
 
 pub fn set_level(room: &mut Room, name: &str, level: i64) {

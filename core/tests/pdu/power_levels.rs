@@ -2,36 +2,52 @@
 
 use comity_core::pdu::{
     RoomVersion,
-    authorisation::{Denied, NamedLevel, PowerLevel},
-    event_type::{MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
+    authorisation::{NamedLevel, PowerLevel, Reason, Rule},
+    event_type::{ALIASES, MEMBER, POWER_LEVELS, REDACTION, THIRD_PARTY_INVITE},
 };
+use ruma_common::EventId;
 use serde_json::{Value, json};
 
 use crate::{
-    VERSIONS,
-    judge::{NOBODY, Verdict, judge, judge_by_us_alone, levels_of, room_with, set_level},
+    EVERY_VERSION,
+    judge::{
+        NOBODY, Verdict, judge, judge_by_us_alone, judge_event, levels_of, number, room_with, rule,
+        set_level, words,
+    },
     room::{ALICE, BOB, CREATOR, MODERATOR, Room, user},
 };
 
+const NAMED: [&str; 7] = [
+    "users_default",
+    "events_default",
+    "state_default",
+    "ban",
+    "redact",
+    "kick",
+    "invite",
+];
+
+/// In version 12 creators stand above all levels; before, the creator has 100 until there are
+/// power levels, and nothing by itself afterwards.
 #[test]
 fn auth_1_levels_that_the_room_does_not_give() {
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
+        let above = number(version) == 12;
+        let creator = |level| match above {
+            true => PowerLevel::Creator,
+            false => PowerLevel::Level(level),
+        };
         let mut room = Room::created(version, json!({}));
-        let creator = if version == RoomVersion::V12 {
-            PowerLevel::Creator
-        } else {
-            PowerLevel::Level(100)
-        };
-        assert_eq!(levels_of(&room).of_user(&user(CREATOR)), creator);
+        assert_eq!(levels_of(&room).of_user(&user(CREATOR)), creator(100));
         assert_eq!(levels_of(&room).of_user(&user(ALICE)), PowerLevel::Level(0));
+        let before = levels_of(&room);
+        assert_eq!(
+            (before.to_send("x", true), before.to_send("x", false)),
+            (50, 0)
+        );
         room.put(CREATOR, POWER_LEVELS, "", json!({}));
-        let creator = if version == RoomVersion::V12 {
-            creator
-        } else {
-            PowerLevel::Level(0)
-        };
         let levels = levels_of(&room);
-        assert_eq!(levels.of_user(&user(CREATOR)), creator);
+        assert_eq!(levels.of_user(&user(CREATOR)), creator(0));
         for (name, level) in [
             (NamedLevel::UsersDefault, 0),
             (NamedLevel::EventsDefault, 0),
@@ -47,15 +63,18 @@ fn auth_1_levels_that_the_room_does_not_give() {
             (levels.to_send("x", true), levels.to_send("x", false)),
             (50, 0)
         );
-        room.put(
-            CREATOR,
-            POWER_LEVELS,
-            "",
-            json!({
-                "users_default": 7, "users": { ALICE: 8 }, "events": { "x": 9 },
-                    "state_default": 1, "events_default": 2,
-            }),
-        );
+    }
+}
+
+#[test]
+fn auth_1_levels_that_the_room_gives() {
+    for version in EVERY_VERSION {
+        let mut room = Room::created(version, json!({}));
+        let content = json!({
+            "users_default": 7, "users": { ALICE: 8 }, "events": { "x": 9 },
+            "state_default": 1, "events_default": 2,
+        });
+        room.put(CREATOR, POWER_LEVELS, "", content);
         let levels = levels_of(&room);
         assert_eq!(levels.of_user(&user(ALICE)), PowerLevel::Level(8));
         assert_eq!(levels.of_user(&user(BOB)), PowerLevel::Level(7));
@@ -67,64 +86,102 @@ fn auth_1_levels_that_the_room_does_not_give() {
             (levels.to_send("y", true), levels.to_send("y", false)),
             (1, 2)
         );
-        assert!(PowerLevel::Creator > PowerLevel::Level(i64::MAX));
+    }
+    assert!(PowerLevel::Creator > PowerLevel::Level(i64::MAX));
+}
+
+/// Versions 1 to 5 only: afterwards an event like any other.
+#[test]
+fn auth_6_aliases_are_of_the_senders_server() {
+    for version in EVERY_VERSION {
+        let mut room = Room::new(version);
+        let mut set = |sender, key| rule(judge(&mut room, sender, ALIASES, key, json!({})));
+        if number(version) >= 6 {
+            assert_eq!(set(ALICE, Some("b.example")), Some(Rule::Level));
+            assert_eq!(set(MODERATOR, Some("z.example")), None);
+            continue;
+        }
+        // Power and membership are not asked for.
+        assert_eq!(set(ALICE, Some("b.example")), None);
+        assert_eq!(set(NOBODY, Some("d.example")), None);
+        assert_eq!(set(CREATOR, Some("b.example")), Some(Rule::AliasesServer));
+        assert_eq!(set(CREATOR, Some("")), Some(Rule::AliasesServer));
+        assert_eq!(set(CREATOR, None), Some(Rule::AliasesStateKey));
     }
 }
 
 #[test]
-fn auth_14_senders_are_joined_and_have_the_level() {
-    for version in VERSIONS {
+fn auth_14_senders_are_joined() {
+    for version in EVERY_VERSION {
         let mut room = room_with(version, &[(BOB, "invite")]);
+        let mut say = |sender| rule(judge(&mut room, sender, "m.room.message", None, json!({})));
+        assert_eq!(say(ALICE), None);
+        assert_eq!(say(BOB), Some(Rule::Sender));
+        assert_eq!(say(NOBODY), Some(Rule::Sender));
+    }
+}
+
+#[test]
+fn auth_14_third_party_invites_need_the_level_for_invites() {
+    for version in EVERY_VERSION {
+        let mut room = Room::new(version);
+        let invite = |room: &mut Room, sender, token| {
+            rule(judge(
+                room,
+                sender,
+                THIRD_PARTY_INVITE,
+                Some(token),
+                json!({}),
+            ))
+        };
+        assert_eq!(invite(&mut room, ALICE, "t"), None);
+        set_level(&mut room, "invite", 50);
         assert_eq!(
-            judge(&mut room, ALICE, "m.room.message", None, json!({})),
-            Ok(())
+            invite(&mut room, ALICE, "t"),
+            Some(Rule::ThirdPartyInviteLevel)
         );
-        for outsider in [BOB, NOBODY] {
-            assert!(matches!(
-                judge(&mut room, outsider, "m.room.message", None, json!({})),
-                Err(Denied::Membership { .. })
-            ));
-        }
-        assert_eq!(
-            judge(&mut room, MODERATOR, "m.room.name", Some(""), json!({})),
-            Ok(())
-        );
-        let denied = judge(&mut room, ALICE, "m.room.name", Some(""), json!({})).unwrap_err();
+        // That rule has the last word: neither the level for state nor the state key matter.
+        set_level(&mut room, "state_default", 60);
+        assert_eq!(invite(&mut room, MODERATOR, "@x"), None);
+    }
+}
+
+#[test]
+fn auth_14_senders_have_the_level_that_the_type_needs() {
+    for version in EVERY_VERSION {
+        let mut room = Room::new(version);
+        let name = |room: &mut Room, sender, event_type: &str| {
+            judge(room, sender, event_type, Some(""), json!({}))
+        };
+        assert_eq!(rule(name(&mut room, MODERATOR, "m.room.name")), None);
+        let denied = name(&mut room, ALICE, "m.room.name").unwrap_err();
+        let number = if (6..=11).contains(&number(version)) {
+            7
+        } else {
+            8
+        };
         assert_eq!(
             denied.to_string(),
-            "@alice:b.example's level 0 is below the 50 needed to send m.room.name"
+            format!(
+                "@alice:b.example's level 0 is below the 50 needed to send m.room.name \
+                 (rule {number} of room version {version})"
+            )
         );
-        assert!(judge(&mut room, ALICE, "m.room.member.not", Some(""), json!({})).is_err());
+        let verdict = name(&mut room, ALICE, "m.room.member.not");
+        assert_eq!(rule(verdict), Some(Rule::Level));
+    }
+}
 
-        assert_eq!(
-            judge(&mut room, ALICE, THIRD_PARTY_INVITE, Some("t"), json!({})),
-            Ok(())
-        );
-        set_level(&mut room, "invite", 50);
-        assert!(judge(&mut room, ALICE, THIRD_PARTY_INVITE, Some("t"), json!({})).is_err());
-        set_level(&mut room, "state_default", 60);
-        assert_eq!(
-            judge(
-                &mut room,
-                MODERATOR,
-                THIRD_PARTY_INVITE,
-                Some("@x"),
-                json!({})
-            ),
-            Ok(())
-        );
-
+#[test]
+fn auth_14_a_user_id_as_state_key_is_the_senders() {
+    for version in EVERY_VERSION {
+        let mut room = Room::new(version);
         set_level(&mut room, "state_default", 0);
-        assert_eq!(judge(&mut room, ALICE, "x", Some(ALICE), json!({})), Ok(()));
-        assert_eq!(
-            judge(&mut room, ALICE, "x", Some("_@bob"), json!({})),
-            Ok(())
-        );
+        let mut set = |key| rule(judge(&mut room, ALICE, "x", Some(key), json!({})));
+        assert_eq!(set(ALICE), None);
+        assert_eq!(set("_@bob"), None);
         for other in [BOB, "@", "@alice"] {
-            assert_eq!(
-                judge(&mut room, ALICE, "x", Some(other), json!({})),
-                Err(Denied::ForeignStateKey(other.into()))
-            );
+            assert_eq!(set(other), Some(Rule::StateKey));
         }
     }
 }
@@ -136,187 +193,275 @@ fn change_levels(version: RoomVersion, before: Value, after: Value) -> Verdict {
     judge(&mut room, MODERATOR, POWER_LEVELS, Some(""), after)
 }
 
+/// A room whose creator is about to send its first power levels.
+fn without_levels(version: RoomVersion) -> Room {
+    let mut room = Room::created(version, json!({}));
+    room.put(CREATOR, MEMBER, CREATOR, json!({ "membership": "join" }));
+    room
+}
+
+/// The verdict on the first power levels of a room, without ruma's.
+fn first_levels(room: &mut Room, content: Value) -> Verdict {
+    let state = room.state.clone();
+    let event = room.make(&state, CREATOR, POWER_LEVELS, Some(""), content);
+    judge_by_us_alone(room, &event)
+}
+
+/// Up to version 9 the text of an integer will do as well.
 #[test]
 fn auth_15_1_to_3_levels_are_integers_of_users() {
-    for version in VERSIONS {
-        let mut room = Room::created(version, json!({}));
-        room.put(CREATOR, MEMBER, CREATOR, json!({ "membership": "join" }));
-        let mut first = |content| judge(&mut room, CREATOR, POWER_LEVELS, Some(""), content);
-        assert_eq!(first(json!({})), Ok(()));
-        assert_eq!(
-            first(
-                json!({ "users": { ALICE: 5 }, "events": { "x": 1 }, "notifications": { "y": 2 }, "ban": -3 })
-            ),
-            Ok(())
-        );
-        for name in [
-            "users_default",
-            "events_default",
-            "state_default",
-            "ban",
-            "redact",
-            "kick",
-            "invite",
+    for version in EVERY_VERSION {
+        let mut room = without_levels(version);
+        let mut first = |content| rule(judge(&mut room, CREATOR, POWER_LEVELS, Some(""), content));
+        let usual = json!({
+            "users": { ALICE: 5 }, "events": { "x": 1 }, "notifications": { "y": 2 }, "ban": -3,
+        });
+        assert_eq!(first(json!({})), None);
+        assert_eq!(first(usual), None);
+        let text = (number(version) >= 10).then_some(());
+        for name in NAMED {
+            let verdict = first(json!({ name: "50" }));
+            assert_eq!(verdict, text.map(|()| Rule::LevelsNamed));
+        }
+        for (list, its_rule) in [
+            ("events", Rule::LevelsLists),
+            ("notifications", Rule::LevelsLists),
+            ("users", Rule::LevelsUsers),
         ] {
-            for wrong in [json!("50"), json!(null), json!(true), json!([])] {
-                assert!(
-                    matches!(
-                        first(json!({ name: wrong })),
-                        Err(Denied::MalformedLevels(..))
-                    ),
-                    "{name}"
-                );
+            let verdict = first(json!({ list: { ALICE: "5" } }));
+            assert_eq!(verdict, text.map(|()| its_rule));
+        }
+        for stranger in ["alice", "@alice", "@alice:", ""] {
+            let verdict = first(json!({ "users": { stranger: 5 } }));
+            assert_eq!(verdict, Some(Rule::LevelsUsers));
+        }
+    }
+}
+
+/// What is no level in any version. Before notifications counted, in version 6, nobody read theirs.
+#[test]
+fn auth_15_1_to_3_what_is_no_level() {
+    for version in EVERY_VERSION {
+        let mut room = without_levels(version);
+        let mut first = |content| rule(first_levels(&mut room, content));
+        for name in NAMED {
+            for wrong in [json!(null), json!(true), json!([]), json!({}), json!("x")] {
+                assert_eq!(first(json!({ name: wrong })), Some(Rule::LevelsNamed));
             }
         }
-        for list in ["users", "events", "notifications"] {
+        let notifications = (number(version) >= 6).then_some(Rule::LevelsLists);
+        for (list, expected) in [
+            ("events", Some(Rule::LevelsLists)),
+            ("notifications", notifications),
+            ("users", Some(Rule::LevelsUsers)),
+        ] {
             for wrong in [
                 json!([]),
                 json!(null),
                 json!(5),
-                json!({ ALICE: "5" }),
+                json!({ ALICE: true }),
                 json!({ ALICE: null }),
             ] {
-                assert!(
-                    matches!(
-                        first(json!({ list: wrong })),
-                        Err(Denied::MalformedLevels(..))
-                    ),
-                    "{list}"
-                );
+                assert_eq!(first(json!({ list: wrong })), expected, "{version} {list}");
             }
         }
-        for wrong in ["alice", "@alice", "@alice:", ""] {
-            assert!(matches!(
-                first(json!({ "users": { wrong: 5 } })),
-                Err(Denied::MalformedLevels(..))
-            ));
+    }
+}
+
+/// Up to version 9: digits, one sign before them, white space around. Python's further ways to
+/// write an integer are no levels.
+#[test]
+fn auth_18_levels_as_text() {
+    for version in EVERY_VERSION {
+        let mut room = without_levels(version);
+        let mut is_level =
+            |text: &str| rule(first_levels(&mut room, json!({ "ban": text }))).is_none();
+        for text in [
+            "100",
+            "000100",
+            "+100",
+            "-100",
+            " 100 ",
+            " +00100 ",
+            "\t100\n",
+            "\u{2003}1",
+            "99999999999999999999",
+        ] {
+            assert_eq!(is_level(text), number(version) <= 9, "{version} {text:?}");
+        }
+        for text in [
+            "", " ", "+", "--1", "+-1", "+ 1", "1 0", "5_0", "٥٠", "0x10", "1.0", "1e2", "fifty",
+        ] {
+            assert!(!is_level(text), "{version} {text:?}");
+        }
+    }
+}
+
+/// What the texts and numbers stand for.
+#[test]
+#[ignore = "the format of version 1 is to come"]
+fn auth_18_levels_count_as_the_integers_that_they_stand_for() {
+    let level = |version, value: Value| {
+        let mut room = without_levels(version);
+        room.put(
+            CREATOR,
+            POWER_LEVELS,
+            "",
+            json!({ "users": { ALICE: value } }),
+        );
+        levels_of(&room).of_user(&user(ALICE))
+    };
+    for version in EVERY_VERSION {
+        if number(version) <= 9 {
+            for (text, expected) in [
+                (" +0050 ", 50),
+                ("-7", -7),
+                ("99999999999999999999", i64::MAX),
+            ] {
+                assert_eq!(level(version, json!(text)), PowerLevel::Level(expected));
+            }
+        }
+        if number(version) <= 5 {
+            for (float, expected) in [
+                (json!(50.57), 50),
+                (json!(-0.9), 0),
+                (json!(-1.9), -1),
+                (json!(5.114698e4), 51146),
+                (json!(1e300), i64::MAX),
+                (json!(-1e300), i64::MIN),
+            ] {
+                assert_eq!(level(version, float), PowerLevel::Level(expected));
+            }
+        }
+    }
+}
+
+/// K 4 of version 12; before, a creator has a level like everybody.
+#[test]
+fn auth_15_4_creators_of_version_12_have_no_level() {
+    for version in EVERY_VERSION {
+        for creator in [CREATOR, ALICE] {
+            let mut room = Room::created(version, json!({ "additional_creators": [ALICE] }));
+            room.put(CREATOR, MEMBER, CREATOR, json!({ "membership": "join" }));
+            let content = json!({ "users": { creator: 5 } });
+            let verdict = judge(&mut room, CREATOR, POWER_LEVELS, Some(""), content);
+            let expected = (number(version) == 12).then_some(Rule::LevelsCreators);
+            assert_eq!(rule(verdict), expected);
         }
     }
 }
 
 #[test]
-fn auth_15_4_creators_of_version_12_have_no_level() {
-    for version in VERSIONS {
-        for creator in [CREATOR, ALICE] {
-            let mut room = Room::created(version, json!({ "additional_creators": [ALICE] }));
-            room.put(CREATOR, MEMBER, CREATOR, json!({ "membership": "join" }));
-            let verdict = judge(
-                &mut room,
-                CREATOR,
-                POWER_LEVELS,
-                Some(""),
-                json!({ "users": { creator: 5 } }),
-            );
-            let expected = match version == RoomVersion::V12 {
-                true => Err(Denied::CreatorLevel(creator.into())),
-                false => Ok(()),
-            };
-            assert_eq!(verdict, expected);
+fn auth_15_5_the_first_power_levels_may_say_anything() {
+    for version in EVERY_VERSION {
+        let mut room = without_levels(version);
+        let content = json!({ "users": { ALICE: 1000 }, "ban": 1000, "events": { "x": 1000 } });
+        let verdict = judge(&mut room, CREATOR, POWER_LEVELS, Some(""), content);
+        assert_eq!(rule(verdict), None);
+    }
+}
+
+/// A value before and after for which the change is judged, by a sender with level 50.
+const CHANGES: [(Option<i64>, Option<i64>, Change); 9] = [
+    (Some(50), Some(40), Change::Allowed),
+    (Some(40), Some(50), Change::Allowed),
+    (Some(51), Some(51), Change::Allowed),
+    (Some(51), Some(40), Change::AboveNow),
+    (Some(40), Some(51), Change::AboveThen),
+    (None, Some(50), Change::Allowed),
+    (None, Some(51), Change::AboveThen),
+    (Some(50), None, Change::Allowed),
+    (Some(51), None, Change::AboveNow),
+];
+
+#[derive(Clone, Copy)]
+enum Change {
+    Allowed,
+    AboveNow,
+    AboveThen,
+}
+
+impl Change {
+    fn denied_by(self, current: Rule, new: Rule) -> Option<Rule> {
+        match self {
+            Self::Allowed => None,
+            Self::AboveNow => Some(current),
+            Self::AboveThen => Some(new),
         }
     }
 }
 
 #[test]
 fn auth_15_6_named_levels_change_within_the_senders_power() {
-    for version in VERSIONS {
-        let usual = || Room::new(version).usual_levels();
+    for version in EVERY_VERSION {
         let with = |name: &str, level: Option<i64>| {
-            let mut levels = usual();
+            let mut levels = Room::new(version).usual_levels();
             if let Some(level) = level {
                 levels[name] = level.into();
             }
+            // Whatever the level for state is, the moderator may send power levels.
+            levels["events"] = json!({ POWER_LEVELS: 50 });
             levels
         };
-        for name in [
-            "users_default",
-            "events_default",
-            "ban",
-            "redact",
-            "kick",
-            "invite",
-        ] {
-            for (before, after, allowed) in [
-                (Some(50), Some(40), true),
-                (Some(40), Some(50), true),
-                (Some(51), Some(51), true),
-                (Some(51), Some(40), false),
-                (Some(40), Some(51), false),
-                (None, Some(50), true),
-                (None, Some(51), false),
-                (Some(50), None, true),
-                (Some(51), None, false),
-            ] {
-                // The level of the sender, not of everybody, is what matters here.
+        for name in NAMED {
+            for (before, after, change) in CHANGES {
                 let verdict = change_levels(version, with(name, before), with(name, after));
                 assert_eq!(
-                    verdict.is_ok(),
-                    allowed,
-                    "{version} {name} {before:?} {after:?}: {verdict:?}"
+                    rule(verdict),
+                    change.denied_by(Rule::LevelsNamedCurrent, Rule::LevelsNamedNew),
+                    "{version} {name} {before:?} {after:?}"
                 );
             }
         }
     }
 }
 
-/// AUTH-17. Ruma compares the default where the level is absent; Synapse compares nothing.
+/// Ruma compares the default where the level is absent; Synapse compares nothing.
 #[test]
 fn auth_17_an_absent_level_is_not_compared() {
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
         let mut room = Room::new(version);
         let levels = json!({ "users": { MODERATOR: 40 }, "events": { POWER_LEVELS: 40 } });
         room.put(CREATOR, POWER_LEVELS, "", levels.clone());
         let mut lower = levels.clone();
         lower["ban"] = 40.into();
-        let event = room.make(
-            &room.state.clone(),
-            MODERATOR,
-            POWER_LEVELS,
-            Some(""),
-            lower.clone(),
-        );
-        assert_eq!(judge_by_us_alone(&room, &event), Ok(()));
+        let state = room.state.clone();
+        let event = room.make(&state, MODERATOR, POWER_LEVELS, Some(""), lower.clone());
+        assert_eq!(rule(judge_by_us_alone(&room, &event)), None);
         // The same value as the default is an alteration all the same.
         lower["ban"] = 50.into();
-        assert_eq!(
-            judge(&mut room, MODERATOR, POWER_LEVELS, Some(""), lower),
-            Err(Denied::LevelChange {
-                what: "ban".into(),
-                from: None,
-                to: Some(50),
-                sender: PowerLevel::Level(40),
-            })
-        );
+        let denied = judge(&mut room, MODERATOR, POWER_LEVELS, Some(""), lower).unwrap_err();
+        let reason = Reason::LevelChange {
+            what: "ban".into(),
+            from: None,
+            to: Some(50),
+            sender: PowerLevel::Level(40),
+        };
+        assert_eq!(denied.reason(), &reason);
     }
 }
 
+/// `notifications` from version 6 on; before, who may send power levels may set them as they like.
 #[test]
 fn auth_15_7_and_8_entries_of_lists_change_within_the_senders_power() {
-    for version in VERSIONS {
-        let usual = || Room::new(version).usual_levels();
+    for version in EVERY_VERSION {
         for list in ["events", "notifications"] {
+            let guarded = list == "events" || number(version) >= 6;
             let with = |level: Option<i64>| {
-                let mut levels = usual();
+                let mut levels = Room::new(version).usual_levels();
                 levels[list] = match level {
                     Some(level) => json!({ "x": level, "y": 99 }),
                     None => json!({ "y": 99 }),
                 };
                 levels
             };
-            for (before, after, allowed) in [
-                (Some(50), Some(40), true),
-                (Some(51), Some(51), true),
-                (Some(51), Some(40), false),
-                (Some(40), Some(51), false),
-                (None, Some(50), true),
-                (None, Some(51), false),
-                (Some(50), None, true),
-                (Some(51), None, false),
-            ] {
+            for (before, after, change) in CHANGES {
                 let verdict = change_levels(version, with(before), with(after));
+                let expected = change.denied_by(Rule::LevelsListCurrent, Rule::LevelsListNew);
                 assert_eq!(
-                    verdict.is_ok(),
-                    allowed,
-                    "{version} {list} {before:?} {after:?}: {verdict:?}"
+                    rule(verdict),
+                    expected.filter(|_| guarded),
+                    "{version} {list} {before:?} {after:?}"
                 );
             }
         }
@@ -325,7 +470,9 @@ fn auth_15_7_and_8_entries_of_lists_change_within_the_senders_power() {
 
 #[test]
 fn auth_15_9_and_10_users_change_below_the_sender() {
-    for version in VERSIONS {
+    const CURRENT: Option<Rule> = Some(Rule::LevelsUserCurrent);
+    const NEW: Option<Rule> = Some(Rule::LevelsUserNew);
+    for version in EVERY_VERSION {
         let with = |who: &str, level: Option<i64>| {
             let mut levels = Room::new(version).usual_levels();
             levels["users"].as_object_mut().unwrap().remove(who);
@@ -334,35 +481,75 @@ fn auth_15_9_and_10_users_change_below_the_sender() {
             }
             levels
         };
-        for (who, before, after, allowed) in [
-            (ALICE, Some(49), Some(0), true),
-            (ALICE, Some(49), Some(50), true),
-            (ALICE, Some(49), None, true),
-            (ALICE, None, Some(50), true),
-            (ALICE, None, Some(51), false),
-            (ALICE, Some(0), Some(51), false),
-            (ALICE, Some(50), Some(0), false),
-            (ALICE, Some(50), None, false),
-            (ALICE, Some(60), Some(0), false),
-            (ALICE, Some(60), Some(60), true),
-            (MODERATOR, Some(50), Some(10), true),
-            (MODERATOR, Some(50), None, true),
-            (MODERATOR, Some(50), Some(51), false),
+        for (who, before, after, expected) in [
+            (ALICE, Some(49), Some(0), None),
+            (ALICE, Some(49), Some(50), None),
+            (ALICE, Some(49), None, None),
+            (ALICE, None, Some(50), None),
+            (ALICE, None, Some(51), NEW),
+            (ALICE, Some(0), Some(51), NEW),
+            (ALICE, Some(50), Some(0), CURRENT),
+            (ALICE, Some(50), None, CURRENT),
+            (ALICE, Some(60), Some(0), CURRENT),
+            (ALICE, Some(60), Some(60), None),
+            (MODERATOR, Some(50), Some(10), None),
+            (MODERATOR, Some(50), None, None),
+            (MODERATOR, Some(50), Some(51), NEW),
         ] {
             let verdict = change_levels(version, with(who, before), with(who, after));
             assert_eq!(
-                verdict.is_ok(),
-                allowed,
-                "{version} {who} {before:?} {after:?}: {verdict:?}"
+                rule(verdict),
+                expected,
+                "{version} {who} {before:?} {after:?}"
             );
         }
-        let mut gone = Room::new(version).usual_levels();
+    }
+}
+
+#[test]
+fn auth_17_absent_users_count_as_none() {
+    for version in EVERY_VERSION {
+        let usual = Room::new(version).usual_levels();
+        let mut gone = usual.clone();
         gone.as_object_mut().unwrap().remove("users");
-        let expected = version == RoomVersion::V12;
-        assert_eq!(
-            change_levels(version, Room::new(version).usual_levels(), gone).is_ok(),
-            expected,
-            "the creator's 100 goes"
-        );
+        // Before version 12 the creator's 100 goes with them.
+        let expected = (number(version) < 12).then_some(Rule::LevelsUserCurrent);
+        assert_eq!(rule(change_levels(version, usual, gone)), expected);
+    }
+}
+
+/// Versions 1 and 2 only; afterwards a redaction is an event like any other.
+#[test]
+#[ignore = "the format of version 1 is to come"]
+fn auth_16_redactions_need_the_level_or_the_own_server() {
+    const EVE: &str = "@eve:b.example";
+    for version in EVERY_VERSION {
+        let mut room = room_with(version, &[(BOB, "join"), (EVE, "join")]);
+        let state = room.state.clone();
+        let said = room.make(&state, ALICE, "m.room.message", None, json!({}));
+        let mut redact = |sender, target: Option<&EventId>| {
+            let mut template = room.template(&state, sender, REDACTION, None, json!({}));
+            template.redacts = target.map(ToOwned::to_owned);
+            let redaction = room.add(template);
+            judge_event(&room, &redaction)
+        };
+        let target = Some(said.event_id());
+        for sender in [ALICE, EVE, MODERATOR] {
+            assert_eq!(rule(redact(sender, target)), None);
+        }
+        let denied = (number(version) <= 2).then_some(Rule::Redaction);
+        assert_eq!(rule(redact(BOB, target)), denied);
+        assert_eq!(rule(redact(MODERATOR, None)), None);
+        if version == RoomVersion::V1 {
+            let id = said.event_id();
+            assert_eq!(
+                words(redact(BOB, target)),
+                format!(
+                    "@bob:c.example's level 0 is below the 50 needed to redact {id} \
+                     (rule 11 of room version 1)"
+                )
+            );
+            assert_eq!(rule(redact(BOB, None)), denied);
+        }
     }
 }

@@ -2,15 +2,69 @@
 
 use std::borrow::Cow;
 
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use thiserror::Error;
 
-use super::{membership::Membership, power_levels::PowerLevel};
-use crate::pdu::state::StateKey;
+use super::{membership::Membership, power_levels::PowerLevel, rule::Rule};
+use crate::pdu::{Pdu, RoomVersion, state::StateKey};
 
-/// The rule that an event breaks, and the values that break it.
+/// An event that is not allowed: which event, by which rule, and which values were compared.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Denied {
+#[error("{reason} ({} of room version {version})", self.number())]
+pub struct Denied {
+    event_id: OwnedEventId,
+    version: RoomVersion,
+    rule: Rule,
+    reason: Reason,
+}
+
+impl Denied {
+    /// `event` breaks this rule, for this reason.
+    pub(super) fn new(event: &Pdu, rule: Rule, reason: Reason) -> Self {
+        Self {
+            event_id: event.event_id().to_owned(),
+            version: event.room_version(),
+            rule,
+            reason,
+        }
+    }
+
+    /// The state that `event` is judged by has no create event.
+    pub(in crate::pdu) fn no_create_event(event: &Pdu) -> Self {
+        Self::new(event, Rule::AuthEventsCreate, Reason::NoCreateEvent)
+    }
+
+    /// The event that is not allowed.
+    #[must_use]
+    pub fn event_id(&self) -> &EventId {
+        &self.event_id
+    }
+
+    /// The rule that it breaks.
+    #[must_use]
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// How the specification of the event's room version numbers the rule, as "rule 5.3.2".
+    #[must_use]
+    pub fn number(&self) -> String {
+        match self.rule.number(self.version) {
+            Some(number) => format!("rule {number}"),
+            None => "the rules".to_owned(),
+        }
+    }
+
+    /// The values that break the rule.
+    #[must_use]
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+}
+
+/// The values that break a rule.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Reason {
     /// A create event that follows other events.
     #[error("a create event has no previous events, this one has {0}")]
     CreateWithPrevEvents(usize),
@@ -51,20 +105,37 @@ pub enum Denied {
     /// An auth event that was rejected.
     #[error("auth event {0} was rejected")]
     RejectedAuthEvent(OwnedEventId),
-    /// An auth event of another room.
-    #[error("auth event {0} belongs to room {1}")]
-    ForeignAuthEvent(OwnedEventId, OwnedRoomId),
     /// No create event among the auth events.
     #[error("the auth events lack the create event")]
     NoCreateEvent,
+    /// An auth event of another room.
+    #[error("auth event {0} belongs to room {1}")]
+    ForeignAuthEvent(OwnedEventId, OwnedRoomId),
 
     /// The room is closed to other servers.
-    #[error("the room is not federated and belongs to {0}")]
-    NotFederated(OwnedServerName),
+    #[error("{sender} is of another server, and the room is open to {creator_server} only")]
+    NotFederated {
+        /// Who tried.
+        sender: OwnedUserId,
+        /// The server of the room's creator.
+        creator_server: OwnedServerName,
+    },
+
+    /// Aliases of another server, or of none.
+    #[error("{server} cannot set the aliases of {}", .of.as_deref().unwrap_or("no server"))]
+    ForeignAliases {
+        /// The sender's server.
+        server: OwnedServerName,
+        /// Whose aliases they are, by the state key.
+        of: Option<String>,
+    },
 
     /// A membership event whose state key is no user id.
     #[error("a membership event needs a user id as state key")]
     MemberIsNoUser,
+    /// A membership event without a membership.
+    #[error("the membership event gives no membership")]
+    NoMembership,
     /// A membership that the room version does not know.
     #[error("there is no membership {0:?}")]
     UnknownMembership(String),
@@ -84,7 +155,7 @@ pub enum Denied {
         /// Whose membership.
         user: OwnedUserId,
         /// To do what.
-        to: Cow<'static, str>,
+        to: &'static str,
         /// The user's membership now.
         membership: Membership,
     },
@@ -103,9 +174,35 @@ pub enum Denied {
     /// A restricted join that nobody in the room vouches for.
     #[error("`join_authorised_via_users_server` names no user")]
     NoAuthorisingUser,
-    /// A third-party invite that does not fit.
-    #[error("third-party invite: {0}")]
-    ThirdPartyInvite(#[from] ThirdPartyInviteDenied),
+
+    /// A third-party invite without `signed`.
+    #[error("the third-party invite lacks `signed`")]
+    NotSigned,
+    /// A third-party invite whose `signed` is incomplete.
+    #[error("the third-party invite's `signed` lacks `{0}`")]
+    SignedLacks(&'static str),
+    /// A third-party invite that was signed for another user.
+    #[error("the third-party invite is for {signed_for:?}, not for {target}")]
+    SignedForOther {
+        /// `mxid` of `signed`.
+        signed_for: String,
+        /// Who is invited.
+        target: OwnedUserId,
+    },
+    /// A third-party invite with a token that the room does not know.
+    #[error("the room has no third-party invite {0:?}")]
+    UnknownToken(String),
+    /// A third-party invite that someone else made.
+    #[error("{made_by} made the third-party invite, not {sender}")]
+    OtherInviter {
+        /// Who made it.
+        made_by: OwnedUserId,
+        /// Who sent the invite that follows from it.
+        sender: OwnedUserId,
+    },
+    /// A third-party invite that none of its keys signed.
+    #[error("no signature of the third-party invite is by one of its {0} keys")]
+    NoSignature(usize),
 
     /// A user's level is too low.
     #[error("{user}'s level {has} is below the {needs} needed to {to}")]
@@ -153,26 +250,19 @@ pub enum Denied {
         /// The sender's level.
         sender: PowerLevel,
     },
-}
 
-/// What is wrong with an invite that claims to follow from a third-party invite.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum ThirdPartyInviteDenied {
-    /// No `signed` object with `mxid` and `token`.
-    #[error("`signed` lacks `mxid` or `token`")]
-    Malformed,
-    /// It was signed for another user.
-    #[error("it was signed for another user")]
-    OtherUser,
-    /// The room has no third-party invite with this token.
-    #[error("the room has no invite with this token")]
-    UnknownToken,
-    /// Another user made the third-party invite.
-    #[error("another user made it")]
-    OtherSender,
-    /// No signature verifies with a key of the third-party invite.
-    #[error("no signature is by a key of the invite")]
-    Signature,
+    /// A redaction that the sender may not make, of another server's event.
+    #[error("{sender}'s level {has} is below the {needs} needed to redact {redacts}")]
+    Redaction {
+        /// Who tried.
+        sender: OwnedUserId,
+        /// The sender's level.
+        has: PowerLevel,
+        /// The level for redactions.
+        needs: i64,
+        /// The event to be redacted, or what stands in its place.
+        redacts: String,
+    },
 }
 
 fn level(level: &Option<i64>) -> String {

@@ -4,10 +4,10 @@
 
 use ruma_common::EventId;
 
-use super::Denied;
+use super::{Denied, Reason, Rule};
 use crate::pdu::{
     Pdu, StateKey,
-    auth_events::{Selection, select},
+    auth_events::{Entry, Selection, select},
     event_type::CREATE,
     hash::create_event_id_of_room,
 };
@@ -21,103 +21,153 @@ pub struct AuthEvent<'a> {
     pub rejected: bool,
 }
 
+impl<'a> AuthEvent<'a> {
+    fn id(&self) -> &'a EventId {
+        self.event.event_id()
+    }
+
+    fn entry(&self) -> Option<Entry<'a>> {
+        Some((self.event.event_type(), self.event.state_key()?))
+    }
+}
+
 /// Check 4 on receipt of a PDU, first half: the rules that depend on the event alone. The second
 /// half is [`super::check_state`] with the auth events as the state.
 ///
 /// `auth` holds the events that `event.auth_events()` names, in any order. `create` is the room's
 /// create event; it matters where room ids are made of create events.
+///
+/// # Errors
+/// The first rule, in the order of the specification, that the event breaks.
 pub fn check_auth_events(
     event: &Pdu,
     auth: &[AuthEvent<'_>],
     create: Option<AuthEvent<'_>>,
 ) -> Result<(), Denied> {
-    if event.event_type() == CREATE {
-        return check_create(event);
-    }
-    if event.room_version().rules().room_id_is_create_event {
-        check_room_id(event, create)?;
-    }
-    let allowed = select(event, event.room_version());
-    let mut seen = Vec::new();
-    for event_id in event.auth_events() {
-        let key = check_auth_event(event, find(auth, event_id)?, &allowed)?;
-        if seen.contains(&key) {
-            return Err(Denied::DuplicateAuthEvent(key));
-        }
-        seen.push(key);
-    }
-    if allowed.contains((CREATE, "")) && !seen.contains(&StateKey::new(CREATE, "")) {
-        return Err(Denied::NoCreateEvent);
-    }
-    Ok(())
+    let broken = if event.event_type() == CREATE {
+        broken_by_create(event)
+    } else {
+        broken_by_room_id(event, create).or_else(|| broken_by_auth_events(event, auth))
+    };
+    broken.map_or(Ok(()), |(rule, reason)| {
+        Err(Denied::new(event, rule, reason))
+    })
 }
 
-fn check_create(event: &Pdu) -> Result<(), Denied> {
-    let rules = event.room_version().rules();
+/// Which rule is broken, and by what.
+type Broken = Option<(Rule, Reason)>;
+
+fn broken_by_create(event: &Pdu) -> Broken {
+    let (rules, content) = (event.room_version().rules(), event.auth_content().create()?);
     if !event.prev_events().is_empty() {
-        return Err(Denied::CreateWithPrevEvents(event.prev_events().len()));
+        let reason = Reason::CreateWithPrevEvents(event.prev_events().len());
+        return Some((Rule::CreatePrevEvents, reason));
     }
     if !rules.room_id_is_create_event && event.room_id().server_name() != Some(event.origin()) {
-        return Err(Denied::CreateForForeignRoom {
+        let reason = Reason::CreateForForeignRoom {
             room_id: event.room_id().to_owned(),
             creator_server: event.origin().to_owned(),
-        });
+        };
+        return Some((Rule::CreateRoomId, reason));
     }
-    let Some(content) = event.auth_content().create() else {
-        return Ok(());
-    };
     if content.room_version != rules.id {
-        let version = content.room_version.clone().into_owned();
-        return Err(Denied::CreateOfOtherVersion(version));
+        let reason = Reason::CreateOfOtherVersion(content.room_version.to_string());
+        return Some((Rule::CreateRoomVersion, reason));
     }
     if rules.creator_in_content && content.creator.is_none() {
-        return Err(Denied::CreateWithoutCreator);
+        return Some((Rule::CreateCreator, Reason::CreateWithoutCreator));
     }
-    if rules.creators_above_levels && content.additional_creators.is_none() {
-        return Err(Denied::AdditionalCreators);
-    }
-    Ok(())
+    (rules.creators_above_levels && content.additional_creators.is_none())
+        .then_some((Rule::CreateAdditionalCreators, Reason::AdditionalCreators))
 }
 
-fn check_room_id(event: &Pdu, create: Option<AuthEvent<'_>>) -> Result<(), Denied> {
+fn broken_by_room_id(event: &Pdu, create: Option<AuthEvent<'_>>) -> Broken {
+    if !event.room_version().rules().room_id_is_create_event {
+        return None;
+    }
     let named = create_event_id_of_room(event.room_id()).ok();
-    match create.filter(|create| named.as_deref() == Some(create.event.event_id())) {
-        None => Err(Denied::UnknownCreateEvent(event.room_id().to_owned())),
-        Some(create) if create.rejected => Err(Denied::RejectedCreateEvent(
-            create.event.event_id().to_owned(),
-        )),
-        Some(_) => Ok(()),
-    }
+    let reason = match create.filter(|create| named.as_deref() == Some(create.id())) {
+        None => Reason::UnknownCreateEvent(event.room_id().to_owned()),
+        Some(create) if create.rejected => Reason::RejectedCreateEvent(create.id().to_owned()),
+        Some(_) => return None,
+    };
+    Some((Rule::RoomId, reason))
 }
 
-fn find<'a>(auth: &[AuthEvent<'a>], event_id: &EventId) -> Result<AuthEvent<'a>, Denied> {
-    let found = auth.iter().find(|auth| auth.event.event_id() == event_id);
-    found
-        .copied()
-        .ok_or_else(|| Denied::UnknownAuthEvent(event_id.to_owned()))
+fn broken_by_auth_events(event: &Pdu, known: &[AuthEvent<'_>]) -> Broken {
+    let named = Named { event, known };
+    named
+        .unknown()
+        .or_else(|| named.duplicate())
+        .or_else(|| named.outside_selection())
+        .or_else(|| named.rejected())
+        .or_else(|| named.without_create())
+        .or_else(|| named.foreign())
 }
 
-/// The key of an auth event that may stand where it stands.
-fn check_auth_event(
-    event: &Pdu,
-    auth: AuthEvent<'_>,
-    allowed: &Selection<'_>,
-) -> Result<StateKey, Denied> {
-    let event_id = || auth.event.event_id().to_owned();
-    if auth.event.room_id() != event.room_id() {
-        return Err(Denied::ForeignAuthEvent(
-            event_id(),
-            auth.event.room_id().to_owned(),
-        ));
+/// The events that an event names as authorising it, in its order.
+struct Named<'a> {
+    event: &'a Pdu,
+    known: &'a [AuthEvent<'a>],
+}
+
+impl<'a> Named<'a> {
+    fn find(&self, event_id: &EventId) -> Option<AuthEvent<'a>> {
+        let found = self.known.iter().find(|known| known.id() == event_id);
+        found.copied()
     }
-    let key = auth
-        .event
-        .state_key()
-        .map(|key| StateKey::new(auth.event.event_type(), key));
-    let key = key.filter(|key| allowed.contains((&key.event_type, &key.state_key)));
-    let key = key.ok_or_else(|| Denied::UnexpectedAuthEvent(event_id()))?;
-    if auth.rejected {
-        return Err(Denied::RejectedAuthEvent(event_id()));
+
+    fn events(&self) -> impl Iterator<Item = AuthEvent<'a>> {
+        let ids = self.event.auth_events().iter();
+        ids.filter_map(|event_id| self.find(event_id))
     }
-    Ok(key)
+
+    fn selection(&self) -> Selection<'a> {
+        select(self.event, self.event.room_version())
+    }
+
+    fn unknown(&self) -> Broken {
+        let mut ids = self.event.auth_events().iter();
+        let unknown = ids.find(|event_id| self.find(event_id).is_none())?;
+        let reason = Reason::UnknownAuthEvent(unknown.clone());
+        Some((Rule::AuthEvents, reason))
+    }
+
+    fn duplicate(&self) -> Broken {
+        let entries = || self.events().filter_map(|auth| auth.entry());
+        let mut numbered = entries().enumerate();
+        let (_, (event_type, key)) =
+            numbered.find(|(index, entry)| entries().skip(index + 1).any(|e| e == *entry))?;
+        let key = StateKey::new(event_type, key);
+        Some((Rule::AuthEventsDuplicate, Reason::DuplicateAuthEvent(key)))
+    }
+
+    fn outside_selection(&self) -> Broken {
+        let selection = self.selection();
+        let selected = |auth: &AuthEvent<'_>| auth.entry().is_some_and(|e| selection.contains(e));
+        let outside = self.events().find(|auth| !selected(auth))?;
+        let reason = Reason::UnexpectedAuthEvent(outside.id().to_owned());
+        Some((Rule::AuthEventsSelection, reason))
+    }
+
+    fn rejected(&self) -> Broken {
+        let rejected = self.events().find(|auth| auth.rejected)?;
+        let reason = Reason::RejectedAuthEvent(rejected.id().to_owned());
+        Some((Rule::AuthEventsRejected, reason))
+    }
+
+    fn without_create(&self) -> Broken {
+        let create = (CREATE, "");
+        let there = self.events().any(|auth| auth.entry() == Some(create));
+        (self.selection().contains(create) && !there)
+            .then_some((Rule::AuthEventsCreate, Reason::NoCreateEvent))
+    }
+
+    fn foreign(&self) -> Broken {
+        let room_id = self.event.room_id();
+        let foreign = self.events().find(|auth| auth.event.room_id() != room_id)?;
+        let room_id = foreign.event.room_id().to_owned();
+        let reason = Reason::ForeignAuthEvent(foreign.id().to_owned(), room_id);
+        Some((Rule::AuthEventsRoomId, reason))
+    }
 }

@@ -1,12 +1,18 @@
 //! The rules for `m.room.member`: joining, inviting, leaving, kicking, banning, knocking (room
 //! versions, "Authorization rules").
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use ruma_common::UserId;
 
-use super::{Denied, NamedLevel, Room, power_levels::is_creator, third_party_invite};
-use crate::pdu::{Pdu, auth_content::MemberContent, event_type::JOIN_RULES};
+use super::{
+    Case, Denied, PowerLevels, Reason, Rule, power_levels::is_creator, third_party_invite,
+};
+use crate::pdu::{
+    auth_content::{MemberContent, NamedLevel},
+    event_type::JOIN_RULES,
+    room_version::RoomVersionRules,
+};
 
 /// How a user belongs to a room. A user without a membership event has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,185 +61,231 @@ impl fmt::Display for Membership {
     }
 }
 
-pub(super) fn check(event: &Pdu, room: &Room<'_>) -> Result<(), Denied> {
-    let target = event
-        .state_key()
-        .and_then(|user| <&UserId>::try_from(user).ok());
-    let target = target.ok_or(Denied::MemberIsNoUser)?;
-    let name = event.membership().unwrap_or_default();
+pub(super) fn check(case: Case<'_>) -> Result<(), Denied> {
+    let target = case.event.state_key();
+    let Some(target) = target.and_then(|user| <&UserId>::try_from(user).ok()) else {
+        return case.deny(Rule::MemberForm, Reason::MemberIsNoUser);
+    };
+    let content = case.event.auth_content().member();
+    let Some((content, name)) = content.and_then(|content| Some((content, content.membership()?)))
+    else {
+        return case.deny(Rule::MemberForm, Reason::NoMembership);
+    };
     let change = MemberChange {
-        event,
+        case,
+        content,
         target,
-        room,
     };
     match Membership::parse(name) {
         Some(Membership::Join) => change.check_join(),
         Some(Membership::Invite) => change.check_invite(),
-        Some(Membership::Leave) if event.sender() == target => change.check_leave(),
+        Some(Membership::Leave) if case.event.sender() == target => change.check_leave(),
         Some(Membership::Leave) => change.check_kick(),
         Some(Membership::Ban) => change.check_ban(),
-        Some(Membership::Knock) => change.check_knock(),
-        None => Err(Denied::UnknownMembership(name.to_owned())),
+        Some(Membership::Knock) if change.rules().knock => change.check_knock(),
+        _ => {
+            let reason = Reason::UnknownMembership(name.to_owned());
+            case.deny(Rule::MemberOtherwise, reason)
+        }
     }
 }
 
+/// A membership event before a state of its room, and whose membership it is.
 struct MemberChange<'a> {
-    event: &'a Pdu,
+    case: Case<'a>,
+    content: &'a MemberContent,
     target: &'a UserId,
-    room: &'a Room<'a>,
 }
 
-impl MemberChange<'_> {
+impl<'a> MemberChange<'a> {
+    fn rules(&self) -> &'static RoomVersionRules {
+        self.case.event.room_version().rules()
+    }
+
+    fn sender(&self) -> &'a UserId {
+        self.case.event.sender()
+    }
+
+    /// The target's membership until now.
+    fn present(&self) -> Membership {
+        self.case.membership_of(self.target)
+    }
+
     fn check_join(&self) -> Result<(), Denied> {
         if self.is_first_join_of_creator() {
             return Ok(());
         }
-        self.require_own("join")?;
-        let membership = self.room.membership_of(self.target);
-        let belongs = matches!(membership, Membership::Join | Membership::Invite);
-        if membership == Membership::Ban {
-            return self.deny_for(self.target, "join");
+        self.require_own(Rule::JoinSender, "join")?;
+        let present = self.present();
+        if present == Membership::Ban {
+            return self.deny_for(Rule::JoinBanned, self.target, "join");
         }
+        let belongs = matches!(present, Membership::Join | Membership::Invite);
+        let rules = self.rules();
         match self.join_rule() {
             "public" => Ok(()),
-            "invite" | "knock" | "restricted" | "knock_restricted" if belongs => Ok(()),
-            "restricted" | "knock_restricted" => self.require_authorising_user(),
-            _ => self.deny_by_join_rule("join"),
+            "invite" => self.require_invited(belongs),
+            "knock" if rules.knock => self.require_invited(belongs),
+            "restricted" if rules.restricted && belongs => Ok(()),
+            "restricted" if rules.restricted => self.require_voucher(),
+            "knock_restricted" if rules.knock_restricted && belongs => Ok(()),
+            "knock_restricted" if rules.knock_restricted => self.require_voucher(),
+            _ => self.deny_by_join_rule(Rule::JoinOtherwise, "join"),
         }
     }
 
+    /// Whoever sends it: this rule comes before the one on the sender.
     fn is_first_join_of_creator(&self) -> bool {
-        let create = self.room.create;
-        matches!(self.event.prev_events(), [only] if only == create.event_id())
+        let create = self.case.create;
+        matches!(self.case.event.prev_events(), [only] if only == create.event_id())
             && is_creator(create, self.target.as_str())
+    }
+
+    fn require_invited(&self, belongs: bool) -> Result<(), Denied> {
+        if belongs {
+            return Ok(());
+        }
+        self.deny_by_join_rule(Rule::JoinInvited, "join")
     }
 
     /// Someone in the room who may invite has vouched for this join. That this user's server has
     /// signed the event is part of the check of its signatures.
-    fn require_authorising_user(&self) -> Result<(), Denied> {
-        let user = self.content().and_then(MemberContent::authorising_user);
-        let user = user.and_then(|user| <&UserId>::try_from(user).ok());
-        let user = user.ok_or(Denied::NoAuthorisingUser)?;
-        if self.room.membership_of(user) != Membership::Join {
-            return self.deny_for(user, "let others join");
-        }
-        self.room
-            .require_level(user, NamedLevel::Invite, "let others join")
+    fn require_voucher(&self) -> Result<(), Denied> {
+        const TO: &str = "let others join";
+        let rule = Rule::JoinRestrictedVouched;
+        let user = self.content.authorising_user();
+        let Some(user) = user.and_then(|user| <&UserId>::try_from(user).ok()) else {
+            return self.case.deny(rule, Reason::NoAuthorisingUser);
+        };
+        self.case.require_joined(rule, user, TO)?;
+        let levels = self.case.power_levels();
+        self.case
+            .require_named(rule, &levels, user, NamedLevel::Invite, TO)
     }
 
     fn check_invite(&self) -> Result<(), Denied> {
-        if let Some(invite) = self.content().and_then(MemberContent::third_party_invite) {
-            if self.room.membership_of(self.target) == Membership::Ban {
-                return self.deny_for(self.target, "be invited");
-            }
-            return Ok(third_party_invite::check(self.event, invite, self.room)?);
+        if let Some(invite) = self.content.third_party_invite() {
+            return third_party_invite::check(self.case, self.target, invite);
         }
-        self.room.require_joined(self.event.sender(), "invite")?;
-        if matches!(
-            self.room.membership_of(self.target),
-            Membership::Join | Membership::Ban
-        ) {
-            return self.deny_for(self.target, "be invited");
+        let sender = self.sender();
+        self.case
+            .require_joined(Rule::InviteSender, sender, "invite")?;
+        if matches!(self.present(), Membership::Join | Membership::Ban) {
+            return self.deny_for(Rule::InviteTarget, self.target, "be invited");
         }
-        self.room
-            .require_level(self.event.sender(), NamedLevel::Invite, "invite")
+        let levels = self.case.power_levels();
+        self.case.require_named(
+            Rule::InviteLevel,
+            &levels,
+            sender,
+            NamedLevel::Invite,
+            "invite",
+        )
     }
 
     /// Leaving, refusing an invite, taking back a knock.
     fn check_leave(&self) -> Result<(), Denied> {
-        match self.room.membership_of(self.target) {
-            Membership::Join | Membership::Invite | Membership::Knock => Ok(()),
-            Membership::Leave | Membership::Ban => self.deny_for(self.target, "leave"),
+        match self.present() {
+            Membership::Join | Membership::Invite => Ok(()),
+            Membership::Knock if self.rules().knock => Ok(()),
+            _ => self.deny_for(Rule::LeaveOwn, self.target, "leave"),
         }
     }
 
     /// Kicking, taking back an invite, refusing a knock, and unbanning, which needs the level for
     /// bans and the level for kicks.
     fn check_kick(&self) -> Result<(), Denied> {
-        let sender = self.event.sender();
-        self.room.require_joined(sender, "kick")?;
-        if self.room.membership_of(self.target) == Membership::Ban {
-            self.room.require_level(sender, NamedLevel::Ban, "unban")?;
+        let (case, sender) = (self.case, self.sender());
+        case.require_joined(Rule::LeaveSender, sender, "kick")?;
+        let levels = case.power_levels();
+        if self.present() == Membership::Ban {
+            case.require_named(Rule::LeaveBanned, &levels, sender, NamedLevel::Ban, "unban")?;
         }
-        self.room.require_level(sender, NamedLevel::Kick, "kick")?;
-        self.require_target_below_sender()
+        case.require_named(Rule::LeaveLevel, &levels, sender, NamedLevel::Kick, "kick")?;
+        self.require_target_below_sender(Rule::LeaveLevel, &levels)
     }
 
     fn check_ban(&self) -> Result<(), Denied> {
-        self.room.require_joined(self.event.sender(), "ban")?;
-        self.room
-            .require_level(self.event.sender(), NamedLevel::Ban, "ban")?;
-        self.require_target_below_sender()
+        let (case, sender) = (self.case, self.sender());
+        case.require_joined(Rule::BanSender, sender, "ban")?;
+        let levels = case.power_levels();
+        case.require_named(Rule::BanLevel, &levels, sender, NamedLevel::Ban, "ban")?;
+        self.require_target_below_sender(Rule::BanLevel, &levels)
     }
 
     fn check_knock(&self) -> Result<(), Denied> {
-        if !matches!(self.join_rule(), "knock" | "knock_restricted") {
-            return self.deny_by_join_rule("knock");
+        match self.join_rule() {
+            "knock" => {}
+            "knock_restricted" if self.rules().knock_restricted => {}
+            _ => return self.deny_by_join_rule(Rule::KnockRule, "knock"),
         }
-        self.require_own("knock")?;
-        match self.room.membership_of(self.target) {
+        self.require_own(Rule::KnockSender, "knock")?;
+        match self.present() {
             Membership::Leave | Membership::Knock => Ok(()),
             Membership::Join | Membership::Invite | Membership::Ban => {
-                self.deny_for(self.target, "knock")
+                self.deny_for(Rule::KnockMembership, self.target, "knock")
             }
         }
     }
 
     /// The rule of the room. Without one it is `invite`: the specification does not say, and this
     /// is how Synapse reads it.
-    fn join_rule(&self) -> &str {
-        let event = self.room.state.event(JOIN_RULES, "");
+    fn join_rule(&self) -> &'a str {
+        let event = self.case.state.event(JOIN_RULES, "");
         let content = event.and_then(|event| event.auth_content().join_rules());
-        let rule = content.and_then(|content| content.join_rule.as_deref());
-        rule.unwrap_or("invite")
+        content
+            .and_then(|content| content.join_rule.as_deref())
+            .unwrap_or("invite")
     }
 
-    fn content(&self) -> Option<&MemberContent> {
-        self.event.auth_content().member()
-    }
-
-    fn require_own(&self, to: &'static str) -> Result<(), Denied> {
-        let (sender, target) = (self.event.sender(), self.target);
+    fn require_own(&self, rule: Rule, to: &'static str) -> Result<(), Denied> {
+        let (sender, target) = (self.sender(), self.target);
         if sender == target {
             return Ok(());
         }
-        Err(Denied::ForSomeoneElse {
+        let reason = Reason::ForSomeoneElse {
             sender: sender.to_owned(),
             target: target.to_owned(),
             to,
-        })
+        };
+        self.case.deny(rule, reason)
     }
 
-    fn require_target_below_sender(&self) -> Result<(), Denied> {
-        let (sender, target, levels) = (self.event.sender(), self.target, self.room.power_levels());
+    fn require_target_below_sender(
+        &self,
+        rule: Rule,
+        levels: &PowerLevels<'_>,
+    ) -> Result<(), Denied> {
+        let (sender, target) = (self.sender(), self.target);
         let (has, level) = (levels.of_user(sender), levels.of_user(target));
         if level < has {
             return Ok(());
         }
-        let (sender, target) = (sender.to_owned(), target.to_owned());
-        Err(Denied::TargetLevel {
-            sender,
+        let reason = Reason::TargetLevel {
+            sender: sender.to_owned(),
             has,
-            target,
+            target: target.to_owned(),
             level,
-        })
+        };
+        self.case.deny(rule, reason)
     }
 
-    fn deny_for(&self, user: &UserId, to: &'static str) -> Result<(), Denied> {
-        let membership = self.room.membership_of(user);
-        Err(Denied::Membership {
+    fn deny_for(&self, rule: Rule, user: &UserId, to: &'static str) -> Result<(), Denied> {
+        let reason = Reason::Membership {
             user: user.to_owned(),
-            to: Cow::Borrowed(to),
-            membership,
-        })
+            to,
+            membership: self.case.membership_of(user),
+        };
+        self.case.deny(rule, reason)
     }
 
-    fn deny_by_join_rule(&self, to: &'static str) -> Result<(), Denied> {
-        Err(Denied::JoinRule {
+    fn deny_by_join_rule(&self, rule: Rule, to: &'static str) -> Result<(), Denied> {
+        let reason = Reason::JoinRule {
             rule: self.join_rule().to_owned(),
             user: self.target.to_owned(),
             to,
-            membership: self.room.membership_of(self.target),
-        })
+            membership: self.present(),
+        };
+        self.case.deny(rule, reason)
     }
 }

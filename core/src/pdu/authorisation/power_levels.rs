@@ -1,14 +1,15 @@
 //! Who may do what: reading power levels, and who may change them (client-server API,
 //! `m.room.power_levels`; room versions, "Authorization rules").
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use ruma_common::UserId;
 
-use super::{Denied, Room};
+use super::{Case, Denied, Reason, Rule};
 use crate::pdu::{
     Pdu,
-    auth_content::{AuthContent, LevelList, LevelsOf, NamedLevel, PowerLevelsContent},
+    auth_content::{Level, LevelList, LevelsOf, NamedLevel, PowerLevelsContent},
+    room_version::{LevelForm, RoomVersionRules},
 };
 
 /// What a user may do, as one ordered value.
@@ -35,7 +36,7 @@ const LONE_CREATOR_LEVEL: i64 = 100;
 
 /// A room's power levels at one moment.
 ///
-/// A value that is no integer counts as absent. No accepted event holds one: see the rules for
+/// A value that is no level counts as absent. No accepted event holds one: see the rules for
 /// `m.room.power_levels`.
 #[derive(Clone, Copy)]
 pub struct PowerLevels<'a> {
@@ -48,9 +49,7 @@ impl<'a> PowerLevels<'a> {
     pub fn new(create: &'a Pdu, power_levels: Option<&'a Pdu>) -> Self {
         Self {
             create,
-            content: power_levels
-                .map(Pdu::auth_content)
-                .and_then(AuthContent::power_levels),
+            content: power_levels.and_then(|event| event.auth_content().power_levels()),
         }
     }
 
@@ -60,7 +59,7 @@ impl<'a> PowerLevels<'a> {
             return PowerLevel::Creator;
         }
         let level = match self.content {
-            Some(_) => self.entry(LevelsOf::Users, user.as_str()),
+            Some(content) => content.list(LevelsOf::Users).get(user.as_str()),
             None => is_creator(self.create, user.as_str()).then_some(LONE_CREATOR_LEVEL),
         };
         PowerLevel::Level(level.unwrap_or_else(|| self.named(NamedLevel::UsersDefault)))
@@ -68,8 +67,8 @@ impl<'a> PowerLevels<'a> {
 
     /// The level of this name.
     pub fn named(&self, name: NamedLevel) -> i64 {
-        self.named_if_present(name)
-            .unwrap_or_else(|| name.default())
+        let given = self.content.and_then(|content| content.named(name));
+        given.flatten().unwrap_or_else(|| name.default())
     }
 
     /// The level needed to send an event of this type.
@@ -79,21 +78,10 @@ impl<'a> PowerLevels<'a> {
         } else {
             NamedLevel::EventsDefault
         };
-        self.entry(LevelsOf::Events, event_type)
-            .unwrap_or_else(|| self.named(default))
-    }
-
-    fn named_if_present(&self, name: NamedLevel) -> Option<i64> {
-        self.content?.named(name).flatten()
-    }
-
-    fn entry(&self, list: LevelsOf, key: &str) -> Option<i64> {
-        self.content?.list(list).get(key)
-    }
-
-    fn keys(&self, list: LevelsOf) -> impl Iterator<Item = &'a str> + use<'a> {
-        let entries = self.content.map(|content| content.list(list).entries());
-        entries.unwrap_or_default().iter().map(|(key, _)| &**key)
+        let of_type = self
+            .content
+            .and_then(|content| content.list(LevelsOf::Events).get(event_type));
+        of_type.unwrap_or_else(|| self.named(default))
     }
 }
 
@@ -115,56 +103,84 @@ fn stands_above_levels(create: &Pdu, user: &str) -> bool {
     };
     create.room_version().rules().creators_above_levels
         && (is_creator(create, user)
-            || additional().is_some_and(|users| users.iter().any(|other| other == user)))
+            || additional().is_some_and(|users| {
+                let found = users.binary_search_by(|other| other.as_str().cmp(user));
+                found.is_ok()
+            }))
 }
 
-/// The rule for `m.room.power_levels`.
-pub(super) fn check(event: &Pdu, room: &Room<'_>) -> Result<(), Denied> {
-    let after = PowerLevels::new(room.create, Some(event));
-    after.content.map_or(Ok(()), check_form)?;
-    let mut users = after.keys(LevelsOf::Users);
-    if let Some(creator) = users.find(|user| stands_above_levels(room.create, user)) {
-        return Err(Denied::CreatorLevel(creator.to_owned()));
-    }
-    let before = room.power_levels();
-    if before.content.is_none() {
+/// The rule for `m.room.power_levels`, whose present levels are `before`.
+pub(super) fn check(case: Case<'_>, before: PowerLevels<'_>) -> Result<(), Denied> {
+    let Some(after) = case.event.auth_content().power_levels() else {
         return Ok(());
+    };
+    if let Some((rule, what, expected)) = malformed(after, case.event.room_version().rules()) {
+        return case.deny(rule, Reason::MalformedLevels(what.to_owned(), expected));
     }
+    if let Some(creator) = creator_with_level(case.create, after) {
+        let reason = Reason::CreatorLevel(creator.to_owned());
+        return case.deny(Rule::LevelsCreators, reason);
+    }
+    let Some(content) = before.content else {
+        return Ok(());
+    };
     let change = Change {
-        before,
+        case,
+        before: content,
         after,
-        event,
-        sender_level: before.of_user(event.sender()),
+        sender_level: before.of_user(case.event.sender()),
     };
     change.check_named_levels()?;
-    LevelsOf::ALL
-        .into_iter()
-        .try_for_each(|list| change.check_list(list))
+    change.check_lists()?;
+    change.check_users()
 }
 
-/// All levels are integers, and all users are user ids.
-fn check_form(content: &PowerLevelsContent) -> Result<(), Denied> {
-    let malformed = |what: &str, expected| Err(Denied::MalformedLevels(what.to_owned(), expected));
-    for name in NamedLevel::ALL {
-        if content.named(name) == Some(None) {
-            return malformed(name.name(), "an integer");
-        }
+/// A value that is no level, or a user that is no user id: which rule that breaks, where it
+/// stands, and what was to stand there.
+fn malformed<'a>(
+    levels: &'a PowerLevelsContent,
+    rules: &RoomVersionRules,
+) -> Option<(Rule, &'a str, &'static str)> {
+    let expected = match rules.levels {
+        LevelForm::Integer => "an integer",
+        LevelForm::IntegerOrText | LevelForm::Number => "a level",
+    };
+    let mut named = NamedLevel::ALL.into_iter();
+    if let Some(name) = named.find(|name| levels.named(*name) == Some(None)) {
+        return Some((Rule::LevelsNamed, name.name(), expected));
     }
-    for list in LevelsOf::ALL {
-        let is_malformed = match content.list(list) {
-            LevelList::Absent => false,
-            LevelList::Malformed => true,
-            LevelList::Entries(entries) => entries.iter().any(|(_, level)| level.is_none()),
-        };
-        if is_malformed {
-            return malformed(list.name(), "an object of integers");
-        }
+    let mut lists = lists_of_levels(rules).iter();
+    if let Some(list) = lists.find(|list| is_malformed(levels.list(**list))) {
+        return Some((Rule::LevelsLists, list.name(), "an object of levels"));
     }
-    let mut users = content.list(LevelsOf::Users).entries().iter();
-    match users.find(|(user, _)| <&UserId>::try_from(&**user).is_err()) {
-        Some((user, _)) => malformed(user, "a user id"),
-        None => Ok(()),
+    let users = levels.list(LevelsOf::Users);
+    if is_malformed(users) {
+        return Some((Rule::LevelsUsers, "users", "an object of levels"));
     }
+    let mut users = users.entries().iter();
+    let (stranger, _) = users.find(|(user, _)| <&UserId>::try_from(&**user).is_err())?;
+    Some((Rule::LevelsUsers, stranger, "a user id"))
+}
+
+fn is_malformed(list: &LevelList) -> bool {
+    matches!(list, LevelList::Malformed) || list.entries().iter().any(|(_, level)| level.is_none())
+}
+
+/// The lists in which levels are needed for something; before notifications counted, nobody read
+/// theirs.
+fn lists_of_levels(rules: &RoomVersionRules) -> &'static [LevelsOf] {
+    if rules.notification_levels {
+        &[LevelsOf::Events, LevelsOf::Notifications]
+    } else {
+        &[LevelsOf::Events]
+    }
+}
+
+fn creator_with_level<'a>(create: &Pdu, levels: &'a PowerLevelsContent) -> Option<&'a str> {
+    let users = levels.list(LevelsOf::Users).entries().iter();
+    users
+        .map(|(user, _)| &**user)
+        .find(|user| stands_above_levels(create, user))
 }
 
 /// A change of power levels, of which every part has to be within the sender's power.
@@ -172,52 +188,101 @@ fn check_form(content: &PowerLevelsContent) -> Result<(), Denied> {
 /// A level is altered when it appears, disappears or gets another value, even if its default is the
 /// same; a level that is absent before or after has no value there to compare with the sender's.
 struct Change<'a> {
-    before: PowerLevels<'a>,
-    after: PowerLevels<'a>,
-    event: &'a Pdu,
+    case: Case<'a>,
+    before: &'a PowerLevelsContent,
+    after: &'a PowerLevelsContent,
     sender_level: PowerLevel,
 }
 
-impl Change<'_> {
+impl<'a> Change<'a> {
     fn check_named_levels(&self) -> Result<(), Denied> {
-        NamedLevel::ALL.into_iter().try_for_each(|name| {
-            let (from, to) = (
-                self.before.named_if_present(name),
-                self.after.named_if_present(name),
-            );
-            self.check_level(from, to, false, || name.name().to_owned())
-        })
-    }
-
-    fn check_list(&self, list: LevelsOf) -> Result<(), Denied> {
-        let keys = self.before.keys(list).chain(self.after.keys(list));
-        let keys: BTreeSet<_> = keys.collect();
-        keys.into_iter().try_for_each(|key| {
-            let (from, to) = (self.before.entry(list, key), self.after.entry(list, key));
-            let is_peer = list == LevelsOf::Users && self.event.sender() != key;
-            self.check_level(from, to, is_peer, || format!("{}.{key}", list.name()))
-        })
-    }
-
-    /// `is_peer`: this is the level of another user, who must be below the sender to be changed.
-    fn check_level(
-        &self,
-        from: Option<i64>,
-        to: Option<i64>,
-        is_peer: bool,
-        what: impl FnOnce() -> String,
-    ) -> Result<(), Denied> {
-        let sender = self.sender_level;
-        let above = |level: Option<i64>| level.is_some_and(|l| PowerLevel::Level(l) > sender);
-        let equal = |level: Option<i64>| level.is_some_and(|l| PowerLevel::Level(l) == sender);
-        if from != to && (above(from) || above(to) || (is_peer && equal(from))) {
-            return Err(Denied::LevelChange {
-                what: what(),
-                from,
-                to,
-                sender,
-            });
+        for name in NamedLevel::ALL {
+            let (from, to) = (self.before.named(name), self.after.named(name));
+            let altered = Altered {
+                list: None,
+                key: name.name(),
+                from: from.flatten(),
+                to: to.flatten(),
+            };
+            if altered.from != altered.to {
+                self.require_within(Rule::LevelsNamedCurrent, altered, altered.from)?;
+                self.require_within(Rule::LevelsNamedNew, altered, altered.to)?;
+            }
         }
         Ok(())
     }
+
+    fn check_lists(&self) -> Result<(), Denied> {
+        let lists = lists_of_levels(self.case.event.room_version().rules()).iter();
+        let altered = || lists.clone().flat_map(|list| self.altered(*list));
+        altered().try_for_each(|a| self.require_within(Rule::LevelsListCurrent, a, a.from))?;
+        altered().try_for_each(|a| self.require_within(Rule::LevelsListNew, a, a.to))
+    }
+
+    fn check_users(&self) -> Result<(), Denied> {
+        let sender = self.case.event.sender();
+        let mut others = self.altered(LevelsOf::Users).filter(|a| sender != a.key);
+        let reaches_sender = |a: &Altered<'_>| {
+            a.from
+                .is_some_and(|l| PowerLevel::Level(l) >= self.sender_level)
+        };
+        if let Some(altered) = others.find(reaches_sender) {
+            return self.deny(Rule::LevelsUserCurrent, altered);
+        }
+        self.altered(LevelsOf::Users)
+            .try_for_each(|a| self.require_within(Rule::LevelsUserNew, a, a.to))
+    }
+
+    fn altered(&self, list: LevelsOf) -> impl Iterator<Item = Altered<'a>> + use<'a> {
+        let (before, after) = (self.before.list(list), self.after.list(list));
+        let kept_or_removed = before
+            .entries()
+            .iter()
+            .map(|(key, from)| (key, *from, after.get(key)));
+        let added = after
+            .entries()
+            .iter()
+            .filter(|(key, _)| before.get(key).is_none())
+            .map(|(key, to)| (key, None, *to));
+        let altered = kept_or_removed.chain(added);
+        altered
+            .filter(|(_, from, to)| from != to)
+            .map(move |(key, from, to)| Altered {
+                list: Some(list),
+                key,
+                from,
+                to,
+            })
+    }
+
+    /// A level that the sender sets, or sets aside, is not above their own.
+    fn require_within(&self, rule: Rule, altered: Altered<'_>, level: Level) -> Result<(), Denied> {
+        match level {
+            Some(level) if PowerLevel::Level(level) > self.sender_level => self.deny(rule, altered),
+            _ => Ok(()),
+        }
+    }
+
+    fn deny(&self, rule: Rule, altered: Altered<'_>) -> Result<(), Denied> {
+        let what = match altered.list {
+            Some(list) => format!("{}.{}", list.name(), altered.key),
+            None => altered.key.to_owned(),
+        };
+        let reason = Reason::LevelChange {
+            what,
+            from: altered.from,
+            to: altered.to,
+            sender: self.sender_level,
+        };
+        self.case.deny(rule, reason)
+    }
+}
+
+/// A level whose value differs between two power-levels events.
+#[derive(Clone, Copy)]
+struct Altered<'a> {
+    list: Option<LevelsOf>,
+    key: &'a str,
+    from: Level,
+    to: Level,
 }

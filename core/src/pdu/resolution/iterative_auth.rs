@@ -65,7 +65,7 @@ impl Resolving {
         let create = view.iter().find(|event| event.is_state_for(CREATE, ""));
         let allowed = match create {
             Some(create) => check_state(event, create, &view),
-            None => Err(Denied::NoCreateEvent),
+            None => Err(Denied::no_create_event(event)),
         };
         allowed.into()
     }

@@ -167,7 +167,8 @@ impl<L: EventLookup> StateView for Room<'_, L> {
 
 impl<L: EventLookup> Room<'_, L> {
     fn check(&self, event: &Pdu) -> Result<(), Denied> {
-        let create = self.event(CREATE, "").ok_or(Denied::NoCreateEvent)?;
+        let create = self.event(CREATE, "");
+        let create = create.ok_or_else(|| Denied::no_create_event(event))?;
         check_state(event, create, self)
     }
 }

@@ -2,13 +2,13 @@
 
 use comity_core::pdu::{
     Pdu, RoomVersion, StateKey,
-    authorisation::{Denied, PowerLevel},
+    authorisation::PowerLevel,
     event_type::{MEMBER, POWER_LEVELS},
-    resolution::{Conflict, Place, Replayed, Trace, Verdict, resolve, resolve_traced},
+    resolution::{Conflict, Place, Trace, Verdict, resolve, resolve_traced},
 };
 use serde_json::json;
 
-use crate::room::{ALICE, CREATOR, MODERATOR, Room, user};
+use crate::room::{ALICE, CREATOR, MODERATOR, Room};
 
 #[test]
 fn states_that_agree_leave_no_trace() {
@@ -65,14 +65,6 @@ fn every_step_is_told_in_order() {
         trace.mainline,
         [second.event_id(), first.event_id(), old_levels]
     );
-    let no_power = |needs, to: &str| {
-        Verdict::Denied(Denied::PowerLevel {
-            user: user(MODERATOR),
-            has: PowerLevel::Level(0),
-            needs,
-            to: to.to_owned().into(),
-        })
-    };
     let power = |event: &Pdu, level| Place::Power {
         sender_level: PowerLevel::Level(level),
         origin_server_ts: event.origin_server_ts(),
@@ -83,22 +75,28 @@ fn every_step_is_told_in_order() {
     };
     let [old_levels, join] =
         [old_levels, fork.get(MEMBER, ALICE).unwrap()].map(|id| &room.events[id]);
+    let no_power = "@moderator:a.example's level 0 is below the 50 needed to";
     let expected = [
-        (old_levels, power(old_levels, 100), Verdict::Allowed),
-        (&first, power(&first, 100), Verdict::Allowed),
-        (&second, power(&second, 100), Verdict::Allowed),
-        (join, power(join, 0), Verdict::Allowed),
-        (&ban, power(&ban, 50), no_power(50, "ban")),
+        (old_levels, power(old_levels, 100), "allowed".to_owned()),
+        (&first, power(&first, 100), "allowed".to_owned()),
+        (&second, power(&second, 100), "allowed".to_owned()),
+        (join, power(join, 0), "allowed".to_owned()),
+        (&ban, power(&ban, 50), format!("{no_power} ban")),
         (
             &topic,
             on_mainline(&topic, 2),
-            no_power(50, "send m.room.topic"),
+            format!("{no_power} send m.room.topic"),
         ),
     ];
-    let expected = expected.map(|(event, place, verdict)| Replayed {
-        event_id: event.event_id().to_owned(),
-        place,
-        verdict,
-    });
-    assert_eq!(trace.replayed, expected);
+    for (replayed, (event, place, verdict)) in trace.replayed.iter().zip(&expected) {
+        assert_eq!(replayed.event_id, event.event_id());
+        assert_eq!(replayed.place, *place);
+        let said = match &replayed.verdict {
+            Verdict::Allowed => "allowed".to_owned(),
+            Verdict::Denied(denied) => denied.reason().to_string(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(said, *verdict);
+    }
+    assert_eq!(trace.replayed.len(), expected.len());
 }
