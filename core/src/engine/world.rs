@@ -312,6 +312,7 @@ mod tests {
         let mut content = serde_json::Map::new();
         content.insert("body".to_owned(), "hello".into());
         let template = EventTemplate {
+            reference_hashes: BTreeMap::new(),
             room_id: Some("!room:one".try_into().unwrap()),
             sender: "@ann:one".try_into().unwrap(),
             event_type: "m.room.message".to_owned(),

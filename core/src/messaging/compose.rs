@@ -1,6 +1,9 @@
 //! Making an event of one of our users at the end of a room.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ruma_common::{OwnedEventId, OwnedServerName, OwnedUserId, UserId};
 
@@ -106,6 +109,7 @@ pub fn template(room: &Room, new: &NewEvent, facts: &Facts<'_>) -> Result<EventT
         content: &content,
     };
     Ok(EventTemplate {
+        reference_hashes: BTreeMap::new(),
         room_id: Some(room.room_id.clone()),
         sender: new.sender.clone(),
         event_type: new.event_type.clone(),

@@ -1,6 +1,9 @@
 //! Creating a room: its first events, one after the other (client-server API, `createRoom`).
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use ruma_common::{OwnedRoomId, OwnedUserId};
 use serde_json::{Value, json};
@@ -110,6 +113,7 @@ fn create_event(command: &CreateRoom, version: RoomVersion, facts: &Facts<'_>) -
     }
     let named_by_create = version.rules().room_id_is_create_event;
     EventTemplate {
+        reference_hashes: BTreeMap::new(),
         room_id: (!named_by_create)
             .then(|| facts.new_room_id().try_into().ok())
             .flatten(),

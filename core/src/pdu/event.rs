@@ -9,19 +9,18 @@
 //! covers them. Of the parsed form it keeps what the rules of events read; who needs more parses the
 //! text again.
 
-use std::{fmt, ops::Range};
+use std::fmt;
 
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
-use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
 
 use super::{
     auth_content::{AuthContent, MemberContent},
-    canonical_json::{Object, check_object, object_to_canonical_string, parse_object},
+    canonical_json::{self, Object},
+    event_text::{EventText, Field},
     event_type::REDACTION,
-    format::{self, FormatError, MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_PREV_EVENTS},
+    format::{self, FormatError, MAX_AUTH_EVENTS, MAX_PREV_EVENTS},
     hash,
-    redaction::redact,
+    redaction::{redact, signed_text},
     room_version::RoomVersion,
 };
 
@@ -40,16 +39,14 @@ pub struct Pdu {
     auth_events: Box<[OwnedEventId]>,
     redacts: Option<OwnedEventId>,
     auth_content: AuthContent,
-    /// Where the content stands in the text.
-    content: Range<usize>,
-    json: Box<str>,
+    text: EventText,
 }
 
 /// Two events are equal if they are the same bytes of the same event: an event and its redacted
 /// form share the id and differ.
 impl PartialEq for Pdu {
     fn eq(&self, other: &Self) -> bool {
-        self.event_id == other.event_id && self.json == other.json
+        self.event_id == other.event_id && self.json() == other.json()
     }
 }
 
@@ -58,33 +55,23 @@ impl Eq for Pdu {}
 impl Pdu {
     /// Parses an event that a peer sent: check 1 of "Checks performed on receipt of a PDU".
     ///
-    /// The event id is computed, never taken from the peer.
+    /// The event id is computed, never taken from the peer, but in room versions whose servers
+    /// choose the ids of their events.
     pub fn parse(json: impl AsRef<[u8]>, version: RoomVersion) -> Result<Self, FormatError> {
-        Self::from_checked(parse_object(json.as_ref())?, version)
+        Self::from_text(EventText::parse(json.as_ref(), version)?, version)
     }
 
     /// As [`Pdu::parse`], of an event that is an object already.
-    pub fn from_object(mut event: Object, version: RoomVersion) -> Result<Self, FormatError> {
-        check_object(&mut event)?;
-        Self::from_checked(event, version)
+    pub fn from_object(event: Object, version: RoomVersion) -> Result<Self, FormatError> {
+        Self::from_text(EventText::from_object(&event, version)?, version)
     }
 
-    /// As [`Pdu::from_object`], of an object that was checked already.
-    pub(super) fn from_checked(
-        mut event: Object,
-        version: RoomVersion,
-    ) -> Result<Self, FormatError> {
-        event.remove("unsigned");
-        let json = object_to_canonical_string(&event, &[]);
-        if json.len() > MAX_EVENT_BYTES {
-            return Err(FormatError::TooLarge(json.len()));
-        }
-        let event_id =
-            hash::event_id(&event, version).map_err(|source| FormatError::InvalidId {
-                field: "event_id",
-                source,
-            })?;
-        Self::assemble(event_id, event, json.into(), version)
+    fn from_text(text: EventText, version: RoomVersion) -> Result<Self, FormatError> {
+        let event_id = hash::event_id(&text, version).map_err(|source| FormatError::InvalidId {
+            field: "event_id",
+            source,
+        })?;
+        Self::assemble(event_id, text, version)
     }
 
     /// Restores an event from what [`Pdu::event_id`] and [`Pdu::json`] said when it was stored.
@@ -92,37 +79,35 @@ impl Pdu {
     /// The id is trusted, not computed again. An error means that the store is damaged.
     pub fn from_stored(
         event_id: OwnedEventId,
-        json: impl Into<Box<str>>,
+        json: impl AsRef<[u8]>,
         version: RoomVersion,
     ) -> Result<Self, FormatError> {
-        let json = json.into();
-        Self::assemble(event_id, parse_object(json.as_bytes())?, json, version)
+        Self::assemble(event_id, EventText::parse(json.as_ref(), version)?, version)
     }
 
     fn assemble(
         event_id: OwnedEventId,
-        event: Object,
-        json: Box<str>,
+        text: EventText,
         version: RoomVersion,
     ) -> Result<Self, FormatError> {
-        format::check_envelope(&event)?;
-        let content = format::object(&event, "content")?;
-        let event_type = format::bounded_string(&event, "type")?;
+        format::check_envelope(&text, version)?;
+        let content = format::content(&text)?;
+        let event_type = format::bounded_string(&text, Field::Type)?;
+        let event_ids = |field, limit| format::event_ids(&text, field, limit, version);
         Ok(Self {
             version,
-            room_id: format::room_id(&event, &event_id, version)?,
+            room_id: format::room_id(&text, &event_id, version)?,
             event_id,
+            state_key: format::state_key(&text)?.map(Into::into),
+            sender: format::sender(&text)?,
+            origin_server_ts: format::integer(&text, Field::OriginServerTs)?,
+            depth: format::depth(&text, version)?,
+            prev_events: event_ids(Field::PrevEvents, MAX_PREV_EVENTS)?,
+            auth_events: event_ids(Field::AuthEvents, MAX_AUTH_EVENTS)?,
+            redacts: redaction_target(&text, &event_type, version),
+            auth_content: auth_content(&event_type, content, version),
             event_type: event_type.into(),
-            state_key: format::state_key(&event)?.map(Into::into),
-            sender: format::sender(&event)?,
-            origin_server_ts: format::integer(&event, "origin_server_ts")?,
-            depth: format::depth(&event)?,
-            prev_events: format::event_ids(&event, "prev_events", MAX_PREV_EVENTS)?,
-            auth_events: format::event_ids(&event, "auth_events", MAX_AUTH_EVENTS)?,
-            redacts: redaction_target(&event, version),
-            auth_content: AuthContent::read(event_type, content, version),
-            content: content_span(&json),
-            json,
+            text,
         })
     }
 
@@ -194,13 +179,12 @@ impl Pdu {
 
     /// The event's content, parsed.
     pub fn content(&self) -> Object {
-        // The text was written from an object or was parsed as one when this value was made.
-        serde_json::from_str(self.content_text()).unwrap_or_default()
+        canonical_json::object(self.content_text())
     }
 
     /// The event's content as canonical JSON.
     pub fn content_text(&self) -> &str {
-        self.json.get(self.content.clone()).unwrap_or_default()
+        self.text.get(Field::Content).unwrap_or_default()
     }
 
     /// What the authorisation rules read of the content.
@@ -222,60 +206,91 @@ impl Pdu {
 
     /// The event as canonical JSON without `unsigned`: what we store and what we serve to peers.
     pub fn json(&self) -> &str {
-        &self.json
+        self.text.json()
+    }
+
+    /// The event's text, for hashing and signing.
+    pub fn text(&self) -> &EventText {
+        &self.text
     }
 
     /// The whole event without `unsigned`, parsed again.
     pub fn object(&self) -> Object {
-        // The text was written from an object or was parsed as one when this value was made.
-        serde_json::from_str(&self.json).unwrap_or_default()
+        canonical_json::object(self.json())
+    }
+
+    /// The text that the event's servers signed: what a redaction leaves of it, without signatures.
+    pub fn signed_text(&self) -> String {
+        signed_text(&self.text, self.version)
+    }
+
+    /// The signatures of one server, if it signed.
+    pub fn signatures_of(&self, server: &ServerName) -> Option<Signatures<'_>> {
+        let signatures = self.text.get(Field::Signatures)?;
+        let of_server = canonical_json::member(signatures, server.as_str())?;
+        of_server.starts_with('{').then_some(Signatures(of_server))
+    }
+
+    /// SHA-256 over [`Pdu::signed_text`]: what the event is named by in room versions whose servers
+    /// do not choose the ids of their events.
+    pub fn reference_hash(&self) -> [u8; 32] {
+        hash::reference_hash(&self.text, self.version)
+    }
+
+    /// Whether the event holds what its content hash says: check 3 on receipt of a PDU.
+    pub fn has_claimed_content(&self) -> bool {
+        let hashes = self.text.get(Field::Hashes);
+        let claimed = hashes.and_then(format::claimed_content_hash);
+        claimed.is_some_and(|claimed| claimed == hash::content_hash(&self.text))
     }
 
     /// The event after a redaction: same id, same signatures, without the content that its room
     /// version lets a redaction remove.
     pub fn redacted(&self) -> Self {
-        let redacted = redact(&self.object(), self.version);
-        let json: Box<str> = object_to_canonical_string(&redacted, &[]).into();
-        let content = redacted.get("content").and_then(Value::as_object);
+        let text = EventText::of_canonical(redact(&self.text, self.version));
+        let content = text.get(Field::Content).unwrap_or_default();
         Self {
-            redacts: redaction_target(&redacted, self.version),
-            auth_content: content.map_or(AuthContent::Other, |content| {
-                AuthContent::read(&self.event_type, content, self.version)
-            }),
-            content: content_span(&json),
-            json,
+            redacts: redaction_target(&text, &self.event_type, self.version),
+            auth_content: auth_content(&self.event_type, content, self.version),
+            text,
             ..self.clone()
         }
     }
 }
 
-/// Where the content stands in the text of an event.
-fn content_span(json: &str) -> Range<usize> {
-    #[derive(Deserialize)]
-    struct Event<'a> {
-        #[serde(borrow)]
-        content: &'a RawValue,
+/// The signatures of one server over an event.
+#[derive(Clone, Copy, Debug)]
+pub struct Signatures<'a>(&'a str);
+
+impl<'a> Signatures<'a> {
+    /// The signature with this key, in base64; empty if it is no string.
+    pub fn with_key(self, key_id: &str) -> Option<&'a str> {
+        let signature = canonical_json::member(self.0, key_id)?;
+        let unquoted = || signature.strip_prefix('"')?.strip_suffix('"');
+        Some(unquoted().unwrap_or_default())
     }
-    let span = |event: Event<'_>| {
-        let content = event.content.get();
-        let start = content.as_ptr().addr().checked_sub(json.as_ptr().addr())?;
-        Some(start..start + content.len())
-    };
-    serde_json::from_str(json)
-        .ok()
-        .and_then(span)
-        .unwrap_or_default()
 }
 
-fn redaction_target(event: &Object, version: RoomVersion) -> Option<OwnedEventId> {
-    if event.get("type")?.as_str()? != REDACTION {
+fn auth_content(event_type: &str, content: &str, version: RoomVersion) -> AuthContent {
+    match AuthContent::is_read_of(event_type) {
+        true => AuthContent::read(event_type, &canonical_json::object(content), version),
+        false => AuthContent::Other,
+    }
+}
+
+fn redaction_target(
+    event: &EventText,
+    event_type: &str,
+    version: RoomVersion,
+) -> Option<OwnedEventId> {
+    if event_type != REDACTION {
         return None;
     }
-    let place = match version.rules().redacts_in_content {
-        true => event.get("content")?.as_object()?,
-        false => event,
+    let target = match version.rules().redacts_in_content {
+        true => canonical_json::member(event.get(Field::Content)?, Field::Redacts.name())?,
+        false => event.get(Field::Redacts)?,
     };
-    place.get("redacts")?.as_str()?.try_into().ok()
+    OwnedEventId::try_from(&*canonical_json::text(target)?).ok()
 }
 
 impl fmt::Debug for Pdu {

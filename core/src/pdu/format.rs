@@ -4,14 +4,16 @@
 //! Each function reads one field of an event that a peer sent and answers with a typed value or
 //! with the reason why the event must be dropped.
 
+use std::borrow::Cow;
+
 use ruma_common::{EventId, IdParseError, OwnedEventId, OwnedRoomId, OwnedUserId};
-use serde_json::Value;
 use thiserror::Error;
 
 use super::{
-    canonical_json::{JsonError, MAX_INTEGER, Object},
+    canonical_json::{JsonError, MAX_INTEGER, elements, member, text},
+    event_text::{EventText, Field},
     event_type::CREATE,
-    room_version::RoomVersion,
+    room_version::{EventIds, RoomVersion},
     unpadded_base64,
 };
 
@@ -23,7 +25,8 @@ pub const MAX_ID_BYTES: usize = 255;
 pub const MAX_PREV_EVENTS: usize = 20;
 /// The most `auth_events` of one event.
 pub const MAX_AUTH_EVENTS: usize = 10;
-/// The largest `depth`.
+/// The largest `depth` where numbers are strict. Elsewhere it is 2^63−1, but as many servers drop
+/// what is beyond this in every room version, no event of ours is.
 pub const MAX_DEPTH: u64 = MAX_INTEGER.unsigned_abs();
 
 /// Why an event is not valid in the format of its room version. Such an event is dropped as if it
@@ -73,124 +76,118 @@ pub enum FormatError {
         /// How many it may have.
         limit: usize,
     },
-    /// `depth` is outside of 0..=2^53−1.
-    #[error("`depth` is {0}, outside of 0..={MAX_DEPTH}")]
+    /// `depth` is negative or too large.
+    #[error("`depth` is {0}, which is negative or too large")]
     Depth(i64),
+    /// An event is to be named whose reference hash the caller did not give.
+    #[error("the reference hash of {0} is not known")]
+    UnknownReferenceHash(OwnedEventId),
 }
 
 /// A string field of at most [`MAX_ID_BYTES`].
-pub(super) fn bounded_string<'a>(
-    event: &'a Object,
-    field: &'static str,
-) -> Result<&'a str, FormatError> {
-    let text = event
-        .get(field)
-        .and_then(Value::as_str)
-        .ok_or(FormatError::Field {
-            field,
-            expected: "string",
-        })?;
-    match text.len() {
-        0..=MAX_ID_BYTES => Ok(text),
-        bytes => Err(FormatError::TooLong { field, bytes }),
-    }
+pub(super) fn bounded_string(event: &EventText, field: Field) -> Result<Cow<'_, str>, FormatError> {
+    let text = event.string(field);
+    let text = text.ok_or_else(|| is_not(field.name(), "string"))?;
+    check_length(&text, field.name()).map(|()| text)
 }
 
-pub(super) fn object<'a>(
-    event: &'a Object,
-    field: &'static str,
-) -> Result<&'a Object, FormatError> {
-    event
-        .get(field)
-        .and_then(Value::as_object)
-        .ok_or(FormatError::Field {
-            field,
-            expected: "object",
-        })
-}
-
-pub(super) fn integer(event: &Object, field: &'static str) -> Result<i64, FormatError> {
-    event
-        .get(field)
-        .and_then(Value::as_i64)
-        .ok_or(FormatError::Field {
-            field,
-            expected: "integer",
-        })
-}
-
-pub(super) fn state_key(event: &Object) -> Result<Option<&str>, FormatError> {
-    match event.get("state_key") {
+pub(super) fn state_key(event: &EventText) -> Result<Option<Cow<'_, str>>, FormatError> {
+    match event.get(Field::StateKey) {
         None => Ok(None),
-        Some(_) => bounded_string(event, "state_key").map(Some),
+        Some(_) => bounded_string(event, Field::StateKey).map(Some),
     }
 }
 
-pub(super) fn sender(event: &Object) -> Result<OwnedUserId, FormatError> {
-    let text = bounded_string(event, "sender")?;
-    let sender = OwnedUserId::try_from(text).map_err(|source| FormatError::InvalidId {
+pub(super) fn sender(event: &EventText) -> Result<OwnedUserId, FormatError> {
+    let text = bounded_string(event, Field::Sender)?;
+    let invalid = |source| FormatError::InvalidId {
         field: "sender",
         source,
-    })?;
+    };
+    let sender = OwnedUserId::try_from(&*text).map_err(invalid)?;
     // The identifier's parser takes a port written as `+443`, which no server name may have.
     if sender.server_name().as_str().contains('+') {
-        let source = IdParseError::InvalidServerName;
-        return Err(FormatError::InvalidId {
-            field: "sender",
-            source,
-        });
+        return Err(invalid(IdParseError::InvalidServerName));
     }
     Ok(sender)
 }
 
-pub(super) fn depth(event: &Object) -> Result<u64, FormatError> {
-    let depth = integer(event, "depth")?;
-    u64::try_from(depth)
-        .ok()
-        .filter(|depth| *depth <= MAX_DEPTH)
-        .ok_or(FormatError::Depth(depth))
+/// The text of a content, which is an object.
+pub(super) fn content(event: &EventText) -> Result<&str, FormatError> {
+    object(event, Field::Content)
 }
 
+fn object(event: &EventText, field: Field) -> Result<&str, FormatError> {
+    let text = event.get(field).filter(|text| text.starts_with('{'));
+    text.ok_or_else(|| is_not(field.name(), "object"))
+}
+
+pub(super) fn integer(event: &EventText, field: Field) -> Result<i64, FormatError> {
+    let integer = event.get(field).and_then(|text| text.parse().ok());
+    integer.ok_or_else(|| is_not(field.name(), "integer"))
+}
+
+pub(super) fn depth(event: &EventText, version: RoomVersion) -> Result<u64, FormatError> {
+    let depth = integer(event, Field::Depth)?;
+    let limit = match version.rules().strict_numbers {
+        true => MAX_DEPTH,
+        false => u64::MAX,
+    };
+    let in_range = u64::try_from(depth).ok().filter(|depth| *depth <= limit);
+    in_range.ok_or(FormatError::Depth(depth))
+}
+
+/// The ids of the events that a list names: beside their reference hashes, which nobody checks,
+/// where event ids are chosen.
 pub(super) fn event_ids(
-    event: &Object,
-    field: &'static str,
+    event: &EventText,
+    field: Field,
     limit: usize,
+    version: RoomVersion,
 ) -> Result<Box<[OwnedEventId]>, FormatError> {
-    let items = event
-        .get(field)
-        .and_then(Value::as_array)
-        .ok_or(FormatError::Field {
-            field,
-            expected: "array",
-        })?;
-    if items.len() > limit {
+    let list = event.get(field).unwrap_or_default();
+    let mut count = 0;
+    if !elements(list, |_| count += 1) {
+        return Err(is_not(field.name(), "array"));
+    }
+    let field = field.name();
+    if count > limit {
         return Err(FormatError::TooMany {
             field,
-            count: items.len(),
+            count,
             limit,
         });
     }
-    items.iter().map(|item| event_id(item, field)).collect()
+    let mut ids = Vec::with_capacity(count);
+    elements(list, |item| {
+        ids.push(match version.rules().event_ids {
+            EventIds::Chosen => named_event(item, field),
+            EventIds::Base64 | EventIds::UrlSafeBase64 => event_id(item, field),
+        });
+    });
+    ids.into_iter().collect()
 }
 
-fn event_id(item: &Value, field: &'static str) -> Result<OwnedEventId, FormatError> {
-    let text = item.as_str().ok_or(FormatError::Field {
-        field,
-        expected: "list of event ids",
-    })?;
-    if text.len() > MAX_ID_BYTES {
-        return Err(FormatError::TooLong {
-            field,
-            bytes: text.len(),
-        });
+/// The id in a pair of an event id and an object with the event's reference hash.
+fn named_event(pair: &str, field: &'static str) -> Result<OwnedEventId, FormatError> {
+    let mut parts = Vec::new();
+    elements(pair, |part| parts.push(part));
+    match parts.as_slice() {
+        [id, hashes] if hashes.starts_with('{') => event_id(id, field),
+        _ => Err(is_not(field, "list of pairs of event id and hashes")),
     }
-    OwnedEventId::try_from(text).map_err(|source| FormatError::InvalidId { field, source })
+}
+
+fn event_id(item: &str, field: &'static str) -> Result<OwnedEventId, FormatError> {
+    let text = text(item).ok_or_else(|| is_not(field, "list of event ids"))?;
+    check_length(&text, field)?;
+    OwnedEventId::try_from(&*text).map_err(|source| FormatError::InvalidId { field, source })
 }
 
 /// The event's room. Where room ids are made of create events, the create event `event_id` must
 /// not name its room, and all others must name one of that form.
 pub(super) fn room_id(
-    event: &Object,
+    event: &EventText,
     event_id: &EventId,
     version: RoomVersion,
 ) -> Result<OwnedRoomId, FormatError> {
@@ -199,13 +196,14 @@ pub(super) fn room_id(
         source,
     };
     let from_create = version.rules().room_id_is_create_event;
-    if from_create && event.get("type").and_then(Value::as_str) == Some(CREATE) {
-        return match event.get("room_id") {
+    if from_create && event.string(Field::Type).as_deref() == Some(CREATE) {
+        return match event.get(Field::RoomId) {
             Some(_) => Err(FormatError::Unexpected("room_id")),
             None => super::hash::room_id_of_create_event(event_id).map_err(invalid),
         };
     }
-    let room_id = OwnedRoomId::try_from(bounded_string(event, "room_id")?).map_err(invalid)?;
+    let room_id = bounded_string(event, Field::RoomId)?;
+    let room_id = OwnedRoomId::try_from(&*room_id).map_err(invalid)?;
     if from_create && !is_hash(room_id.strip_sigil()) {
         return Err(invalid(IdParseError::InvalidCharacters));
     }
@@ -220,20 +218,32 @@ fn is_hash(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// `hashes` and `signatures` are there, the content hash can be decoded, and nothing is there that
-/// versions with hashes for event ids forbid.
-pub(super) fn check_envelope(event: &Object) -> Result<(), FormatError> {
-    if event.contains_key("event_id") {
+/// `hashes` and `signatures` are there, the content hash can be decoded, and the event names itself
+/// only where event ids are chosen.
+pub(super) fn check_envelope(event: &EventText, version: RoomVersion) -> Result<(), FormatError> {
+    if version.rules().event_ids == EventIds::Chosen {
+        bounded_string(event, Field::EventId)?;
+    } else if event.get(Field::EventId).is_some() {
         return Err(FormatError::Unexpected("event_id"));
     }
-    object(event, "signatures")?;
-    object(event, "hashes")?
-        .get("sha256")
-        .and_then(Value::as_str)
-        .and_then(unpadded_base64::decode)
-        .ok_or(FormatError::Field {
-            field: "hashes.sha256",
-            expected: "base64 string",
-        })?;
-    Ok(())
+    object(event, Field::Signatures)?;
+    let hash = claimed_content_hash(object(event, Field::Hashes)?);
+    hash.map(drop)
+        .ok_or_else(|| is_not("hashes.sha256", "base64 string"))
+}
+
+/// The content hash that an event claims to have, in the text of its `hashes`; of any length.
+pub(super) fn claimed_content_hash(hashes: &str) -> Option<Vec<u8>> {
+    unpadded_base64::decode(&text(member(hashes, "sha256")?)?)
+}
+
+fn is_not(field: &'static str, expected: &'static str) -> FormatError {
+    FormatError::Field { field, expected }
+}
+
+fn check_length(text: &str, field: &'static str) -> Result<(), FormatError> {
+    match text.len() {
+        0..=MAX_ID_BYTES => Ok(()),
+        bytes => Err(FormatError::TooLong { field, bytes }),
+    }
 }

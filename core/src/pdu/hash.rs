@@ -7,32 +7,34 @@ use ruma_common::{EventId, IdParseError, OwnedEventId, OwnedRoomId, RoomId};
 use sha2::{Digest, Sha256};
 
 use super::{
-    canonical_json::{Object, object_to_canonical_string},
-    redaction::redact,
-    room_version::RoomVersion,
+    event_text::{EventText, Field},
+    redaction::signed_text,
+    room_version::{EventIds, RoomVersion},
     unpadded_base64,
 };
 
 /// SHA-256 over the event without `unsigned`, `signatures` and `hashes`.
-pub fn content_hash(event: &Object) -> [u8; 32] {
-    let text = object_to_canonical_string(event, &["unsigned", "signatures", "hashes"]);
-    Sha256::digest(text).into()
+pub fn content_hash(event: &EventText) -> [u8; 32] {
+    let pieces = event.without_hashes_and_signatures();
+    let hasher = pieces.into_iter().fold(Sha256::new(), Sha256::chain_update);
+    hasher.finalize().into()
 }
 
 /// SHA-256 over [`signed_text`].
-pub fn reference_hash(event: &Object, version: RoomVersion) -> [u8; 32] {
+pub fn reference_hash(event: &EventText, version: RoomVersion) -> [u8; 32] {
     Sha256::digest(signed_text(event, version)).into()
 }
 
-/// The text that a server signs to sign an event: the redacted event without `signatures`.
-pub fn signed_text(event: &Object, version: RoomVersion) -> String {
-    object_to_canonical_string(&redact(event, version), &["signatures", "unsigned"])
-}
-
-/// The event's id: `$` and its reference hash (room versions, version 4, "Event IDs").
-pub fn event_id(event: &Object, version: RoomVersion) -> Result<OwnedEventId, IdParseError> {
-    let hash = unpadded_base64::encode_url_safe(&reference_hash(event, version));
-    OwnedEventId::try_from(format!("${hash}"))
+/// The event's id: what its server chose, or `$` and its reference hash (room versions, "Event
+/// IDs").
+pub fn event_id(event: &EventText, version: RoomVersion) -> Result<OwnedEventId, IdParseError> {
+    let hash = || reference_hash(event, version);
+    let id = match version.rules().event_ids {
+        EventIds::Chosen => event.string(Field::EventId).unwrap_or_default(),
+        EventIds::Base64 => format!("${}", unpadded_base64::encode(&hash())).into(),
+        EventIds::UrlSafeBase64 => format!("${}", unpadded_base64::encode_url_safe(&hash())).into(),
+    };
+    OwnedEventId::try_from(&*id)
 }
 
 /// The id of the room that this create event starts, where room ids are made of create events

@@ -4,10 +4,9 @@
 //! signatures when it is redacted, and peers must agree on it to the byte. `unsigned` is never
 //! part of it.
 
-use serde_json::Value;
-
 use super::{
-    canonical_json::Object,
+    canonical_json::members,
+    event_text::{EventText, Field},
     event_type::{
         ALIASES, CREATE, HISTORY_VISIBILITY, JOIN_RULES, MEMBER, POWER_LEVELS, REDACTION,
     },
@@ -17,8 +16,8 @@ use super::{
 /// The redaction algorithm of a room version, as data.
 #[derive(Debug)]
 pub struct RedactionRules {
-    /// The top-level keys that survive.
-    pub top_level: &'static [&'static str],
+    /// The top-level keys that survive, in the order of canonical JSON.
+    pub top_level: &'static [Field],
     /// What survives of the content, by event type; of other types nothing does.
     pub content: &'static [(&'static str, KeptContent)],
 }
@@ -46,38 +45,38 @@ use KeptContent::{All, Keys};
 use KeptKey::{Inside, Whole};
 
 /// Up to room version 10.
-const TOP_LEVEL_V1: &[&str] = &[
-    "auth_events",
-    "content",
-    "depth",
-    "event_id",
-    "hashes",
-    "membership",
-    "origin",
-    "origin_server_ts",
-    "prev_events",
-    "prev_state",
-    "room_id",
-    "sender",
-    "signatures",
-    "state_key",
-    "type",
+const TOP_LEVEL_V1: &[Field] = &[
+    Field::AuthEvents,
+    Field::Content,
+    Field::Depth,
+    Field::EventId,
+    Field::Hashes,
+    Field::Membership,
+    Field::Origin,
+    Field::OriginServerTs,
+    Field::PrevEvents,
+    Field::PrevState,
+    Field::RoomId,
+    Field::Sender,
+    Field::Signatures,
+    Field::StateKey,
+    Field::Type,
 ];
 
 /// From room version 11 on.
-const TOP_LEVEL_V11: &[&str] = &[
-    "auth_events",
-    "content",
-    "depth",
-    "event_id",
-    "hashes",
-    "origin_server_ts",
-    "prev_events",
-    "room_id",
-    "sender",
-    "signatures",
-    "state_key",
-    "type",
+const TOP_LEVEL_V11: &[Field] = &[
+    Field::AuthEvents,
+    Field::Content,
+    Field::Depth,
+    Field::EventId,
+    Field::Hashes,
+    Field::OriginServerTs,
+    Field::PrevEvents,
+    Field::RoomId,
+    Field::Sender,
+    Field::Signatures,
+    Field::StateKey,
+    Field::Type,
 ];
 
 const CREATE_V1: KeptContent = Keys(&[Whole("creator")]);
@@ -182,56 +181,99 @@ impl RedactionRules {
     };
 }
 
-/// The event without what its room version lets a redaction remove.
-pub fn redact(event: &Object, version: RoomVersion) -> Object {
+/// The text of an event without what its room version lets a redaction remove.
+pub fn redact(event: &EventText, version: RoomVersion) -> String {
+    redacted_text(event, version, |_| true)
+}
+
+/// The text that a server signs to sign an event, and that an event is named by: the redacted event
+/// without `signatures`.
+pub fn signed_text(event: &EventText, version: RoomVersion) -> String {
+    redacted_text(event, version, |field| field != Field::Signatures)
+}
+
+fn redacted_text(
+    event: &EventText,
+    version: RoomVersion,
+    is_wanted: impl Fn(Field) -> bool,
+) -> String {
     let rules = &version.rules().redaction;
-    let event_type = event
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let kept = rules
-        .content
-        .iter()
-        .find(|(kept_type, _)| *kept_type == event_type);
-    let mut redacted = Object::new();
-    for (key, value) in event
-        .iter()
-        .filter(|(key, _)| rules.top_level.contains(&key.as_str()))
-    {
-        let value = match value {
-            Value::Object(content) if key == "content" => Value::Object(kept_content(
-                content,
-                kept.map_or(Keys(&[]), |(_, kept)| *kept),
-            )),
-            _ => value.clone(),
-        };
-        redacted.insert(key.clone(), value);
-    }
-    redacted
-}
-
-fn kept_content(content: &Object, kept: KeptContent) -> Object {
-    match kept {
-        All => content.clone(),
-        Keys(keys) => keys
-            .iter()
-            .filter_map(|key| kept_entry(content, *key))
-            .collect(),
-    }
-}
-
-fn kept_entry(content: &Object, kept: KeptKey) -> Option<(String, Value)> {
-    match kept {
-        Whole(key) => Some((key.to_owned(), content.get(key)?.clone())),
-        Inside(outer, inner) => {
-            let object = content.get(outer)?.as_object()?;
-            let inside = object
-                .get(inner)
-                .map(|value| (inner.to_owned(), value.clone()));
-            Some((
-                outer.to_owned(),
-                Value::Object(inside.into_iter().collect()),
-            ))
+    let mut out = String::with_capacity(event.json().len());
+    out.push('{');
+    for field in rules.top_level.iter().copied().filter(|f| is_wanted(*f)) {
+        match event.get(field) {
+            Some(content) if field == Field::Content && content.starts_with('{') => {
+                write_key(&mut out, field.name());
+                write_kept(&mut out, content, rules.kept_content(event));
+            }
+            Some(value) => write_entry(&mut out, field.name(), value),
+            None => {}
         }
     }
+    out.push('}');
+    out
+}
+
+impl RedactionRules {
+    fn kept_content(&self, event: &EventText) -> KeptContent {
+        let event_type = event.string(Field::Type).unwrap_or_default();
+        let kept = self.content.iter().find(|(kept, _)| *kept == event_type);
+        kept.map_or(Keys(&[]), |(_, kept)| *kept)
+    }
+}
+
+fn write_kept(out: &mut String, content: &str, kept: KeptContent) {
+    match kept {
+        All => out.push_str(content),
+        Keys([]) => out.push_str("{}"),
+        Keys(keys) => {
+            out.push('{');
+            members(content, |key, value| {
+                if let Some(kept) = keys.iter().find(|kept| kept.name() == key) {
+                    kept.write(out, value);
+                }
+            });
+            out.push('}');
+        }
+    }
+}
+
+impl KeptKey {
+    fn name(self) -> &'static str {
+        match self {
+            Whole(name) | Inside(name, _) => name,
+        }
+    }
+
+    fn write(self, out: &mut String, value: &str) {
+        match self {
+            Whole(name) => write_entry(out, name, value),
+            Inside(_, _) if !value.starts_with('{') => {}
+            Inside(name, inner) => {
+                write_key(out, name);
+                out.push('{');
+                members(value, |key, value| {
+                    if key == inner {
+                        write_entry(out, key, value);
+                    }
+                });
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// Writes the next entry of an object. The key is one that needs no escapes.
+fn write_entry(out: &mut String, key: &str, value: &str) {
+    write_key(out, key);
+    out.push_str(value);
+}
+
+fn write_key(out: &mut String, key: &str) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+    out.push('"');
+    out.push_str(key);
+    out.push_str("\":");
 }

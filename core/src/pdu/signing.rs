@@ -15,7 +15,6 @@ use super::{
     Pdu,
     auth_content::MemberContent,
     canonical_json::{Object, object_to_canonical_string},
-    hash,
     room_version::EventIds,
     unpadded_base64,
 };
@@ -142,12 +141,17 @@ pub fn verify_json(
     server: &ServerName,
     keys: &[VerifyKey],
 ) -> Result<(), SignatureError> {
-    verify_signatures(
-        object,
-        signed_json_text(object).as_bytes(),
-        server,
-        keys.iter(),
-    )
+    let signatures = object
+        .get("signatures")
+        .and_then(|signatures| signatures.get(server.as_str()))
+        .and_then(Value::as_object)
+        .ok_or_else(|| SignatureError::Missing(server.to_owned()))?;
+    let signature = |key_id: &str| {
+        let signature = signatures.get(key_id)?;
+        Some(signature.as_str().unwrap_or_default())
+    };
+    let text = signed_json_text(object);
+    verify_signatures(signature, text.as_bytes(), server, keys.iter())
 }
 
 /// The servers whose signatures an event needs, each once.
@@ -199,13 +203,15 @@ pub fn verify_event(
     event: &Pdu,
     keys: &BTreeMap<OwnedServerName, Vec<VerifyKey>>,
 ) -> Result<(), SignatureError> {
-    let object = event.object();
-    let text = hash::signed_text(&object, event.room_version());
+    let text = event.signed_text();
     let valid_at = key_valid_at(event).to_i64();
     for server in required_signers(event)? {
         let known = keys.get(server).map(Vec::as_slice).unwrap_or_default();
         let valid = known.iter().filter(|key| key.valid_until >= valid_at);
-        verify_signatures(&object, text.as_bytes(), server, valid)?;
+        let signatures = event.signatures_of(server);
+        let signatures = signatures.ok_or_else(|| SignatureError::Missing(server.to_owned()))?;
+        let signature = |key_id: &str| signatures.with_key(key_id);
+        verify_signatures(signature, text.as_bytes(), server, valid)?;
     }
     Ok(())
 }
@@ -222,12 +228,7 @@ pub fn key_valid_at(event: &Pdu) -> WallTime {
 /// Check 3 on receipt of a PDU: the event holds what its content hash says. If not, go on with
 /// [`Pdu::redacted`].
 pub fn check_content_hash(event: &Pdu) -> bool {
-    let object = event.object();
-    let claimed = object.get("hashes").and_then(|hashes| hashes.get("sha256"));
-    let claimed = claimed
-        .and_then(Value::as_str)
-        .and_then(unpadded_base64::decode);
-    claimed.is_some_and(|claimed| claimed == hash::content_hash(&object))
+    event.has_claimed_content()
 }
 
 pub(super) fn insert_signature(
@@ -255,27 +256,19 @@ fn signed_json_text(object: &Object) -> String {
     object_to_canonical_string(object, &["signatures", "unsigned"])
 }
 
-fn verify_signatures<'a>(
-    object: &Object,
+/// `signature` gives the server's signature with a key.
+fn verify_signatures<'a, 's>(
+    signature: impl Fn(&str) -> Option<&'s str>,
     message: &[u8],
     server: &ServerName,
     keys: impl Iterator<Item = &'a VerifyKey>,
 ) -> Result<(), SignatureError> {
-    let signatures = object
-        .get("signatures")
-        .and_then(|signatures| signatures.get(server.as_str()))
-        .and_then(Value::as_object)
-        .ok_or_else(|| SignatureError::Missing(server.to_owned()))?;
     let mut verified = false;
     for key in keys.filter(|key| key.key_id.starts_with(ALGORITHM)) {
-        let Some(signature) = signatures.get(&key.key_id) else {
+        let Some(signature) = signature(&key.key_id) else {
             continue;
         };
-        if !verify_bytes(
-            &key.public_key,
-            message,
-            signature.as_str().unwrap_or_default(),
-        ) {
+        if !verify_bytes(&key.public_key, message, signature) {
             let (server, key_id) = (server.to_owned(), key.key_id.clone());
             return Err(SignatureError::Wrong { server, key_id });
         }

@@ -1,6 +1,11 @@
 //! A valid event of each room version, for tests to break.
 
-use comity_core::pdu::{RoomVersion, canonical_json::Object};
+use comity_core::pdu::{
+    RoomVersion,
+    canonical_json::{Object, parse_object},
+    event_text::EventText,
+    redaction,
+};
 use ruma_common::OwnedServerName;
 use serde_json::json;
 
@@ -8,6 +13,15 @@ use crate::room::{ALICE, object};
 
 pub fn server(name: &str) -> OwnedServerName {
     OwnedServerName::try_from(name).unwrap()
+}
+
+pub fn text(event: &Object, version: RoomVersion) -> EventText {
+    EventText::from_object(event, version).unwrap()
+}
+
+pub fn redact(event: &Object, version: RoomVersion) -> Object {
+    let redacted = redaction::redact(&text(event, version), version);
+    parse_object(redacted.as_bytes()).unwrap()
 }
 
 /// A valid event with every key that any rule speaks of.

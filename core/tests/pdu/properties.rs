@@ -6,7 +6,6 @@ use comity_core::pdu::{
     Pdu, RoomVersion,
     build::{EventTemplate, build},
     canonical_json::{Object, parse, to_canonical_string},
-    redaction::redact,
     signing::{SignatureError, check_content_hash, verify_event},
 };
 use proptest::prelude::*;
@@ -85,6 +84,7 @@ fn event() -> impl Strategy<Value = Pdu> {
     (version, event_type, state_key, object(value())).prop_map(
         |(version, event_type, state_key, content)| {
             let template = EventTemplate {
+                reference_hashes: BTreeMap::new(),
                 room_id: Some(room_id(version)),
                 sender: user(ALICE),
                 event_type: event_type.to_owned(),
@@ -165,8 +165,6 @@ proptest! {
         prop_assert_eq!(&redacted.redacted(), &redacted);
         let again = Pdu::parse(redacted.json(), event.room_version()).unwrap();
         prop_assert_eq!(&again, &redacted);
-        let object = redact(&event.object(), event.room_version());
-        prop_assert_eq!(Value::Object(object), Value::Object(redacted.object()));
     }
 
     /// SIGN-1, SIGN-2, PDU-7 to PDU-9, PDU-21

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use comity_core::pdu::{
-    Pdu, RoomVersion, authorisation::may_redact, canonical_json::Object, redaction::redact,
-};
+use comity_core::pdu::{Pdu, RoomVersion, authorisation::may_redact, canonical_json::Object};
 use serde_json::{Value, json};
 
 use crate::{
     VERSIONS,
-    events::valid_event,
+    events::{redact, valid_event},
     judge::{levels_of, room_with},
     room::{ALICE, BOB, CREATOR, MODERATOR, Room},
 };

@@ -7,7 +7,7 @@ use comity_core::pdu::{
     auth_content::AuthContent,
     auth_events,
     auth_events::Selector,
-    build::{EventTemplate, build, depth_after},
+    build::{EventTemplate, build, depth_after, reference_hashes},
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS},
     signing::{SigningKey, VerifyKey},
 };
@@ -86,6 +86,7 @@ impl Room {
         let mut content = object(content);
         content.extend(object(extra));
         let template = EventTemplate {
+            reference_hashes: BTreeMap::new(),
             room_id: Some(OwnedRoomId::try_from("!room:a.example").unwrap()),
             sender: user(CREATOR),
             event_type: CREATE.to_owned(),
@@ -187,7 +188,9 @@ impl Room {
             .max_by_key(|event| event.origin_server_ts())
             .unwrap();
         self.clock += 1;
+        let named = auth_events.iter().map(|event_id| &*self.events[event_id]);
         EventTemplate {
+            reference_hashes: reference_hashes(named.chain([&**last])),
             room_id: Some(self.create.room_id().to_owned()),
             event_type: event_type.to_owned(),
             state_key: state_key.map(ToOwned::to_owned),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use comity_core::{
-    pdu::{Pdu, RoomVersion, StateKey, hash, unpadded_base64},
+    pdu::{Pdu, RoomVersion, StateKey, event_text::EventText, hash, unpadded_base64},
     persistence::{
         queries::{Answer, Batch, Query, Read, StoreError, Write},
         tables::{EventState, Position, SnapshotId, StateChange, StoredEvent, Verdict},
@@ -47,7 +47,8 @@ pub fn pdu(fields: Value) -> Arc<Pdu> {
     });
     let event = event.as_object_mut().unwrap();
     event.extend(fields.as_object().unwrap().clone());
-    let hash = unpadded_base64::encode(&hash::content_hash(event));
+    let text = EventText::from_object(event, RoomVersion::V10).unwrap();
+    let hash = unpadded_base64::encode(&hash::content_hash(&text));
     event.insert("hashes".to_owned(), json!({ "sha256": hash }));
     Arc::new(Pdu::from_object(event.clone(), RoomVersion::V10).unwrap())
 }

@@ -1,5 +1,7 @@
 //! A liar who is in a room: `@eve:liar` makes events that nobody should make.
 
+use std::collections::BTreeMap;
+
 use comity_core::{
     keys::OwnKeys,
     messaging::command::Preset,
@@ -84,6 +86,7 @@ impl Forger {
         let room_id: OwnedRoomId = "!trap:liar".try_into().unwrap();
         let content = json!({ "room_version": version.as_str(), "creator": "@eve:liar" });
         let template = EventTemplate {
+            reference_hashes: BTreeMap::new(),
             room_id: Some(room_id),
             sender: eve(),
             event_type: CREATE.to_owned(),
@@ -152,6 +155,7 @@ impl Forger {
             content: &auth_content,
         };
         let template = EventTemplate {
+            reference_hashes: BTreeMap::new(),
             room_id: Some(self.room_id.clone()),
             sender: sender.clone(),
             event_type: event_type.to_owned(),

@@ -26,6 +26,7 @@ fn at(seconds: u64) -> Now {
 fn event(number: i64) -> Arc<StoredEvent> {
     let key = SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap();
     let template = EventTemplate {
+        reference_hashes: BTreeMap::new(),
         room_id: Some("!room:one".try_into().unwrap()),
         sender: "@ann:one".try_into().unwrap(),
         event_type: "m.room.message".to_owned(),

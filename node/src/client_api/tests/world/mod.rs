@@ -280,6 +280,7 @@ impl Inside {
         let sender: OwnedUserId = draft.sender.try_into().unwrap();
         let number = i64::try_from(self.events.len()).unwrap();
         let template = EventTemplate {
+            reference_hashes: BTreeMap::new(),
             room_id: Some(draft.room_id.try_into().unwrap()),
             event_type: draft.event_type.to_owned(),
             state_key: draft.state_key.map(ToOwned::to_owned),

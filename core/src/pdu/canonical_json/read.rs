@@ -1,0 +1,104 @@
+//! Reading values out of text.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::{
+    JsonError, Numbers, Object, number,
+    scan::{Scanner, Text},
+};
+
+/// Parses a text.
+pub(super) fn value(json: &str, numbers: Numbers) -> Result<Value, JsonError> {
+    let mut scanner = Scanner::new(json, numbers);
+    let value = next_value(&mut scanner)?;
+    scanner.finish().map(|_| value)
+}
+
+fn next_value(scanner: &mut Scanner<'_>) -> Result<Value, JsonError> {
+    Ok(match scanner.peek() {
+        Some(b'{') => {
+            let mut object = Object::new();
+            scanner.object(|scanner, key| {
+                let value = next_value(scanner)?;
+                object.insert(key.unescaped().into_owned(), value);
+                Ok(())
+            })?;
+            Value::Object(object)
+        }
+        Some(b'[') => {
+            let mut items = Vec::new();
+            scanner.array(|scanner| {
+                items.push(next_value(scanner)?);
+                Ok(())
+            })?;
+            Value::Array(items)
+        }
+        Some(b'"') => Value::String(scanner.string()?.unescaped().into_owned()),
+        _ => match scanner.scalar()? {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            "null" => Value::Null,
+            number => Value::Number(number::value(number)),
+        },
+    })
+}
+
+/// Parses an object out of text that was scanned before; it is empty if the text is something else.
+pub(in crate::pdu) fn object(json: &str) -> Object {
+    match value(json, Numbers::Any) {
+        Ok(Value::Object(object)) => object,
+        _ => Object::new(),
+    }
+}
+
+/// The string that this text is, if it is one. For text that was scanned before.
+pub(in crate::pdu) fn text(json: &str) -> Option<Cow<'_, str>> {
+    let mut scanner = Scanner::new(json, Numbers::Any);
+    scanner.string().ok().map(Text::unescaped)
+}
+
+/// Calls `member` with every key of an object, as it is written, and the text of its value. Says
+/// whether it is an object. For text that was scanned before.
+pub(in crate::pdu) fn members<'a>(json: &'a str, mut member: impl FnMut(&'a str, &'a str)) -> bool {
+    let mut scanner = Scanner::new(json, Numbers::Any);
+    let read = scanner.object(|scanner, key| {
+        let start = scanner.position();
+        scanner.skip()?;
+        member(key.raw, scanner.since(start));
+        Ok(())
+    });
+    read.is_ok()
+}
+
+/// The text of the value at this key of an object; the key is one that needs no escapes. For text
+/// that was scanned before.
+pub(in crate::pdu) fn member<'a>(json: &'a str, key: &str) -> Option<&'a str> {
+    let mut found = None;
+    members(json, |name, value| {
+        if name == key {
+            found = Some(value);
+        }
+    });
+    found
+}
+
+/// Calls `element` with the text of every item of an array. Says whether it is an array. For text
+/// that was scanned before.
+pub(in crate::pdu) fn elements<'a>(json: &'a str, mut element: impl FnMut(&'a str)) -> bool {
+    let mut scanner = Scanner::new(json, Numbers::Any);
+    let read = scanner.array(|scanner| {
+        let start = scanner.position();
+        scanner.skip()?;
+        element(scanner.since(start));
+        Ok(())
+    });
+    read.is_ok()
+}
+
+/// The characters of a string with escapes, which the scanner has found to be right.
+pub(super) fn unescape(raw: &str) -> String {
+    // Escapes are rare, so they are left to the parser that is there anyway.
+    serde_json::from_str(&format!("\"{raw}\"")).unwrap_or_default()
+}
