@@ -115,7 +115,7 @@ impl<'a> Checks<'a> {
             result,
             facts: CheckFacts::ContentHash {
                 claimed: claimed.and_then(Value::as_str).map(ToOwned::to_owned),
-                computed: unpadded_base64::encode(&hash::content_hash(&object)),
+                computed: unpadded_base64::encode(&hash::content_hash(self.pdu().text())),
             },
         }
     }
