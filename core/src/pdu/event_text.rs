@@ -3,7 +3,7 @@
 //! An event is scanned once, when it comes in. From then on it is its canonical text, and whoever
 //! hashes, signs or redacts it copies pieces of that text.
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, iter, ops::Range};
 
 use super::{
     canonical_json::{self, JsonError, Numbers, Object, Scanner, object_to_canonical_string},
@@ -245,7 +245,10 @@ fn pieces_between<const CUTS: usize, const PIECES: usize>(
     let mut pieces = [""; PIECES];
     let mut at = 0;
     let cuts = entries.into_iter().map(|entry| with_comma(json, entry));
-    for (piece, cut) in pieces.iter_mut().zip(cuts.chain([json.len()..json.len()])) {
+    for (piece, cut) in pieces
+        .iter_mut()
+        .zip(cuts.chain(iter::once(json.len()..json.len())))
+    {
         *piece = json.get(at..cut.start.max(at)).unwrap_or_default();
         at = cut.end.max(at);
     }

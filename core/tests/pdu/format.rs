@@ -2,15 +2,15 @@
 
 use comity_core::pdu::{
     Pdu, RoomVersion, build::depth_after, canonical_json::object_to_canonical_string,
-    format::FormatError,
+    format::FormatError, hash, unpadded_base64,
 };
 use ruma_common::OwnedEventId;
 use serde_json::{Value, json};
 
 use crate::{
-    VERSIONS,
-    events::valid_event,
-    room::{ALICE, Room},
+    EVERY_VERSION, VERSIONS,
+    events::{HASH_B, HASH_C, chooses_event_ids, named, server, valid_event},
+    room::{ALICE, Room, key},
 };
 
 fn with(version: RoomVersion, field: &str, value: Value) -> Result<Pdu, FormatError> {
@@ -21,7 +21,7 @@ fn with(version: RoomVersion, field: &str, value: Value) -> Result<Pdu, FormatEr
 
 #[test]
 fn a_valid_event_says_what_its_fields_say() {
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
         let event = valid_event(version);
         let pdu = Pdu::parse(serde_json::to_vec(&event).unwrap(), version).unwrap();
         assert_eq!(pdu.event_type(), "m.room.message");
@@ -33,14 +33,8 @@ fn a_valid_event_says_what_its_fields_say() {
             (pdu.depth(), pdu.origin_server_ts()),
             (12, 1_700_000_000_000)
         );
-        assert_eq!(
-            pdu.prev_events(),
-            ["$BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"]
-        );
-        assert_eq!(
-            pdu.auth_events(),
-            ["$CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC"]
-        );
+        assert_eq!(pdu.prev_events(), [HASH_B]);
+        assert_eq!(pdu.auth_events(), [HASH_C]);
         assert_eq!(pdu.content()["body"], "hello");
         assert_eq!(pdu.membership(), None);
     }
@@ -86,7 +80,7 @@ fn pdu_2_every_required_field_must_be_there_and_of_its_type() {
         "prev_events",
         "room_id",
     ];
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
         for field in required {
             let mut event = valid_event(version);
             event.remove(field);
@@ -149,48 +143,199 @@ fn pdu_2_room_ids_of_version_12_are_hashes() {
 /// PDU-3, LIMIT-2
 #[test]
 fn pdu_3_at_most_20_previous_and_10_auth_events() {
-    let ids =
-        |count: usize| Value::from(vec!["$BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"; count]);
-    for version in VERSIONS {
+    for version in EVERY_VERSION {
+        let ids = |count: usize| Value::from(vec![named(HASH_B, version); count]);
         assert!(with(version, "prev_events", ids(20)).is_ok());
         assert!(with(version, "prev_events", ids(21)).is_err());
         assert!(with(version, "auth_events", ids(10)).is_ok());
         assert!(with(version, "auth_events", ids(11)).is_err());
-        assert!(with(version, "auth_events", json!([["$x:y", { "sha256": "x" }]])).is_err());
-        assert!(with(version, "prev_events", json!(["no id"])).is_err());
-        assert!(
-            with(
-                version,
-                "prev_events",
-                json!([format!("${}", "x".repeat(255))])
-            )
-            .is_err()
+        let count_of = |field| match with(version, field, ids(100)) {
+            Err(FormatError::TooMany { count, .. }) => count,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            (count_of("prev_events"), count_of("auth_events")),
+            (100, 100)
         );
+        for wrong in [
+            "no id",
+            "",
+            "@alice:b.example",
+            &format!("${}", "x".repeat(255)),
+        ] {
+            let refused = with(version, "prev_events", json!([named(wrong, version)]));
+            assert!(refused.is_err(), "{version} {wrong}");
+        }
+    }
+}
+
+#[test]
+fn pdu_3_events_are_named_in_pairs_with_their_hashes_in_versions_1_and_2_alone() {
+    for version in EVERY_VERSION {
+        let other_form = match chooses_event_ids(version) {
+            true => json!([HASH_B]),
+            false => json!([[HASH_B, { "sha256": "x" }]]),
+        };
+        assert!(with(version, "auth_events", other_form).is_err());
+    }
+    for version in [RoomVersion::V1, RoomVersion::V2] {
+        for wrong in [
+            json!([["$x:y"]]),
+            json!([[]]),
+            json!([["$x:y", {}, {}]]),
+            json!([["$x:y", "hash"]]),
+            json!([[{ "sha256": "x" }, "$x:y"]]),
+            json!([{ "$x:y": {} }]),
+        ] {
+            assert!(
+                with(version, "prev_events", wrong.clone()).is_err(),
+                "{wrong}"
+            );
+        }
+        let named = json!([["$x:y.example", { "sha256": "x" }], ["$z:y.example", {}]]);
+        let event = with(version, "prev_events", named).unwrap();
+        assert_eq!(event.prev_events(), ["$x:y.example", "$z:y.example"]);
     }
 }
 
 /// PDU-4, LIMIT-5
 #[test]
 fn pdu_4_depth_is_bounded_and_grows_by_one() {
-    for version in VERSIONS {
-        assert!(with(version, "depth", json!(0)).is_ok());
+    let lenient = [
+        RoomVersion::V1,
+        RoomVersion::V2,
+        RoomVersion::V3,
+        RoomVersion::V4,
+        RoomVersion::V5,
+    ];
+    for version in EVERY_VERSION {
+        assert_eq!(with(version, "depth", json!(0)).unwrap().depth(), 0);
         assert!(with(version, "depth", json!((1_i64 << 53) - 1)).is_ok());
         assert!(matches!(
             with(version, "depth", json!(-1)),
             Err(FormatError::Depth(-1))
         ));
+        let deep = with(version, "depth", json!(i64::MAX));
+        match lenient.contains(&version) {
+            true => assert_eq!(deep.unwrap().depth(), i64::MAX.unsigned_abs()),
+            false => assert!(matches!(deep, Err(FormatError::Json(_)))),
+        }
+        assert!(with(version, "depth", json!(1_u64 << 63)).is_err());
+        assert!(with(version, "depth", json!(1.5)).is_err());
+        assert!(with(version, "depth", json!("1")).is_err());
     }
     assert_eq!(depth_after([]), 1);
     assert_eq!(depth_after([4, 9, 2]), 10);
+    // Not more in any version: many servers would not take it.
     assert_eq!(depth_after([(1 << 53) - 1]), (1 << 53) - 1);
+    assert_eq!(depth_after([u64::MAX]), (1 << 53) - 1);
 }
 
+/// PDU-5, PDU-31
 #[test]
-fn pdu_5_an_event_id_on_the_wire_is_refused() {
-    for version in VERSIONS {
-        let refused = with(version, "event_id", json!("$x:y"));
-        assert!(matches!(refused, Err(FormatError::Unexpected("event_id"))));
+fn pdu_5_an_event_names_itself_in_versions_1_and_2_alone() {
+    for version in EVERY_VERSION {
         assert!(with(version, "origin", json!("elsewhere.example")).is_ok());
+        let named = with(version, "event_id", json!("$x:y.example"));
+        if !chooses_event_ids(version) {
+            assert!(matches!(named, Err(FormatError::Unexpected("event_id"))));
+            continue;
+        }
+        assert_eq!(named.unwrap().event_id(), "$x:y.example");
+        let mut nameless = valid_event(version);
+        nameless.remove("event_id");
+        assert!(Pdu::from_object(nameless, version).is_err());
+        for wrong in [json!(5), json!(""), json!("x:y.example"), json!("$x:y z")] {
+            assert!(with(version, "event_id", wrong.clone()).is_err(), "{wrong}");
+        }
+        let long = format!("${}:y", "x".repeat(252));
+        assert!(with(version, "event_id", json!(long)).is_ok());
+        let long = format!("${}:y", "x".repeat(253));
+        assert!(with(version, "event_id", json!(long)).is_err());
+    }
+}
+
+/// An event with numbers that canonical JSON forbids, as servers sent them.
+const UNUSUAL_NUMBERS: &str = r#"{
+    "type": "m.room.power_levels", "state_key": "", "room_id": "!room:a.example",
+    "sender": "@alice:b.example", "content": {
+        "users": { "@alice:b.example": 1e2 }, "ban": 5.114698E4, "kick": 50.0, "small": 1e-5,
+        "large": 1e16, "huge": 123456789012345678901234567890, "zero": -0.0, "none": -0
+    },
+    "origin": "b.example", "origin_server_ts": 1700000000000, "depth": 9007199254740993,
+    "prev_events": ["$BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"],
+    "auth_events": ["$CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC"],
+    "hashes": { "sha256": "DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDD" }, "signatures": {},
+    "unsigned": { "age": 5 }
+}"#;
+
+/// CJ-5, PDU-21, PDU-22, PDU-31: the hashes were computed by Python, in which Synapse is written.
+#[test]
+fn cj_5_unusual_numbers_are_kept_and_hashed_in_versions_1_to_5() {
+    for (version, event_id) in [
+        (
+            RoomVersion::V3,
+            "$H/9VyUbdfyJzzEy3/6oTMQNYNlgFXBsoBfXwaYf6Guo",
+        ),
+        (
+            RoomVersion::V4,
+            "$H_9VyUbdfyJzzEy3_6oTMQNYNlgFXBsoBfXwaYf6Guo",
+        ),
+        (
+            RoomVersion::V5,
+            "$H_9VyUbdfyJzzEy3_6oTMQNYNlgFXBsoBfXwaYf6Guo",
+        ),
+    ] {
+        let event = Pdu::parse(UNUSUAL_NUMBERS, version).unwrap();
+        assert_eq!(event.event_id(), event_id);
+        assert_eq!(
+            unpadded_base64::encode(&hash::content_hash(event.text())),
+            "mdCqG4p6bMS5Rqw5UguEOhXAZ6HZUPcLPJioFXOFLkw"
+        );
+        assert_eq!(
+            event.content_text(),
+            r#"{"ban":51146.98,"huge":123456789012345678901234567890,"kick":50.0,"large":1e+16,"#
+                .to_owned()
+                + r#""none":0,"small":1e-05,"users":{"@alice:b.example":100.0},"zero":-0.0}"#
+        );
+        assert_eq!(event.content()["small"], 1e-5);
+        let signed = event.signed_by(&server("x.example"), &key()).unwrap();
+        assert_eq!(signed.content_text(), event.content_text());
+        let stored = Pdu::from_stored(event.event_id().to_owned(), event.json(), version);
+        assert_eq!(stored.unwrap(), event);
+    }
+    let with_pairs = UNUSUAL_NUMBERS
+        .replace(r#"["$B"#, r#"[["$B"#)
+        .replace(r#"["$C"#, r#"[["$C"#)
+        .replace(r#"BB"]"#, r#"BB", {}]]"#)
+        .replace(r#"CC"]"#, r#"CC", {}]]"#)
+        .replacen('{', r#"{ "event_id": "$x:b.example","#, 1);
+    assert!(Pdu::parse(&with_pairs, RoomVersion::V1).is_ok());
+    assert!(Pdu::parse(&with_pairs, RoomVersion::V2).is_ok());
+}
+
+/// CJ-4
+#[test]
+fn cj_4_unusual_numbers_are_refused_from_version_6_on() {
+    let versions = [
+        RoomVersion::V6,
+        RoomVersion::V7,
+        RoomVersion::V8,
+        RoomVersion::V9,
+        RoomVersion::V10,
+        RoomVersion::V11,
+        RoomVersion::V12,
+    ];
+    for version in versions {
+        let refused = Pdu::parse(UNUSUAL_NUMBERS, version);
+        assert!(
+            matches!(refused, Err(FormatError::Json(_))),
+            "{version} {refused:?}"
+        );
+    }
+    for number in ["1e400", "-1e400", "NaN", "Infinity"] {
+        let event = UNUSUAL_NUMBERS.replace("1e16", number);
+        assert!(Pdu::parse(event, RoomVersion::V5).is_err(), "{number}");
     }
 }
 

@@ -1,3 +1,5 @@
+//! Canonical JSON by examples: those of the specification, and what other text becomes.
+
 use super::*;
 
 fn canonical(json: &str) -> String {
