@@ -16,6 +16,7 @@ mod redaction;
 mod resolution;
 mod room;
 mod ruma;
+mod sending;
 mod signing;
 mod third_party_invite;
 
