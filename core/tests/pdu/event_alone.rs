@@ -5,6 +5,7 @@ use std::sync::Arc;
 use comity_core::pdu::{
     Pdu, RoomVersion, auth_events,
     authorisation::{AuthEvent, Rule, check_auth_events},
+    build::reference_hashes,
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
 };
 use ruma_common::EventId;
@@ -51,7 +52,6 @@ fn without(event: &Pdu, key: &str) -> Arc<Pdu> {
 }
 
 #[test]
-#[ignore = "the format of version 1 is to come"]
 fn auth_2_create_events_come_first() {
     for version in EVERY_VERSION {
         let plain = create_event(version, json!({}), json!({}));
@@ -161,10 +161,13 @@ impl WithAuth {
         let mut template = self
             .room
             .template(&state, ALICE, "m.room.message", None, json!({}));
+        let before = template.prev_events.iter();
+        let before: Vec<_> = before.map(|id| self.room.events[id].clone()).collect();
         template.auth_events = auth
             .iter()
             .map(|event| event.event_id().to_owned())
             .collect();
+        template.reference_hashes = reference_hashes(auth.iter().chain(&before).map(|e| &**e));
         let event = self.room.add(template);
         let judged = |event| AuthEvent {
             event,

@@ -199,7 +199,6 @@ fn auth_18_levels_as_text() {
 
 /// What the texts and numbers stand for.
 #[test]
-#[ignore = "the format of version 1 is to come"]
 fn auth_18_levels_count_as_the_integers_that_they_stand_for() {
     let level = |version, value: Value| {
         let mut room = without_levels(version);

@@ -112,7 +112,6 @@ fn auth_14_a_user_id_as_state_key_is_the_senders() {
 
 /// Versions 1 and 2 only; afterwards a redaction is an event like any other.
 #[test]
-#[ignore = "the format of version 1 is to come"]
 fn auth_16_redactions_need_the_level_or_the_own_server() {
     const EVE: &str = "@eve:b.example";
     for version in EVERY_VERSION {
