@@ -88,7 +88,7 @@ impl Source {
 
     fn archive(&self) -> Archive<'_> {
         let own = self.own.as_ref();
-        let own = own.map(|own| (own.server_name().to_owned(), own.verify_key()));
+        let own = own.map(|own| (own.server_name().to_owned(), own.verify_keys()));
         Archive::new(|read| self.database.read(&read), own)
     }
 
