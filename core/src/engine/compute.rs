@@ -1,11 +1,16 @@
 //! Expensive arithmetic as data: the core says what to compute, a runtime chooses the thread.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+
+use ruma_common::OwnedServerName;
 
 use crate::pdu::{
     Pdu,
-    signing::{self, KnownKeys, SignatureError},
+    signing::{self, SignatureError, VerifyKey},
 };
+
+/// The keys that are known of each server.
+pub type KnownKeys = BTreeMap<OwnedServerName, Vec<VerifyKey>>;
 
 /// Work that needs no more than what it holds. Running it twice gives the same result.
 #[derive(Clone, Debug)]

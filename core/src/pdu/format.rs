@@ -10,7 +10,7 @@ use ruma_common::{EventId, IdParseError, OwnedEventId, OwnedRoomId, OwnedUserId}
 use thiserror::Error;
 
 use super::{
-    canonical_json::{JsonError, MAX_INTEGER, elements, member, text},
+    canonical_json::{JsonError, MAX_INTEGER, elements, member, members, text},
     event_text::{EventText, Field},
     event_type::CREATE,
     room_version::{EventIds, RoomVersion},
@@ -226,10 +226,23 @@ pub(super) fn check_envelope(event: &EventText, version: RoomVersion) -> Result<
     } else if event.get(Field::EventId).is_some() {
         return Err(FormatError::Unexpected("event_id"));
     }
-    object(event, Field::Signatures)?;
+    check_signatures(object(event, Field::Signatures)?)?;
     let hash = claimed_content_hash(object(event, Field::Hashes)?);
     hash.map(drop)
         .ok_or_else(|| is_not("hashes.sha256", "base64 string"))
+}
+
+/// They are strings, by server and key, whoever made them.
+fn check_signatures(signatures: &str) -> Result<(), FormatError> {
+    let mut are_strings = true;
+    members(signatures, |_, of_server| {
+        let is_object = members(of_server, |_, text| are_strings &= text.starts_with('"'));
+        are_strings &= is_object;
+    });
+    match are_strings {
+        true => Ok(()),
+        false => Err(is_not("signatures", "object of strings by server and key")),
+    }
 }
 
 /// The content hash that an event claims to have, in the text of its `hashes`; of any length.

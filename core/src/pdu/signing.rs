@@ -1,15 +1,12 @@
 //! Signatures of servers over JSON and over events (appendices, "Signing JSON"; server-server API,
 //! "Validating hashes and signatures on received events").
 //!
-//! What counts as a signature of ed25519 is said in [`PublicKey`]'s module: what we accept, every
-//! peer accepts.
+//! Verification is the strict one, which refuses the ambiguous corner cases of ed25519: what we
+//! accept, every peer accepts.
 
-mod multiples;
-mod public_key;
-mod signing_key;
+use std::{collections::BTreeMap, fmt};
 
-use std::{collections::BTreeMap, sync::Arc};
-
+use ed25519_dalek::{Signature, Signer as _};
 use ruma_common::{IdParseError, OwnedEventId, OwnedServerName, ServerName, UserId};
 use serde_json::Value;
 use thiserror::Error;
@@ -23,16 +20,72 @@ use super::{
 };
 use crate::time::WallTime;
 
-pub use self::{
-    public_key::{BasePoint, PublicKey},
-    signing_key::{SigningKey, SigningKeyError},
-};
-
-/// The id of every policy server's key (server-server API, "Validating Policy Server signatures").
-pub const POLICY_SERVER_KEY_ID: &str = "ed25519:policy_server";
-
 /// What every key id of the only signature algorithm starts with.
 const ALGORITHM: &str = "ed25519:";
+
+/// A key with which we sign, and its id.
+pub struct SigningKey {
+    key_id: String,
+    secret: ed25519_dalek::SigningKey,
+}
+
+/// Why a text is no signing key.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SigningKeyError {
+    /// The key id is not `ed25519:` and a version of `a-zA-Z0-9_`.
+    #[error("key id {0:?} is not `ed25519:` followed by letters, digits and underscores")]
+    KeyId(String),
+    /// The seed is not the base64 of 32 bytes.
+    #[error("the seed is not the base64 of 32 bytes")]
+    Seed,
+}
+
+impl SigningKey {
+    /// The key of this seed. `key_id` is `ed25519:` and a version of letters, digits, underscores.
+    pub fn from_seed(key_id: &str, seed: &[u8; 32]) -> Result<Self, SigningKeyError> {
+        let is_key_version = |version: &str| {
+            !version.is_empty()
+                && version
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        if !key_id.strip_prefix(ALGORITHM).is_some_and(is_key_version) {
+            return Err(SigningKeyError::KeyId(key_id.to_owned()));
+        }
+        let secret = ed25519_dalek::SigningKey::from_bytes(seed);
+        Ok(Self {
+            key_id: key_id.to_owned(),
+            secret,
+        })
+    }
+
+    /// As [`SigningKey::from_seed`], of a seed in unpadded base64.
+    pub fn from_base64(key_id: &str, seed: &str) -> Result<Self, SigningKeyError> {
+        let seed = unpadded_base64::decode(seed).and_then(|seed| seed.try_into().ok());
+        Self::from_seed(key_id, &seed.ok_or(SigningKeyError::Seed)?)
+    }
+
+    /// The key's id, `ed25519:` and its version.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.secret.verifying_key().to_bytes()
+    }
+
+    /// The signature of these bytes, in unpadded base64.
+    pub fn sign(&self, message: &[u8]) -> String {
+        unpadded_base64::encode(&self.secret.sign(message).to_bytes())
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({})", self.key_id)
+    }
+}
 
 /// The public half of a server's key, and until when the server vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,16 +93,13 @@ pub struct VerifyKey {
     /// The key's id, `ed25519:` and its version.
     pub key_id: String,
     /// The public half.
-    pub public_key: PublicKey,
+    pub public_key: [u8; 32],
     /// The last moment at which an event signed with it counts, in milliseconds since the Unix
     /// epoch: `valid_until_ts` of a current key, `expired_ts` of an old one.
     pub valid_until: i64,
     /// Whether this is one of the server's `old_verify_keys`, which sign no requests any more.
     pub retired: bool,
 }
-
-/// The keys that are known of each server.
-pub type KnownKeys = BTreeMap<OwnedServerName, Arc<[VerifyKey]>>;
 
 /// Why a signature does not count.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -86,10 +136,10 @@ pub fn sign_json(object: &mut Object, server: &ServerName, key: &SigningKey) {
 ///
 /// Signatures with keys not in `keys` are skipped; all others must be right, and there must be one.
 /// The caller chooses keys that are valid for the purpose.
-pub fn verify_json<'a>(
+pub fn verify_json(
     object: &Object,
     server: &ServerName,
-    keys: impl IntoIterator<Item = &'a VerifyKey>,
+    keys: &[VerifyKey],
 ) -> Result<(), SignatureError> {
     let signatures = object
         .get("signatures")
@@ -101,7 +151,7 @@ pub fn verify_json<'a>(
         Some(signature.as_str().unwrap_or_default())
     };
     let text = signed_json_text(object);
-    verify_signatures(signature, text.as_bytes(), server, keys.into_iter())
+    verify_signatures(signature, text.as_bytes(), server, keys.iter())
 }
 
 /// The servers whose signatures an event needs, each once.
@@ -122,10 +172,16 @@ pub fn required_signers(event: &Pdu) -> Result<impl Iterator<Item = &ServerName>
 
 /// Whether this invite stands for one that a server outside of Matrix holds: the server that sends
 /// it may be another than its sender's.
+///
+/// An altered event goes on as its redacted copy, and must still stand for it then. Otherwise
+/// anybody could make a plain invite in the name of anybody.
 fn follows_third_party_invite(event: &Pdu) -> bool {
-    event.auth_content().member().is_some_and(|content| {
-        content.membership() == Some("invite") && content.third_party_invite().is_some()
-    })
+    let follows = |event: &Pdu| {
+        event.auth_content().member().is_some_and(|content| {
+            content.membership() == Some("invite") && content.third_party_invite().is_some()
+        })
+    };
+    follows(event) && (check_content_hash(event) || follows(&event.redacted()))
 }
 
 fn server_of_event_id(event: &Pdu) -> Result<Option<&ServerName>, SignatureError> {
@@ -147,12 +203,16 @@ fn authorising_server(event: &Pdu) -> Result<Option<&ServerName>, SignatureError
 }
 
 /// Check 2 on receipt of a PDU: every server that has to sign this event did so, where the room
-/// version cares with a key that was valid when the event was made.
-pub fn verify_event(event: &Pdu, keys: &KnownKeys) -> Result<(), SignatureError> {
+/// version cares with a key that was valid when the event was made. `keys` holds the known keys of
+/// each server.
+pub fn verify_event(
+    event: &Pdu,
+    keys: &BTreeMap<OwnedServerName, Vec<VerifyKey>>,
+) -> Result<(), SignatureError> {
     let text = event.signed_text();
     let valid_at = key_valid_at(event).to_i64();
     for server in required_signers(event)? {
-        let known = keys.get(server).map(AsRef::as_ref).unwrap_or_default();
+        let known = keys.get(server).map(Vec::as_slice).unwrap_or_default();
         let valid = known.iter().filter(|key| key.valid_until >= valid_at);
         let signatures = event.signatures_of(server);
         let signatures = signatures.ok_or_else(|| SignatureError::Missing(server.to_owned()))?;
@@ -214,7 +274,7 @@ fn verify_signatures<'a, 's>(
         let Some(signature) = signature(&key.key_id) else {
             continue;
         };
-        if !key.public_key.verifies_base64(message, signature) {
+        if !verify_bytes(&key.public_key, message, signature) {
             let (server, key_id) = (server.to_owned(), key.key_id.clone());
             return Err(SignatureError::Wrong { server, key_id });
         }
@@ -224,5 +284,16 @@ fn verify_signatures<'a, 's>(
         Ok(())
     } else {
         Err(SignatureError::NoValidKey(server.to_owned()))
+    }
+}
+
+/// Whether `signature`, in base64, is the signature of these bytes by this key.
+pub fn verify_bytes(public_key: &[u8; 32], message: &[u8], signature: &str) -> bool {
+    let signature = unpadded_base64::decode(signature)
+        .and_then(|signature| Signature::from_slice(&signature).ok());
+    let key = ed25519_dalek::VerifyingKey::from_bytes(public_key);
+    match (key, signature) {
+        (Ok(key), Some(signature)) => key.verify_strict(message, &signature).is_ok(),
+        _ => false,
     }
 }

@@ -107,6 +107,27 @@ fn pdu_2_every_required_field_must_be_there_and_of_its_type() {
 }
 
 #[test]
+fn pdu_2_signatures_are_strings_by_server_and_key() {
+    for version in VERSIONS {
+        for wrong in [
+            json!({ "x": null }),
+            json!({ "x": [] }),
+            json!({ "x": "y" }),
+            json!({ "b.example": {}, "x": { "ed25519:1": "A", "ed25519:2": 5 } }),
+            json!({ "x": { "unknown": null } }),
+        ] {
+            assert!(
+                with(version, "signatures", wrong.clone()).is_err(),
+                "{wrong}"
+            );
+        }
+        assert!(with(version, "signatures", json!({ "x": {} })).is_ok());
+        let unknown = json!({ "x": { "unknown": "no base64!" } });
+        assert!(with(version, "signatures", unknown).is_ok());
+    }
+}
+
+#[test]
 fn pdu_2_room_id_is_absent_from_create_events_of_version_12_alone() {
     let create = |version| {
         let mut event = valid_event(version);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     EVERY_VERSION,
-    judge::{Verdict, judge, judge_by_us_alone, levels_of, number, rule},
+    judge::{Verdict, judge, judge_by_us_alone, judge_event, levels_of, number, rule},
     room::{ALICE, BOB, CREATOR, MODERATOR, Room, user},
 };
 
@@ -287,6 +287,27 @@ impl Change {
             Self::AboveNow => Some(current),
             Self::AboveThen => Some(new),
         }
+    }
+}
+
+/// As in Synapse; ruma compares it with the room's levels.
+#[test]
+fn auth_15_5_levels_under_another_state_key_follow_none() {
+    for version in EVERY_VERSION {
+        let mut room = Room::new(version);
+        let mut levels = room.usual_levels();
+        levels["users"][ALICE] = 50.into();
+        levels["state_default"] = 0.into();
+        room.put(CREATOR, POWER_LEVELS, "", levels);
+        let state = room.state.clone();
+        let content = json!({ "users": { ALICE: 100 } });
+        let mut put = |state_key| {
+            let content = content.clone();
+            room.make(&state, MODERATOR, POWER_LEVELS, Some(state_key), content)
+        };
+        let (elsewhere, here) = (put("elsewhere"), put(""));
+        assert_eq!(judge_by_us_alone(&room, &elsewhere), Ok(()));
+        assert!(judge_event(&room, &here).is_err());
     }
 }
 

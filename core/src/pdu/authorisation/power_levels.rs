@@ -121,7 +121,12 @@ pub(super) fn check(case: Case<'_>, before: PowerLevels<'_>) -> Result<(), Denie
         let reason = Reason::CreatorLevel(creator.to_owned());
         return case.deny(Rule::LevelsCreators, reason);
     }
-    let Some(content) = before.content else {
+    // Under another state key nothing precedes it: the specification does not say, and this is what
+    // Synapse does.
+    let Some(content) = before
+        .content
+        .filter(|_| case.event.state_key() == Some(""))
+    else {
         return Ok(());
     };
     let change = Change {
