@@ -1,16 +1,11 @@
 //! Expensive arithmetic as data: the core says what to compute, a runtime chooses the thread.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use ruma_common::OwnedServerName;
+use std::sync::Arc;
 
 use crate::pdu::{
     Pdu,
-    signing::{self, SignatureError, VerifyKey},
+    signing::{self, KnownKeys, SignatureError},
 };
-
-/// The keys that are known of each server.
-pub type KnownKeys = BTreeMap<OwnedServerName, Vec<VerifyKey>>;
 
 /// Work that needs no more than what it holds. Running it twice gives the same result.
 #[derive(Clone, Debug)]

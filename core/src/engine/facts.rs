@@ -6,13 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use ruma_common::{EventId, OwnedEventId, RoomId, ServerName};
+use ruma_common::{EventId, OwnedEventId, OwnedServerName, RoomId, ServerName};
 
 use sha2::{Digest, Sha256};
 
 use super::{
     JobId,
-    compute::{Computation, KnownKeys},
+    compute::Computation,
     need::{Met, Need},
     outcome::Fate,
     registry::{Identity, Registry},
@@ -23,7 +23,7 @@ use crate::{
     messaging::notice::{Question, Told},
     pdu::{
         Pdu, StateMap,
-        signing::{self, SignatureError, VerifyKey},
+        signing::{self, KnownKeys, SignatureError, VerifyKey},
     },
     persistence::{
         queries::{Answer, Read},
@@ -57,6 +57,8 @@ pub struct Facts<'a> {
     pub(super) met: &'a BTreeMap<Need, Met>,
     pub(super) fates: &'a [Fate],
     pub(super) missing: RefCell<Missing>,
+    /// The keys in memory that were asked for: whose, and which.
+    pub(super) used_keys: RefCell<Vec<(OwnedServerName, String)>>,
 }
 
 /// What a blocked decision lacked.
@@ -241,9 +243,10 @@ impl<'a> Facts<'a> {
         for event in events {
             let valid_at = signing::key_valid_at(event);
             for (server, key_id) in crate::keys::needed_for(event) {
-                blocked |= self.key(&server, &key_id, valid_at).is_err();
-                keys.entry(server.clone())
-                    .or_insert_with(|| self.keys_of(&server));
+                blocked |= self.key(server, key_id, valid_at).is_err();
+                if !keys.contains_key(server) {
+                    keys.insert(server.to_owned(), self.keys_of(server));
+                }
             }
         }
         if blocked { Err(Blocked) } else { Ok(keys) }
@@ -256,7 +259,12 @@ impl<'a> Facts<'a> {
         key_id: &str,
         valid_at: WallTime,
     ) -> Result<(), Blocked> {
-        if server == self.our_name() || self.world.keys.is_known(server, key_id, valid_at) {
+        if server == self.our_name() {
+            return Ok(());
+        }
+        if self.world.keys.is_known(server, key_id, valid_at) {
+            let used = (server.to_owned(), key_id.to_owned());
+            self.used_keys.borrow_mut().push(used);
             return Ok(());
         }
         let need = Need::Key {
@@ -272,11 +280,11 @@ impl<'a> Facts<'a> {
     }
 
     /// All keys in memory of a server.
-    pub fn keys_of(&self, server: &ServerName) -> Vec<VerifyKey> {
+    pub fn keys_of(&self, server: &ServerName) -> Arc<[VerifyKey]> {
         if server == self.our_name() {
-            return vec![self.own().verify_key()];
+            return self.own().verify_keys();
         }
-        self.world.keys.of(server).to_vec()
+        self.world.keys.of(server)
     }
 
     /// Whether keys of this server were asked for so recently that asking again would be rude.

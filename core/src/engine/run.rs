@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Asker, Engine, JobId, RUNS_MAX, Running,
-    facts::{Blocked, Facts, Missing},
+    facts::{Blocked, Facts},
     job::Job,
     need::{Met, Need},
     outcome::{Fate, JobAnswer, Next, Outcome},
@@ -94,10 +94,17 @@ impl Engine {
             registry: &self.registry,
             met: &running.met,
             fates: &running.fates,
-            missing: RefCell::new(Missing::default()),
+            missing: RefCell::default(),
+            used_keys: RefCell::default(),
         };
         match running.job.decide(&facts) {
-            Ok(outcome) => self.apply(id, outcome),
+            Ok(outcome) => {
+                let used_keys = facts.used_keys.into_inner();
+                for (server, key_id) in used_keys {
+                    self.world.keys.note_use(&server, &key_id);
+                }
+                self.apply(id, outcome);
+            }
             Err(Blocked) => {
                 let missing = facts.missing.into_inner();
                 running.waits_for = missing.needs.clone();

@@ -6,6 +6,7 @@
 //! everybody who waits (KEY-10).
 
 pub mod fetch;
+mod frequent;
 pub mod ring;
 
 use std::{sync::Arc, time::Duration};
@@ -18,7 +19,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     pdu::{
         Pdu,
-        signing::{self, SigningKey, VerifyKey},
+        event::Signatures,
+        signing::{self, POLICY_SERVER_KEY_ID, PublicKey, SigningKey, VerifyKey},
         unpadded_base64,
     },
     time::WallTime,
@@ -34,15 +36,23 @@ const PUBLISHED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct OwnKeys {
     server_name: OwnedServerName,
     signing_key: Arc<SigningKey>,
+    verify_keys: Arc<[VerifyKey]>,
 }
 
 impl OwnKeys {
     /// The keys of a server with this name.
     #[must_use]
     pub fn new(server_name: OwnedServerName, signing_key: Arc<SigningKey>) -> Self {
+        let verify_key = VerifyKey {
+            key_id: signing_key.key_id().to_owned(),
+            public_key: PublicKey::new(signing_key.public_key()),
+            valid_until: i64::MAX,
+            retired: false,
+        };
         Self {
             server_name,
             signing_key,
+            verify_keys: Arc::new([verify_key]),
         }
     }
 
@@ -60,13 +70,8 @@ impl OwnKeys {
 
     /// The public half of the key that we sign with; to ourselves it is valid for ever.
     #[must_use]
-    pub fn verify_key(&self) -> VerifyKey {
-        VerifyKey {
-            key_id: self.signing_key.key_id().to_owned(),
-            public_key: self.signing_key.public_key(),
-            valid_until: i64::MAX,
-            retired: false,
-        }
+    pub fn verify_keys(&self) -> Arc<[VerifyKey]> {
+        self.verify_keys.clone()
     }
 
     /// Signs a JSON object with our name and key.
@@ -94,32 +99,28 @@ impl OwnKeys {
     }
 }
 
+/// How many keys of one server an event may make us ask for.
+const KEYS_PER_SIGNER_MAX: usize = 4;
+
 /// The keys whose signatures an event must carry, as it names them itself: pairs of server and
-/// key id.
+/// key id. A policy server's key is none of them: it stands in the room's state, and no server
+/// publishes it.
 #[must_use]
-pub fn needed_for(event: &Pdu) -> Vec<(OwnedServerName, String)> {
+pub fn needed_for(event: &Pdu) -> Vec<(&ServerName, &str)> {
     let Ok(signers) = signing::required_signers(event) else {
         return Vec::new();
     };
-    let object = event.object();
-    let signatures = object.get("signatures").and_then(Value::as_object);
-    let key_ids = |server: &ServerName| {
-        signatures
-            .and_then(|signatures| signatures.get(server.as_str()))
-            .and_then(Value::as_object)
-            .map(|by_key| by_key.keys().cloned().collect::<Vec<_>>())
-            .unwrap_or_default()
+    let key_ids = |server| {
+        let signatures = event.signatures_of(server);
+        signatures.map(Signatures::key_ids).unwrap_or_default()
     };
+    let is_published =
+        |key_id: &&str| key_id.starts_with("ed25519:") && *key_id != POLICY_SERVER_KEY_ID;
     signers
         .flat_map(|server| {
-            key_ids(server)
-                .into_iter()
-                .take(KEYS_PER_SIGNER_MAX)
-                .map(move |id| (server.to_owned(), id))
+            let key_ids = key_ids(server).into_iter().filter(is_published);
+            let key_ids = key_ids.take(KEYS_PER_SIGNER_MAX);
+            key_ids.map(move |key_id| (server, key_id))
         })
-        .filter(|(_, key_id)| key_id.starts_with("ed25519:"))
         .collect()
 }
-
-/// How many keys of one server an event may make us ask for.
-const KEYS_PER_SIGNER_MAX: usize = 4;

@@ -1,12 +1,15 @@
 //! The keys of other servers that are in memory.
+//!
+//! A key that verifies often keeps multiples of itself, which halve the time that it takes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ruma_common::{OwnedServerName, ServerName};
 
+use super::frequent::{FrequentKeys, KeyName};
 use crate::{
     engine::outcome::LearntKeys,
-    pdu::signing::VerifyKey,
+    pdu::signing::{BasePoint, PublicKey, VerifyKey},
     persistence::tables::ServerKeyRecord,
     time::{Monotonic, WallTime},
 };
@@ -21,26 +24,32 @@ const SERVERS_MAX: usize = 20_000;
 #[derive(Debug, Default)]
 pub struct KeyRing {
     servers: BTreeMap<OwnedServerName, Entry>,
+    frequent: FrequentKeys,
+    base: Option<BasePoint>,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
-    keys: Vec<VerifyKey>,
+    keys: Arc<[VerifyKey]>,
     asked: Option<Monotonic>,
 }
 
 impl KeyRing {
     /// All keys in memory of a server.
     #[must_use]
-    pub fn of(&self, server: &ServerName) -> &[VerifyKey] {
-        self.servers.get(server).map_or(&[], |entry| &entry.keys)
+    pub fn of(&self, server: &ServerName) -> Arc<[VerifyKey]> {
+        self.servers
+            .get(server)
+            .map(|entry| entry.keys.clone())
+            .unwrap_or_default()
     }
 
     /// Whether this key is in memory and was, or is, valid at this time.
     #[must_use]
     pub fn is_known(&self, server: &ServerName, key_id: &str, at: WallTime) -> bool {
-        self.of(server)
-            .iter()
+        let keys = self.servers.get(server).map(|entry| &entry.keys);
+        keys.into_iter()
+            .flat_map(|keys| keys.iter())
             .any(|key| key.key_id == key_id && key.valid_until >= at.to_i64())
     }
 
@@ -55,26 +64,61 @@ impl KeyRing {
     pub fn learn(&mut self, learnt: LearntKeys, now: Monotonic) {
         if self.servers.len() >= SERVERS_MAX && !self.servers.contains_key(&learnt.server) {
             self.servers.clear();
+            self.frequent = FrequentKeys::default();
         }
         let entry = self.servers.entry(learnt.server).or_default();
         if learnt.asked {
             entry.asked = Some(now);
         }
-        for record in learnt.keys {
-            let key = VerifyKey::from(&record);
-            match entry
-                .keys
-                .iter_mut()
-                .find(|known| known.key_id == key.key_id)
-            {
-                Some(known) if known.public_key != key.public_key => {
-                    tracing::warn!(key_id = key.key_id, "a server gave one key id to two keys");
-                }
-                Some(known) if known.valid_until < key.valid_until || key.retired => *known = key,
-                Some(_) => {}
-                None => entry.keys.push(key),
-            }
+        let mut keys = entry.keys.to_vec();
+        for record in &learnt.keys {
+            learn_key(&mut keys, record);
         }
+        entry.keys = keys.into();
+    }
+
+    /// Notes that a key was used, which may earn it multiples of itself.
+    pub fn note_use(&mut self, server: &ServerName, key_id: &str) {
+        let name = (server.to_owned(), key_id.to_owned());
+        let Some(promotion) = self.frequent.note_use(name) else {
+            return;
+        };
+        let base = self.base.get_or_insert_default().clone();
+        self.replace(&promotion.promoted, |key| key.with_multiples(&base));
+        if let Some(demoted) = &promotion.demoted {
+            self.replace(demoted, |key| PublicKey::new(*key.as_bytes()));
+        }
+    }
+
+    fn replace(&mut self, (server, key_id): &KeyName, by: impl Fn(&PublicKey) -> PublicKey) {
+        let Some(entry) = self.servers.get_mut(server) else {
+            return;
+        };
+        let keys = entry.keys.iter().cloned().map(|mut key| {
+            if key.key_id == *key_id {
+                key.public_key = by(&key.public_key);
+            }
+            key
+        });
+        entry.keys = keys.collect();
+    }
+}
+
+fn learn_key(keys: &mut Vec<VerifyKey>, record: &ServerKeyRecord) {
+    let known = keys
+        .iter_mut()
+        .find(|known| known.key_id == record.key_id.as_str());
+    match known {
+        Some(known) if *known.public_key.as_bytes() != record.public => {
+            let key_id = known.key_id.as_str();
+            tracing::warn!(key_id, "a server gave one key id to two keys");
+        }
+        Some(known) if known.valid_until < record.valid_until.to_i64() || record.retired => {
+            known.valid_until = record.valid_until.to_i64();
+            known.retired = record.retired;
+        }
+        Some(_) => {}
+        None => keys.push(VerifyKey::from(record)),
     }
 }
 
@@ -82,9 +126,89 @@ impl From<&ServerKeyRecord> for VerifyKey {
     fn from(record: &ServerKeyRecord) -> Self {
         Self {
             key_id: record.key_id.to_string(),
-            public_key: record.public,
+            public_key: PublicKey::new(record.public),
             valid_until: record.valid_until.to_i64(),
             retired: record.retired,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pdu::signing::SigningKey;
+
+    fn record(key_id: &str, seed: u8, valid_until: u64, retired: bool) -> ServerKeyRecord {
+        let key = SigningKey::from_seed(key_id, &[seed; 32]).unwrap();
+        ServerKeyRecord {
+            server: "a.example".try_into().unwrap(),
+            key_id: key_id.try_into().unwrap(),
+            public: key.public_key(),
+            valid_until: WallTime(valid_until),
+            retired,
+        }
+    }
+
+    fn ring(records: Vec<ServerKeyRecord>) -> KeyRing {
+        let mut ring = KeyRing::default();
+        learn(&mut ring, records);
+        ring
+    }
+
+    fn learn(ring: &mut KeyRing, keys: Vec<ServerKeyRecord>) {
+        let server = "a.example".try_into().unwrap();
+        let asked = false;
+        let learnt = LearntKeys {
+            server,
+            keys,
+            asked,
+        };
+        ring.learn(learnt, Monotonic::default());
+    }
+
+    fn keys(ring: &KeyRing) -> Arc<[VerifyKey]> {
+        ring.of("a.example".try_into().unwrap())
+    }
+
+    #[test]
+    fn key_11_the_larger_validity_counts_until_the_key_retires() {
+        let mut ring = ring(vec![record("ed25519:1", 1, 10, false)]);
+        for (learnt, valid_until) in [
+            (record("ed25519:1", 1, 5, false), 10),
+            (record("ed25519:1", 1, 20, false), 20),
+            (record("ed25519:1", 2, 30, false), 20),
+            (record("ed25519:1", 1, 15, true), 15),
+        ] {
+            let (public, retired) = (record("ed25519:1", 1, 0, false).public, learnt.retired);
+            learn(&mut ring, vec![learnt]);
+            let [key] = &*keys(&ring) else {
+                panic!("one key")
+            };
+            assert_eq!((key.valid_until, key.retired), (valid_until, retired));
+            assert_eq!(*key.public_key.as_bytes(), public);
+        }
+    }
+
+    #[test]
+    fn a_key_used_often_keeps_multiples_of_itself() {
+        let [one, two] = ["ed25519:1", "ed25519:2"];
+        let mut ring = ring(vec![record(one, 1, 10, false), record(two, 2, 10, false)]);
+        let have_multiples = |ring: &KeyRing| {
+            keys(ring)
+                .iter()
+                .map(|key| key.public_key.has_multiples())
+                .collect::<Vec<_>>()
+        };
+        let before = keys(&ring);
+        for _ in 1..32 {
+            ring.note_use("a.example".try_into().unwrap(), one);
+        }
+        assert_eq!(have_multiples(&ring), [false, false]);
+        ring.note_use("a.example".try_into().unwrap(), one);
+        assert_eq!(have_multiples(&ring), [true, false]);
+        assert_eq!(keys(&ring), before);
+
+        learn(&mut ring, vec![record(one, 1, 20, false)]);
+        assert_eq!(have_multiples(&ring), [true, false]);
     }
 }

@@ -263,6 +263,13 @@ impl Pdu {
 pub struct Signatures<'a>(&'a str);
 
 impl<'a> Signatures<'a> {
+    /// The ids of the keys that signed.
+    pub fn key_ids(self) -> Vec<&'a str> {
+        let mut key_ids = Vec::new();
+        canonical_json::members(self.0, |key_id, _| key_ids.push(key_id));
+        key_ids
+    }
+
     /// The signature with this key, in base64; empty if it is no string.
     pub fn with_key(self, key_id: &str) -> Option<&'a str> {
         let signature = canonical_json::member(self.0, key_id)?;

@@ -1,12 +1,15 @@
 //! Signatures of servers over JSON and over events (appendices, "Signing JSON"; server-server API,
 //! "Validating hashes and signatures on received events").
 //!
-//! Verification is the strict one, which refuses the ambiguous corner cases of ed25519: what we
-//! accept, every peer accepts.
+//! What counts as a signature of ed25519 is said in [`PublicKey`]'s module: what we accept, every
+//! peer accepts.
 
-use std::{collections::BTreeMap, fmt};
+mod multiples;
+mod public_key;
+mod signing_key;
 
-use ed25519_dalek::{Signature, Signer as _};
+use std::{collections::BTreeMap, sync::Arc};
+
 use ruma_common::{IdParseError, OwnedEventId, OwnedServerName, ServerName, UserId};
 use serde_json::Value;
 use thiserror::Error;
@@ -20,72 +23,16 @@ use super::{
 };
 use crate::time::WallTime;
 
+pub use self::{
+    public_key::{BasePoint, PublicKey},
+    signing_key::{SigningKey, SigningKeyError},
+};
+
+/// The id of every policy server's key (server-server API, "Validating Policy Server signatures").
+pub const POLICY_SERVER_KEY_ID: &str = "ed25519:policy_server";
+
 /// What every key id of the only signature algorithm starts with.
 const ALGORITHM: &str = "ed25519:";
-
-/// A key with which we sign, and its id.
-pub struct SigningKey {
-    key_id: String,
-    secret: ed25519_dalek::SigningKey,
-}
-
-/// Why a text is no signing key.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum SigningKeyError {
-    /// The key id is not `ed25519:` and a version of `a-zA-Z0-9_`.
-    #[error("key id {0:?} is not `ed25519:` followed by letters, digits and underscores")]
-    KeyId(String),
-    /// The seed is not the base64 of 32 bytes.
-    #[error("the seed is not the base64 of 32 bytes")]
-    Seed,
-}
-
-impl SigningKey {
-    /// The key of this seed. `key_id` is `ed25519:` and a version of letters, digits, underscores.
-    pub fn from_seed(key_id: &str, seed: &[u8; 32]) -> Result<Self, SigningKeyError> {
-        let is_key_version = |version: &str| {
-            !version.is_empty()
-                && version
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        };
-        if !key_id.strip_prefix(ALGORITHM).is_some_and(is_key_version) {
-            return Err(SigningKeyError::KeyId(key_id.to_owned()));
-        }
-        let secret = ed25519_dalek::SigningKey::from_bytes(seed);
-        Ok(Self {
-            key_id: key_id.to_owned(),
-            secret,
-        })
-    }
-
-    /// As [`SigningKey::from_seed`], of a seed in unpadded base64.
-    pub fn from_base64(key_id: &str, seed: &str) -> Result<Self, SigningKeyError> {
-        let seed = unpadded_base64::decode(seed).and_then(|seed| seed.try_into().ok());
-        Self::from_seed(key_id, &seed.ok_or(SigningKeyError::Seed)?)
-    }
-
-    /// The key's id, `ed25519:` and its version.
-    pub fn key_id(&self) -> &str {
-        &self.key_id
-    }
-
-    /// The public half.
-    pub fn public_key(&self) -> [u8; 32] {
-        self.secret.verifying_key().to_bytes()
-    }
-
-    /// The signature of these bytes, in unpadded base64.
-    pub fn sign(&self, message: &[u8]) -> String {
-        unpadded_base64::encode(&self.secret.sign(message).to_bytes())
-    }
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SigningKey({})", self.key_id)
-    }
-}
 
 /// The public half of a server's key, and until when the server vouches for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,13 +40,16 @@ pub struct VerifyKey {
     /// The key's id, `ed25519:` and its version.
     pub key_id: String,
     /// The public half.
-    pub public_key: [u8; 32],
+    pub public_key: PublicKey,
     /// The last moment at which an event signed with it counts, in milliseconds since the Unix
     /// epoch: `valid_until_ts` of a current key, `expired_ts` of an old one.
     pub valid_until: i64,
     /// Whether this is one of the server's `old_verify_keys`, which sign no requests any more.
     pub retired: bool,
 }
+
+/// The keys that are known of each server.
+pub type KnownKeys = BTreeMap<OwnedServerName, Arc<[VerifyKey]>>;
 
 /// Why a signature does not count.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -136,10 +86,10 @@ pub fn sign_json(object: &mut Object, server: &ServerName, key: &SigningKey) {
 ///
 /// Signatures with keys not in `keys` are skipped; all others must be right, and there must be one.
 /// The caller chooses keys that are valid for the purpose.
-pub fn verify_json(
+pub fn verify_json<'a>(
     object: &Object,
     server: &ServerName,
-    keys: &[VerifyKey],
+    keys: impl IntoIterator<Item = &'a VerifyKey>,
 ) -> Result<(), SignatureError> {
     let signatures = object
         .get("signatures")
@@ -151,7 +101,7 @@ pub fn verify_json(
         Some(signature.as_str().unwrap_or_default())
     };
     let text = signed_json_text(object);
-    verify_signatures(signature, text.as_bytes(), server, keys.iter())
+    verify_signatures(signature, text.as_bytes(), server, keys.into_iter())
 }
 
 /// The servers whose signatures an event needs, each once.
@@ -203,16 +153,12 @@ fn authorising_server(event: &Pdu) -> Result<Option<&ServerName>, SignatureError
 }
 
 /// Check 2 on receipt of a PDU: every server that has to sign this event did so, where the room
-/// version cares with a key that was valid when the event was made. `keys` holds the known keys of
-/// each server.
-pub fn verify_event(
-    event: &Pdu,
-    keys: &BTreeMap<OwnedServerName, Vec<VerifyKey>>,
-) -> Result<(), SignatureError> {
+/// version cares with a key that was valid when the event was made.
+pub fn verify_event(event: &Pdu, keys: &KnownKeys) -> Result<(), SignatureError> {
     let text = event.signed_text();
     let valid_at = key_valid_at(event).to_i64();
     for server in required_signers(event)? {
-        let known = keys.get(server).map(Vec::as_slice).unwrap_or_default();
+        let known = keys.get(server).map(AsRef::as_ref).unwrap_or_default();
         let valid = known.iter().filter(|key| key.valid_until >= valid_at);
         let signatures = event.signatures_of(server);
         let signatures = signatures.ok_or_else(|| SignatureError::Missing(server.to_owned()))?;
@@ -274,7 +220,7 @@ fn verify_signatures<'a, 's>(
         let Some(signature) = signature(&key.key_id) else {
             continue;
         };
-        if !verify_bytes(&key.public_key, message, signature) {
+        if !key.public_key.verifies_base64(message, signature) {
             let (server, key_id) = (server.to_owned(), key.key_id.clone());
             return Err(SignatureError::Wrong { server, key_id });
         }
@@ -284,16 +230,5 @@ fn verify_signatures<'a, 's>(
         Ok(())
     } else {
         Err(SignatureError::NoValidKey(server.to_owned()))
-    }
-}
-
-/// Whether `signature`, in base64, is the signature of these bytes by this key.
-pub fn verify_bytes(public_key: &[u8; 32], message: &[u8], signature: &str) -> bool {
-    let signature = unpadded_base64::decode(signature)
-        .and_then(|signature| Signature::from_slice(&signature).ok());
-    let key = ed25519_dalek::VerifyingKey::from_bytes(public_key);
-    match (key, signature) {
-        (Ok(key), Some(signature)) => key.verify_strict(message, &signature).is_ok(),
-        _ => false,
     }
 }

@@ -30,6 +30,15 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
+/// Decodes the standard alphabet into so many bytes, at most 64, as signatures, hashes and keys are;
+/// `None` if the text is not the base64 of exactly these.
+pub fn decode_exact<const N: usize>(text: &str) -> Option<[u8; N]> {
+    // The decoder wants room for whole groups of three bytes.
+    let mut buffer = [0; 66];
+    let length = STANDARD.decode_slice(text, &mut buffer).ok()?;
+    buffer.get(..length)?.try_into().ok()
+}
+
 /// Decodes either alphabet, for the keys of third-party invites and policy servers, which come in
 /// both (appendices, "Binary data").
 pub fn decode_either_alphabet(text: &str) -> Option<Vec<u8>> {
@@ -49,6 +58,12 @@ mod tests {
             assert_eq!(decode(text).as_deref(), Some(&[0xfb, 0xef][..]), "{text}");
         }
         assert_eq!(decode("--8"), None);
+        assert_eq!(decode_exact("++9"), Some([0xfb, 0xef]));
+        assert_eq!(decode_exact::<3>("++9"), None);
+        for bytes in [63, 64, 65, 66, 67] {
+            let decoded = decode_exact::<64>(&encode(&vec![7; bytes]));
+            assert_eq!(decoded, (bytes == 64).then_some([7; 64]), "{bytes}");
+        }
         assert_eq!(
             decode_either_alphabet("--8").as_deref(),
             Some(&[0xfb, 0xef][..])

@@ -93,9 +93,11 @@ impl Authenticate {
             signing_object(&self.method, &self.uri, origin, ours, self.content.as_ref());
         object.insert("signatures".to_owned(), signatures(origin, &self.claims));
         let now = facts.now().wall.to_i64();
-        let mut keys = facts.keys_of(origin);
-        keys.retain(|key| !key.retired && key.valid_until >= now);
-        signing::verify_json(&object, origin, &keys)
+        let keys = facts.keys_of(origin);
+        let valid = keys
+            .iter()
+            .filter(|key| !key.retired && key.valid_until >= now);
+        signing::verify_json(&object, origin, valid)
             .map_err(|error| unauthorised(&error.to_string()))
     }
 }

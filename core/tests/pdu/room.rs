@@ -9,7 +9,7 @@ use comity_core::pdu::{
     auth_events::Selector,
     build::{EventTemplate, build, depth_after, reference_hashes},
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS},
-    signing::{SigningKey, VerifyKey},
+    signing::{KnownKeys, PublicKey, SigningKey, VerifyKey},
 };
 use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, UserId};
@@ -26,10 +26,10 @@ pub fn key() -> SigningKey {
 }
 
 /// The key with which every server of the tests signs, valid until this time.
-pub fn keys_of(servers: &[&str], valid_until: i64) -> BTreeMap<OwnedServerName, Vec<VerifyKey>> {
+pub fn keys_of(servers: &[&str], valid_until: i64) -> KnownKeys {
     let verify_key = VerifyKey {
         key_id: key().key_id().to_owned(),
-        public_key: key().public_key(),
+        public_key: PublicKey::new(key().public_key()),
         valid_until,
         retired: false,
     };
@@ -38,7 +38,7 @@ pub fn keys_of(servers: &[&str], valid_until: i64) -> BTreeMap<OwnedServerName, 
         .map(|s| {
             (
                 OwnedServerName::try_from(*s).unwrap(),
-                vec![verify_key.clone()],
+                Arc::new([verify_key.clone()]) as _,
             )
         })
         .collect()

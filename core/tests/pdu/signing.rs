@@ -7,8 +7,9 @@ use comity_core::pdu::{
     build::complete_template,
     hash,
     redaction::signed_text,
+    room_version::EventIds,
     signing::{
-        SignatureError, SigningKey, SigningKeyError, VerifyKey, check_content_hash,
+        PublicKey, SignatureError, SigningKey, SigningKeyError, VerifyKey, check_content_hash,
         required_signers, sign_json, verify_event, verify_json,
     },
     unpadded_base64,
@@ -92,7 +93,7 @@ fn sign_1_keeps_unsigned_and_other_signatures() {
     assert_eq!(signed["signatures"]["x"], json!({ "ed25519:x": "y" }));
     signed["unsigned"] = json!("anything");
     let keys = [VerifyKey {
-        public_key: vector_key().public_key(),
+        public_key: PublicKey::new(vector_key().public_key()),
         ..verify_key("ed25519:1")
     }];
     assert_eq!(verify_json(&signed, &server("domain"), &keys), Ok(()));
@@ -121,7 +122,7 @@ fn sign_1_key_ids_are_checked_and_secrets_not_shown() {
 fn verify_key(key_id: &str) -> VerifyKey {
     VerifyKey {
         key_id: key_id.to_owned(),
-        public_key: key().public_key(),
+        public_key: PublicKey::new(key().public_key()),
         valid_until: i64::MAX,
         retired: false,
     }
@@ -170,6 +171,8 @@ fn sign_3_unknown_keys_are_skipped_and_all_known_ones_must_verify() {
 /// Makes a test of each of these functions in each of the room versions.
 macro_rules! in_every_version {
     ($($rule:ident),+ $(,)?) => {
+        in_every_version!(@v1 V1 $($rule)+);
+        in_every_version!(@v2 V2 $($rule)+);
         in_every_version!(@v3 V3 $($rule)+);
         in_every_version!(@v4 V4 $($rule)+);
         in_every_version!(@v5 V5 $($rule)+);
@@ -194,6 +197,7 @@ macro_rules! in_every_version {
 in_every_version!(
     pdu_7_the_senders_server_signs,
     pdu_7_an_invite_for_a_third_party_needs_no_signature_of_the_senders_server,
+    pdu_7_the_server_in_a_chosen_event_id_signs_if_it_is_another,
     pdu_7_an_altered_invite_for_a_third_party_needs_it_if_it_turns_into_a_plain_one,
     auth_9_who_vouches_for_a_membership_signs_it,
     auth_9_somebody_who_cannot_sign_vouches_for_nobody,
@@ -254,6 +258,39 @@ fn pdu_7_an_invite_for_a_third_party_needs_no_signature_of_the_senders_server(
     assert!(signers(&invite).is_empty());
     assert_eq!(verify_event(&invite, &BTreeMap::new()), Ok(()));
     assert_eq!(signers(&with_third_party("knock")), ["b.example"]);
+}
+
+/// The same event with another id, where servers choose ids.
+fn renamed(event: &Pdu, event_id: &str) -> Arc<Pdu> {
+    let mut object = event.object();
+    let version = event.room_version();
+    if version.rules().event_ids == EventIds::Chosen {
+        object["event_id"] = event_id.into();
+        object.remove("signatures");
+        object.insert("signatures".into(), json!({}));
+    }
+    let renamed = Pdu::from_object(object, version).unwrap();
+    Arc::new(renamed.signed_by(event.origin(), &key()).unwrap())
+}
+
+fn pdu_7_the_server_in_a_chosen_event_id_signs_if_it_is_another(version: RoomVersion) {
+    let is_chosen = version.rules().event_ids == EventIds::Chosen;
+    let keys = keys_of(&["b.example", "c.example"], i64::MAX);
+    let event = renamed(&message(version), "$name:c.example");
+    let unsigned = Err(SignatureError::Missing(server("c.example")));
+    let expected = if is_chosen { unsigned } else { Ok(()) };
+    assert_eq!(verify_event(&event, &keys), expected);
+    let signed = event.signed_by(&server("c.example"), &key()).unwrap();
+    assert_eq!(verify_event(&signed, &keys), Ok(()));
+
+    let own = renamed(&message(version), "$name:b.example");
+    assert_eq!(signers(&own), ["b.example"]);
+
+    let content = json!({ "membership": "invite", "third_party_invite": {} });
+    let invite = member(version, content);
+    assert!(signers(&renamed(&invite, "$name:b.example")).is_empty());
+    let of_another: &[_] = if is_chosen { &["c.example"] } else { &[] };
+    assert_eq!(signers(&renamed(&invite, "$name:c.example")), of_another);
 }
 
 /// Else anybody could make plain invites in anybody's name, where redaction takes away the content
@@ -365,10 +402,14 @@ fn sign_3_every_known_key_that_signed_an_event_signed_it_rightly(version: RoomVe
     assert_eq!(verify_event(&one_is_wrong, &first_only), Ok(()));
 
     let mut both = first_only;
-    both.get_mut(&alice_server).unwrap().push(VerifyKey {
-        public_key: second_key.public_key(),
+    let second = VerifyKey {
+        public_key: PublicKey::new(second_key.public_key()),
         ..verify_key("ed25519:2")
-    });
+    };
+    both.insert(
+        alice_server.clone(),
+        Arc::new([verify_key("ed25519:1"), second]),
+    );
     assert_eq!(verify_event(&twice, &both), Ok(()));
     let key_id = "ed25519:2".to_owned();
     let wrong = SignatureError::Wrong {
@@ -377,7 +418,10 @@ fn sign_3_every_known_key_that_signed_an_event_signed_it_rightly(version: RoomVe
     };
     assert_eq!(verify_event(&one_is_wrong, &both), Err(wrong));
 
-    let neither = BTreeMap::from([(alice_server.clone(), vec![verify_key("ed25519:3")])]);
+    let neither = BTreeMap::from([(
+        alice_server.clone(),
+        Arc::new([verify_key("ed25519:3")]) as _,
+    )]);
     assert_eq!(
         verify_event(&twice, &neither),
         Err(SignatureError::NoValidKey(alice_server))
@@ -388,10 +432,12 @@ fn key_7_the_key_was_valid_when_the_event_was_made(version: RoomVersion) {
     let event = message(version);
     let at = event.origin_server_ts();
     let verify = |valid_until, retired| {
-        let mut keys = keys_of(&["b.example"], valid_until);
-        keys.values_mut()
-            .flatten()
-            .for_each(|key| key.retired = retired);
+        let key = VerifyKey {
+            valid_until,
+            retired,
+            ..verify_key("ed25519:1")
+        };
+        let keys = BTreeMap::from([(server("b.example"), Arc::new([key]) as _)]);
         verify_event(&event, &keys)
     };
     let too_old = match version.rules().key_validity {

@@ -7,7 +7,7 @@ use super::{Case, Denied, Membership, Reason, Rule};
 use crate::pdu::{
     auth_content::{SignedInvite, ThirdPartyInvite},
     event_type::THIRD_PARTY_INVITE,
-    signing::verify_bytes,
+    signing::PublicKey,
 };
 
 /// How many pairs of a key and a signature we try before we give up. Both lists are a peer's; real
@@ -76,5 +76,7 @@ fn is_signed_by_any(signed: &SignedInvite, keys: &[[u8; 32]]) -> bool {
     signatures
         .flat_map(|signature| keys.iter().map(move |key| (key, signature)))
         .take(MAX_VERIFICATIONS)
-        .any(|(key, signature)| verify_bytes(key, signed.text.as_bytes(), signature))
+        .any(|(key, signature)| {
+            PublicKey::new(*key).verifies_base64(signed.text.as_bytes(), signature)
+        })
 }

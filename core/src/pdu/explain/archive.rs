@@ -22,19 +22,19 @@ pub type Ask<'a> = dyn Fn(Read) -> Result<Answer, StoreError> + 'a;
 /// What is stored, and what of it has been asked for already.
 pub struct Archive<'a> {
     ask: Box<Ask<'a>>,
-    own_key: Option<(OwnedServerName, VerifyKey)>,
+    own_keys: Option<(OwnedServerName, Arc<[VerifyKey]>)>,
     events: RefCell<BTreeMap<OwnedEventId, Arc<StoredEvent>>>,
 }
 
 impl<'a> Archive<'a> {
-    /// What this store holds. Our own key, which no store holds, is needed to check what we signed.
+    /// What this store holds. Our own keys, which no store holds, are needed to check what we signed.
     pub fn new(
         ask: impl Fn(Read) -> Result<Answer, StoreError> + 'a,
-        own_key: Option<(OwnedServerName, VerifyKey)>,
+        own_keys: Option<(OwnedServerName, Arc<[VerifyKey]>)>,
     ) -> Self {
         Self {
             ask: Box::new(ask),
-            own_key,
+            own_keys,
             events: RefCell::default(),
         }
     }
@@ -104,8 +104,8 @@ impl<'a> Archive<'a> {
         let Answer::Keys(records) = (self.ask)(Read::ServerKeys(server.to_owned()))? else {
             return Err(other_answer());
         };
-        let own = self.own_key.iter().filter(|(name, _)| name == server);
-        let own = own.map(|(_, key)| key.clone());
+        let own = self.own_keys.iter().filter(|(name, _)| name == server);
+        let own = own.flat_map(|(_, keys)| keys.iter().cloned());
         Ok(own.chain(records.iter().map(VerifyKey::from)).collect())
     }
 

@@ -74,9 +74,9 @@ impl<'a> Checks<'a> {
     }
 
     fn signatures(&self) -> Result<Check, StoreError> {
-        let mut keys = BTreeMap::new();
+        let mut keys = signing::KnownKeys::new();
         for server in signing::required_signers(self.pdu()).into_iter().flatten() {
-            keys.insert(server.to_owned(), self.archive.keys(server)?);
+            keys.insert(server.to_owned(), self.archive.keys(server)?.into());
         }
         let stranger = keys.iter().find(|(_, keys)| keys.is_empty());
         let result = match stranger {
