@@ -1,86 +1,132 @@
-//! What several states agree on, and the events that have to be looked at where they do not (room
-//! versions, version 2 and version 12, "Definitions").
+//! What several states agree on, and what not (room versions, version 2, "Definitions").
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ruma_common::EventId;
 
 use super::{
-    EventLookup, EventSet, Events, Observer,
-    auth_difference::{EventIds, auth_chain, auth_difference, auth_events},
+    EventLookup, Observer,
+    graph::{Citations, Graph, Node, NodeSet},
 };
-use crate::pdu::{StateKey, StateMap, room_version::StateResolution};
+use crate::pdu::{Pdu, StateKey, StateMap, auth_events::Entry};
 
-/// The two halves of the states to resolve.
+/// The entries on which states differ. All others are agreed.
 pub(super) struct Conflicts<'a> {
-    /// The entries that are the same in every state.
-    pub unconflicted: StateMap,
-    /// The full conflicted set: the events of all other entries, the auth difference, and in
-    /// version 2.1 the conflicted state subgraph.
-    pub full_set: EventSet<'a>,
+    first: &'a StateMap,
+    candidates: BTreeMap<Entry<'a>, Candidates<'a>>,
 }
+
+/// The event of one entry in each state.
+pub(super) type Candidates<'a> = Vec<Option<&'a EventId>>;
 
 impl<'a> Conflicts<'a> {
-    pub fn between<L: EventLookup>(
-        first: &'a StateMap,
-        others: &'a [StateMap],
-        algorithm: StateResolution,
-        events: &mut Events<'a, L>,
-        observer: &mut impl Observer,
-    ) -> Self {
-        let differences = others.iter().flat_map(|other| first.diff(other));
-        let keys: BTreeSet<&StateKey> = differences.map(|change| change.key).collect();
-        for key in &keys {
-            let states = std::iter::once(first).chain(others);
-            observer.conflict(key, states.map(|state| state.get_key(key)));
+    /// Compares states. An entry that is missing in one of them is a difference too.
+    pub fn between(first: &'a StateMap, others: &'a [StateMap]) -> Self {
+        let mut candidates = BTreeMap::<Entry<'a>, Candidates<'a>>::new();
+        for (index, other) in others.iter().enumerate() {
+            for change in first.diff(other) {
+                let as_in_first = || vec![change.before; others.len() + 1];
+                let in_each = candidates
+                    .entry(entry(change.key))
+                    .or_insert_with(as_in_first);
+                if let Some(candidate) = in_each.get_mut(index + 1) {
+                    *candidate = change.after;
+                }
+            }
         }
-        let mut unconflicted = first.clone();
-        keys.iter().for_each(|key| unconflicted.remove(key));
+        Self { first, candidates }
+    }
 
-        let conflicted_in =
-            |state: &'a StateMap| keys.iter().filter_map(|key| state.get_key(key)).collect();
-        let by_state: Vec<EventIds<'a>> = std::iter::once(first)
-            .chain(others)
-            .map(conflicted_in)
-            .collect();
-        let conflicted: EventIds<'a> = by_state.iter().flatten().copied().collect();
+    pub fn is_empty(&self) -> bool {
+        self.candidates.is_empty()
+    }
 
-        let mut ids = auth_difference(&by_state, &unconflicted, events);
-        observer.auth_difference(ids.iter().copied());
-        if algorithm == StateResolution::V2_1 {
-            let subgraph = subgraph(&conflicted, events);
-            observer.subgraph(subgraph.difference(&conflicted).copied());
-            ids.extend(subgraph);
+    pub fn iter(&self) -> impl Iterator<Item = (Entry<'a>, &[Option<&'a EventId>])> {
+        self.candidates
+            .iter()
+            .map(|(entry, candidates)| (*entry, &**candidates))
+    }
+
+    pub fn tell(&self, observer: &mut impl Observer) {
+        self.iter()
+            .for_each(|(entry, candidates)| observer.conflict(entry, candidates));
+    }
+
+    /// The event of an entry on which the states agree.
+    pub fn agreed(&self, (event_type, state_key): Entry<'_>) -> Option<&'a EventId> {
+        let event_id = self.first.get(event_type, state_key)?;
+        let is_agreed = !self.candidates.contains_key(&(event_type, state_key));
+        is_agreed.then_some(event_id)
+    }
+
+    /// All agreed entries' events.
+    pub fn all_agreed(&self) -> impl Iterator<Item = &'a EventId> {
+        let entries = self.first.iter();
+        let agreed = entries.filter(|(key, _)| !self.candidates.contains_key(&entry(key)));
+        agreed.map(|(_, event_id)| event_id)
+    }
+
+    /// Whether the event is the one of an agreed entry.
+    pub fn is_agreed(&self, event: &Pdu) -> bool {
+        let entry = event.state_key().map(|key| (event.event_type(), key));
+        entry.and_then(|entry| self.agreed(entry)) == Some(event.event_id())
+    }
+
+    /// The conflicted events of each state.
+    pub fn by_state<L: EventLookup>(&self, graph: &mut Graph<'a, L>) -> Vec<Vec<Node<'a>>> {
+        let count = self.candidates.values().next().map_or(0, Vec::len);
+        let of_state = |index: usize| {
+            let ids = self
+                .candidates
+                .values()
+                .filter_map(move |ids| *ids.get(index)?);
+            ids.filter_map(|event_id| graph.get(event_id)).collect()
+        };
+        (0..count).map(of_state).collect()
+    }
+
+    /// The state that has the agreed entries and, for all others, what was resolved.
+    pub fn settled(&self, resolved: &BTreeMap<Entry<'a>, Option<&'a EventId>>) -> StateMap {
+        let mut state = self.first.clone();
+        let unresolved = self
+            .candidates
+            .keys()
+            .filter(|entry| !resolved.contains_key(*entry));
+        let unresolved = unresolved.map(|entry| (entry, &None));
+        for ((event_type, state_key), event_id) in resolved.iter().chain(unresolved) {
+            let before = self.first.get(event_type, state_key);
+            let is_agreed = || !self.candidates.contains_key(&(event_type, state_key));
+            if before == *event_id || (before.is_some() && is_agreed()) {
+                continue;
+            }
+            let key = StateKey::new(*event_type, *state_key);
+            match event_id {
+                Some(event_id) => state.insert(key, (*event_id).to_owned()),
+                None => state.remove(&key),
+            }
         }
-        ids.extend(conflicted);
-        let held = ids.into_iter().filter_map(|id| events.get(id));
-        let state_events = held.filter(|event| event.is_state());
-        let full_set = state_events
-            .map(|event| (event.event_id(), event))
-            .collect();
-        Self {
-            unconflicted,
-            full_set,
-        }
+        state
     }
 }
 
-/// The conflicted events and all events on a path of auth events between two of them.
-fn subgraph<'a, L: EventLookup>(
-    conflicted: &EventIds<'a>,
-    events: &mut Events<'a, L>,
-) -> EventIds<'a> {
-    let mut cited_by: BTreeMap<&EventId, Vec<&EventId>> = BTreeMap::new();
-    for event_id in auth_chain(conflicted, events, |_| false) {
-        for cited in auth_events(events.get(event_id)) {
-            cited_by.entry(cited).or_default().push(event_id);
-        }
-    }
-    let mut found = EventIds::new();
-    let mut to_visit: Vec<_> = conflicted.iter().copied().collect();
-    while let Some(event_id) = to_visit.pop() {
-        if found.insert(event_id) {
-            to_visit.extend(cited_by.get(event_id).into_iter().flatten());
+fn entry(key: &StateKey) -> Entry<'_> {
+    (&key.event_type, &key.state_key)
+}
+
+/// The conflicted events and all events on a path of auth events between two of them: the
+/// conflicted state subgraph (room versions, version 12, "Definitions").
+pub(super) fn subgraph<'a, L: EventLookup>(
+    conflicted: &NodeSet<'a>,
+    graph: &mut Graph<'a, L>,
+) -> NodeSet<'a> {
+    let mut chain = NodeSet::default();
+    graph.walk(conflicted.iter(), |node| chain.insert(node));
+    let citations = Citations::among(&chain, graph);
+    let mut found = NodeSet::default();
+    let mut to_visit: Vec<_> = conflicted.iter().collect();
+    while let Some(node) = to_visit.pop() {
+        if found.insert(node) {
+            to_visit.extend(citations.of(node));
         }
     }
     found

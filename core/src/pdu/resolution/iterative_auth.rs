@@ -1,123 +1,142 @@
 //! Replaying events over a state, keeping those that are allowed (room versions, version 2,
 //! "Iterative auth checks").
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use ruma_common::{EventId, OwnedEventId};
+use ruma_common::EventId;
 
-use super::{EventLookup, Events, Observer, Place, Verdict};
+use super::{
+    EventLookup, Observer, Place, Verdict,
+    graph::{Graph, Node, NodeSet, Table},
+};
 use crate::pdu::{
-    Pdu, StateKey, StateMap,
-    auth_events::needed_state,
-    authorisation::{Denied, check_state},
+    Pdu,
+    auth_events::{Entry, needed_state},
+    authorisation::{Denied, StateView, check_state},
     event_type::CREATE,
-    hash::create_event_id_of_room,
 };
 
-/// A partially resolved state: where it started, and what entered it since.
-pub(super) struct Resolving {
-    start: StateMap,
-    entered: BTreeMap<StateKey, OwnedEventId>,
+/// A partially resolved state, as far as the events to replay are concerned with it.
+pub(super) struct Resolving<'a> {
+    /// Where in `state` each entry stands that some event needs or sets.
+    places: BTreeMap<Entry<'a>, usize>,
+    state: Vec<Option<Node<'a>>>,
+    needs: Table<Needs>,
 }
 
-impl Resolving {
-    pub fn new(start: StateMap) -> Self {
-        Self {
-            start,
-            entered: BTreeMap::new(),
+/// The places of the entries that an event is judged by, and of the one that it sets.
+#[derive(Clone, Copy, Default)]
+struct Needs {
+    judged_by: [Option<usize>; 6],
+    sets: usize,
+}
+
+impl<'a> Resolving<'a> {
+    /// Before the replay of these events, with the entries they need as they are in the starting
+    /// state.
+    pub fn new<L: EventLookup>(
+        full_set: &NodeSet<'a>,
+        start: impl Fn(Entry<'a>) -> Option<&'a EventId>,
+        graph: &mut Graph<'a, L>,
+    ) -> Self {
+        let mut resolving = Self {
+            places: BTreeMap::new(),
+            state: Vec::new(),
+            needs: Table::default(),
+        };
+        for node in full_set.iter() {
+            let event: &'a Pdu = node.event;
+            let mut place = |entry| {
+                *resolving.places.entry(entry).or_insert_with(|| {
+                    let event_id = start(entry);
+                    resolving
+                        .state
+                        .push(event_id.and_then(|event_id| graph.get(event_id)));
+                    resolving.state.len() - 1
+                })
+            };
+            let mut needs = Needs {
+                sets: place((event.event_type(), event.state_key().unwrap_or_default())),
+                ..Needs::default()
+            };
+            let needed = needed_state(event, event.room_version());
+            for (needed, judged_by) in needed.entries().zip(&mut needs.judged_by) {
+                *judged_by = Some(place(needed));
+            }
+            resolving.needs.set(node, needs);
+            graph.create_event(node);
         }
+        resolving
     }
 
-    pub fn get_key(&self, key: &StateKey) -> Option<&EventId> {
-        self.entered
-            .get(key)
-            .map(|event_id| &**event_id)
-            .or_else(|| self.start.get_key(key))
+    /// The event that the state has by now for this entry.
+    pub fn get(&self, entry: Entry<'_>) -> Option<Node<'a>> {
+        *self.state.get(*self.places.get(&entry)?)?
     }
 
     /// Takes in, one after the other, the events that the state allows by then.
     ///
     /// A rejected event never enters. The specification would let it, if the state allows it now;
     /// this is what Synapse does.
-    pub fn apply<'a, L: EventLookup>(
+    pub fn apply<L: EventLookup>(
         &mut self,
-        in_order: &[(&'a Arc<Pdu>, Place)],
-        events: &mut Events<'a, L>,
+        in_order: &[(Node<'a>, Place)],
+        graph: &mut Graph<'a, L>,
         observer: &mut impl Observer,
     ) {
-        for (event, place) in in_order {
-            let verdict = self.verdict(event, events);
-            if verdict == Verdict::Allowed
-                && let Some(state_key) = event.state_key()
-            {
-                let key = StateKey::new(event.event_type(), state_key);
-                self.entered.insert(key, event.event_id().to_owned());
+        for (node, place) in in_order {
+            let verdict = self.verdict(*node, graph);
+            let entry = self.state.get_mut(self.needs.get(*node).sets);
+            if let Some(entry) = entry.filter(|_| verdict == Verdict::Allowed) {
+                *entry = Some(*node);
             }
-            observer.judged(event, *place, verdict);
+            observer.judged(node.event, *place, verdict);
         }
     }
 
-    fn verdict<L: EventLookup>(&self, event: &Pdu, events: &mut Events<'_, L>) -> Verdict {
-        if events.is_rejected(event.event_id()) {
+    fn verdict<L: EventLookup>(&self, node: Node<'a>, graph: &mut Graph<'a, L>) -> Verdict {
+        if node.rejected {
             return Verdict::Rejected;
         }
-        let view = self.state_for(event, events);
-        let create = view.iter().find(|event| event.is_state_for(CREATE, ""));
-        let allowed = match create {
-            Some(create) => check_state(event, create, &view),
-            None => Err(Denied::no_create_event(event)),
+        let judged_by = self.needs.get(node).judged_by;
+        let resolved = judged_by.map(|place| *self.state.get(place?)?);
+        let create = graph.create_event(node);
+        let view = View {
+            resolved,
+            auth_events: graph.auth_events(node),
+            create,
         };
-        allowed.into()
-    }
-
-    /// What the event is judged by: this state for the keys that the rules need, then the event's
-    /// own auth events, leaving out rejected ones.
-    fn state_for<L: EventLookup>(&self, event: &Pdu, events: &mut Events<'_, L>) -> Vec<Arc<Pdu>> {
-        let keys: Vec<_> = needed_state(event, event.room_version())
-            .entries()
-            .map(|(event_type, state_key)| StateKey::new(event_type, state_key))
-            .collect();
-        let resolved = keys.iter().filter_map(|key| self.get_key(key));
-        let create = create_event_id(event);
-        let ids = resolved
-            .chain(event.auth_events().iter().map(|id| &**id))
-            .chain(create.as_deref());
-        ids.filter_map(|event_id| {
-            events
-                .get(event_id)
-                .filter(|_| !events.is_rejected(event_id))
-        })
-        .cloned()
-        .collect()
-    }
-
-    /// The resolved state: the entries that all states agree on go before what was replayed.
-    pub fn finish(self, unconflicted: &StateMap) -> StateMap {
-        let mut state = unconflicted.clone();
-        for (key, event_id) in self.entered {
-            if unconflicted.get_key(&key).is_none() {
-                state.insert(key, event_id);
-            }
+        match view.event(CREATE, "") {
+            Some(create) => check_state(node.event, create, &view).into(),
+            None => Verdict::Denied(Denied::no_create_event(node.event)),
         }
-        state
+    }
+
+    /// What each entry came to that was needed or set.
+    pub fn resolved(&self) -> BTreeMap<Entry<'a>, Option<&'a EventId>> {
+        let state = |place: &usize| *self.state.get(*place)?;
+        let entries = self.places.iter();
+        entries
+            .map(|(entry, place)| (*entry, state(place).map(Node::event_id)))
+            .collect()
     }
 }
 
-/// The create event of the event's room: the one its room id names, or the one among its auth
-/// events.
-pub(super) fn create_event_of<'a, L: EventLookup>(
-    event: &Pdu,
-    events: &mut Events<'a, L>,
-) -> Option<&'a Arc<Pdu>> {
-    match create_event_id(event) {
-        Some(event_id) => events.get(&event_id),
-        None => events.auth_event(event, CREATE, ""),
-    }
+/// What an event is judged by: the partially resolved state for the entries that the rules need,
+/// then the event's own auth events, leaving out rejected ones.
+struct View<'v, 'a> {
+    resolved: [Option<Node<'a>>; 6],
+    auth_events: &'v [Node<'a>],
+    /// The create event, where room ids name it.
+    create: Option<Node<'a>>,
 }
 
-/// The id of the room's create event, if the room id tells it.
-fn create_event_id(event: &Pdu) -> Option<OwnedEventId> {
-    let told = event.room_version().rules().room_id_is_create_event;
-    told.then(|| create_event_id_of_room(event.room_id()).ok())
-        .flatten()
+impl StateView for View<'_, '_> {
+    fn event(&self, event_type: &str, state_key: &str) -> Option<&Pdu> {
+        let resolved = self.resolved.iter().flatten();
+        let mut events = resolved.chain(self.auth_events).chain(&self.create);
+        let found =
+            events.find(|node| !node.rejected && node.event.is_state_for(event_type, state_key));
+        found.map(|node| &**node.event)
+    }
 }

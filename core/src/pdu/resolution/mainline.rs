@@ -1,16 +1,13 @@
 //! The order of the events that are no power events: by the power levels that they are based on
 //! (room versions, version 2, "Mainline ordering").
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+use std::cmp::Reverse;
+
+use super::{
+    EventLookup, Observer, Place,
+    graph::{Graph, Node, NodeSet, Table},
 };
-
-use ruma_common::EventId;
-
-use super::{EventLookup, Events, Observer, Place};
-use crate::pdu::{Pdu, event_type::POWER_LEVELS};
+use crate::pdu::event_type::POWER_LEVELS;
 
 /// Where the mainline event stands that an event is based on: the higher, the older, and `None` if
 /// it is based on none.
@@ -19,66 +16,68 @@ type Position = Option<usize>;
 /// The events in mainline order, by the mainline of these power levels: first those based on none
 /// or on older power levels, among those the older, then by id.
 pub(super) fn sorted<'a, L: EventLookup>(
-    unsorted: impl Iterator<Item = &'a Arc<Pdu>>,
-    power_levels: Option<&EventId>,
-    events: &mut Events<'a, L>,
+    unsorted: impl Iterator<Item = Node<'a>>,
+    power_levels: Option<Node<'a>>,
+    graph: &mut Graph<'a, L>,
     observer: &mut impl Observer,
-) -> Vec<(&'a Arc<Pdu>, Place)> {
-    let mainline = mainline(power_levels, events);
-    observer.mainline(mainline.iter().copied());
-    let positions = mainline.into_iter().enumerate();
-    let mut positions = positions.map(|(index, id)| (id, Some(index))).collect();
+) -> Vec<(Node<'a>, Place)> {
+    let mut positions = Table::default();
+    for (index, node) in mainline(power_levels, graph).iter().enumerate() {
+        observer.mainline(node.event_id());
+        positions.set(node, Some(Some(index)));
+    }
     let mut order: Vec<_> = unsorted
-        .map(|event| (event, position(event, &mut positions, events)))
+        .map(|node| (node, position(node, &mut positions, graph)))
         .collect();
-    order.sort_unstable_by_key(|(event, position)| {
+    order.sort_unstable_by_key(|(node, position)| {
         let oldest_first = Reverse(position.unwrap_or(usize::MAX));
-        (oldest_first, event.origin_server_ts(), event.event_id())
+        (oldest_first, node.event.origin_server_ts(), node.event_id())
     });
-    let place = |event: &Pdu, position| Place::Mainline {
+    let place = |node: Node<'_>, position| Place::Mainline {
         position,
-        origin_server_ts: event.origin_server_ts(),
+        origin_server_ts: node.event.origin_server_ts(),
     };
     order
         .into_iter()
-        .map(|(event, position)| (event, place(event, position)))
+        .map(|(node, position)| (node, place(node, position)))
         .collect()
 }
 
 /// These power levels, those they are based on, and so on.
 fn mainline<'a, L: EventLookup>(
-    power_levels: Option<&EventId>,
-    events: &mut Events<'a, L>,
-) -> Vec<&'a EventId> {
-    let (mut line, mut seen) = (Vec::new(), BTreeSet::new());
-    let mut next = power_levels.and_then(|event_id| events.get(event_id));
-    while let Some(event) = next.filter(|event| seen.insert(event.event_id())) {
-        line.push(event.event_id());
-        next = events.auth_event(event, POWER_LEVELS, "");
+    power_levels: Option<Node<'a>>,
+    graph: &mut Graph<'a, L>,
+) -> NodeSet<'a> {
+    let mut line = NodeSet::default();
+    let mut next = power_levels;
+    while let Some(node) = next.filter(|node| line.insert(*node)) {
+        next = graph.auth_event(node, POWER_LEVELS);
     }
     line
 }
 
-/// The position of the first power levels on the mainline that this event is based on. What is
-/// learnt on the way is kept, so that a long side line is walked once and not once per event, and
-/// one that leads back to itself, as chosen event ids may, not for ever.
+/// The position of the first power levels on the mainline that this event is based on.
+///
+/// What is learnt on the way is kept, so that a long side line is walked once and not once per
+/// event, and one that leads back to itself, as chosen event ids may, not for ever.
 fn position<'a, L: EventLookup>(
-    event: &'a Arc<Pdu>,
-    positions: &mut BTreeMap<&'a EventId, Position>,
-    events: &mut Events<'a, L>,
+    node: Node<'a>,
+    positions: &mut Table<Option<Position>>,
+    graph: &mut Graph<'a, L>,
 ) -> Position {
     let mut walked = Vec::new();
-    let mut next = Some(event);
+    let mut next = Some(node);
     let mut found = None;
-    while let Some(event) = next {
-        if let Some(position) = positions.insert(event.event_id(), None) {
+    while let Some(node) = next {
+        walked.push(node);
+        if let Some(position) = positions.set(node, Some(None)) {
             found = position;
-            walked.push(event.event_id());
             break;
         }
-        walked.push(event.event_id());
-        next = events.auth_event(event, POWER_LEVELS, "");
+        next = graph.auth_event(node, POWER_LEVELS);
     }
-    positions.extend(walked.into_iter().map(|event_id| (event_id, found)));
+    for node in walked {
+        positions.set(node, Some(found));
+    }
     found
 }

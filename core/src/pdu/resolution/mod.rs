@@ -17,6 +17,7 @@
 
 mod auth_difference;
 mod conflicts;
+mod graph;
 mod iterative_auth;
 mod mainline;
 mod power_order;
@@ -32,8 +33,8 @@ use std::{
 use ruma_common::{EventId, OwnedEventId};
 use thiserror::Error;
 
-use self::trace::Observer;
 pub use self::trace::{Conflict, Place, Replayed, Resolution, Trace, Verdict};
+use self::{conflicts::Conflicts, graph::Graph, trace::Observer};
 use super::{Pdu, RoomVersion, StateMap, room_version::StateResolution};
 
 /// The events that [`resolve`] may look at.
@@ -43,6 +44,14 @@ pub trait EventLookup {
 
     /// Whether the event was rejected. Asked only of events that are at hand.
     fn is_rejected(&self, event_id: &EventId) -> bool;
+
+    /// All events that name this one among their auth events, if the caller can tell.
+    ///
+    /// Asked of few events, and only if an event is in the auth chain of one state and may be in
+    /// that of another. A caller that cannot tell makes resolution walk the whole state then.
+    fn cited_by(&self, _event_id: &EventId) -> Option<&[OwnedEventId]> {
+        None
+    }
 }
 
 /// No event counts as rejected.
@@ -84,6 +93,7 @@ pub fn resolve_traced(
 ) -> Result<Resolution, MissingEvents> {
     let mut trace = Trace::default();
     let state = resolve_observed(version, states, events, &mut trace)?;
+    trace.finish();
     Ok(Resolution { state, trace })
 }
 
@@ -96,63 +106,16 @@ fn resolve_observed<'a>(
     let Some((first, others)) = states.split_first() else {
         return Ok(StateMap::new());
     };
-    if others.iter().all(|other| other == first) {
+    let conflicts = Conflicts::between(first, others);
+    if conflicts.is_empty() {
         return Ok(first.clone());
     }
-    let mut events = Events {
-        lookup: events,
-        missing: BTreeSet::new(),
-    };
+    let mut graph = Graph::new(events);
     match version.rules().state_resolution {
-        StateResolution::V1 => version_1::resolve(first, others, &mut events, observer),
-        StateResolution::V2 | StateResolution::V2_1 => {
-            version_2::resolve(version, first, others, &mut events, observer)
-        }
-    }
-}
-
-/// A set of events, in the order of their ids.
-type EventSet<'a> = BTreeMap<&'a EventId, &'a Arc<Pdu>>;
-
-/// The events at hand, and a list of those that turned out to be missing.
-struct Events<'a, L> {
-    lookup: &'a L,
-    missing: BTreeSet<OwnedEventId>,
-}
-
-impl<'a, L: EventLookup> Events<'a, L> {
-    fn get(&mut self, event_id: &EventId) -> Option<&'a Arc<Pdu>> {
-        let event = self.lookup.get(event_id);
-        if event.is_none() {
-            self.missing.insert(event_id.to_owned());
-        }
-        event
-    }
-
-    fn is_rejected(&self, event_id: &EventId) -> bool {
-        self.lookup.is_rejected(event_id)
-    }
-
-    /// The first of the event's auth events that is the state event for this key.
-    fn auth_event(
-        &mut self,
-        event: &Pdu,
-        event_type: &str,
-        state_key: &str,
-    ) -> Option<&'a Arc<Pdu>> {
-        let mut auth_events = event
-            .auth_events()
-            .iter()
-            .filter_map(|event_id| self.get(event_id));
-        auth_events.find(|event| event.is_state_for(event_type, state_key))
-    }
-
-    /// The value, if everything that went into it was at hand.
-    fn unless_missing<T>(&mut self, value: T) -> Result<T, MissingEvents> {
-        if self.missing.is_empty() {
-            Ok(value)
-        } else {
-            Err(MissingEvents(std::mem::take(&mut self.missing)))
+        StateResolution::V1 => version_1::resolve(&conflicts, &mut graph, observer),
+        algorithm => {
+            conflicts.tell(observer);
+            version_2::resolve(algorithm, &conflicts, &mut graph, observer)
         }
     }
 }

@@ -7,6 +7,7 @@ use ruma_common::{EventId, OwnedEventId};
 
 use crate::pdu::{
     Pdu, StateKey, StateMap,
+    auth_events::Entry,
     authorisation::{Denied, PowerLevel},
 };
 
@@ -110,41 +111,40 @@ impl From<Result<(), Denied>> for Verdict {
 /// Is told how a resolution goes.
 pub(super) trait Observer {
     /// An entry on which the states differ, with its event in each state.
-    fn conflict<'a>(&mut self, _: &StateKey, _: impl Iterator<Item = Option<&'a EventId>>) {}
-    /// The auth difference beyond the conflicted events.
-    fn auth_difference<'a>(&mut self, _: impl Iterator<Item = &'a EventId>) {}
-    /// The conflicted state subgraph beyond the conflicted events.
-    fn subgraph<'a>(&mut self, _: impl Iterator<Item = &'a EventId>) {}
-    /// The mainline, newest first.
-    fn mainline<'a>(&mut self, _: impl Iterator<Item = &'a EventId>) {}
+    fn conflict(&mut self, _: Entry<'_>, _: &[Option<&EventId>]) {}
+    /// An event of the auth difference that is not among the conflicted events.
+    fn auth_difference(&mut self, _: &EventId) {}
+    /// An event of the conflicted state subgraph that is not among the conflicted events.
+    fn subgraph(&mut self, _: &EventId) {}
+    /// The next event of the mainline, from the newest on.
+    fn mainline(&mut self, _: &EventId) {}
     /// An event was judged.
     fn judged(&mut self, _: &Pdu, _: Place, _: Verdict) {}
+    /// All has been told.
+    fn finish(&mut self) {}
 }
 
 impl Observer for () {}
 
 impl Observer for Trace {
-    fn conflict<'a>(
-        &mut self,
-        key: &StateKey,
-        candidates: impl Iterator<Item = Option<&'a EventId>>,
-    ) {
+    fn conflict(&mut self, (event_type, state_key): Entry<'_>, candidates: &[Option<&EventId>]) {
+        let owned = |id: &Option<&EventId>| id.map(ToOwned::to_owned);
         self.conflicts.push(Conflict {
-            key: key.clone(),
-            candidates: candidates.map(|id| id.map(ToOwned::to_owned)).collect(),
+            key: StateKey::new(event_type, state_key),
+            candidates: candidates.iter().map(owned).collect(),
         });
     }
 
-    fn auth_difference<'a>(&mut self, ids: impl Iterator<Item = &'a EventId>) {
-        self.auth_difference = ids.map(ToOwned::to_owned).collect();
+    fn auth_difference(&mut self, event_id: &EventId) {
+        self.auth_difference.push(event_id.to_owned());
     }
 
-    fn subgraph<'a>(&mut self, ids: impl Iterator<Item = &'a EventId>) {
-        self.subgraph = ids.map(ToOwned::to_owned).collect();
+    fn subgraph(&mut self, event_id: &EventId) {
+        self.subgraph.push(event_id.to_owned());
     }
 
-    fn mainline<'a>(&mut self, ids: impl Iterator<Item = &'a EventId>) {
-        self.mainline = ids.map(ToOwned::to_owned).collect();
+    fn mainline(&mut self, event_id: &EventId) {
+        self.mainline.push(event_id.to_owned());
     }
 
     fn judged(&mut self, event: &Pdu, place: Place, verdict: Verdict) {
@@ -153,5 +153,10 @@ impl Observer for Trace {
             place,
             verdict,
         });
+    }
+
+    fn finish(&mut self) {
+        self.auth_difference.sort_unstable();
+        self.subgraph.sort_unstable();
     }
 }

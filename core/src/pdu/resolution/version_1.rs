@@ -9,33 +9,35 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
 };
 
 use ruma_common::EventId;
 use sha1::{Digest, Sha1};
 
-use super::{EventLookup, Events, MissingEvents, Observer, Place, Verdict};
+use super::{
+    EventLookup, MissingEvents, Observer, Place, Verdict,
+    conflicts::Conflicts,
+    graph::{Graph, Node},
+};
 use crate::pdu::{
     Pdu, StateKey, StateMap,
-    auth_events::needed_state,
+    auth_events::{Entry, needed_state},
     authorisation::{Denied, StateView, check_state},
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS},
 };
 
 /// The candidates of each entry in conflict: the greatest depth first, then the smallest SHA-1 of
 /// the event id.
-type Candidates<'a> = BTreeMap<&'a StateKey, Vec<&'a Arc<Pdu>>>;
+type Candidates<'a> = BTreeMap<Entry<'a>, Vec<Node<'a>>>;
 
 pub(super) fn resolve<'a, L: EventLookup>(
-    first: &'a StateMap,
-    others: &'a [StateMap],
-    events: &mut Events<'a, L>,
+    conflicts: &Conflicts<'a>,
+    graph: &mut Graph<'a, L>,
     observer: &mut impl Observer,
 ) -> Result<StateMap, MissingEvents> {
-    let (mut resolved, conflicted) = split(first, others, events, observer);
-    load_agreed(&resolved, &conflicted, events);
-    events.unless_missing(())?;
+    let (mut resolved, conflicted) = split(conflicts, graph, observer);
+    load_agreed(&resolved, &conflicted, graph);
+    graph.if_complete(())?;
     for pass in [
         Pass::PowerLevels,
         Pass::JoinRules,
@@ -43,21 +45,22 @@ pub(super) fn resolve<'a, L: EventLookup>(
         Pass::Others,
     ] {
         let before = resolved.clone();
-        for (key, candidates) in &conflicted {
-            if pass != Pass::of(key) {
-                continue;
-            }
-            let room = Room {
-                state: &before,
-                lookup: events.lookup,
-                present: None,
-            };
+        let room = Room {
+            state: &before,
+            lookup: graph.lookup,
+            present: None,
+        };
+        for (entry, candidates) in conflicted
+            .iter()
+            .filter(|(entry, _)| pass == Pass::of(entry))
+        {
             let chosen = match pass {
                 Pass::Others => first_allowed(&room, candidates, observer),
                 _ => last_of_chain(&room, candidates, observer),
             };
             if let Some(event) = chosen {
-                resolved.insert((*key).clone(), event.event_id().to_owned());
+                let key = StateKey::new(entry.0, entry.1);
+                resolved.insert(key, event.event_id().to_owned());
             }
         }
     }
@@ -73,8 +76,8 @@ enum Pass {
 }
 
 impl Pass {
-    fn of(key: &StateKey) -> Self {
-        match (&*key.event_type, &*key.state_key) {
+    fn of(entry: &Entry<'_>) -> Self {
+        match *entry {
             (POWER_LEVELS, "") => Self::PowerLevels,
             (JOIN_RULES, _) => Self::JoinRules,
             (MEMBER, _) => Self::Members,
@@ -86,48 +89,39 @@ impl Pass {
 /// The union of the states without the entries in conflict, and those. An entry that a state lacks
 /// is not in conflict because of that.
 fn split<'a, L: EventLookup>(
-    first: &'a StateMap,
-    others: &'a [StateMap],
-    events: &mut Events<'a, L>,
+    conflicts: &Conflicts<'a>,
+    graph: &mut Graph<'a, L>,
     observer: &mut impl Observer,
 ) -> (StateMap, Candidates<'a>) {
-    let (mut agreed, mut conflicted) = (first.clone(), Candidates::new());
-    let differences = others.iter().flat_map(|other| first.diff(other));
-    let keys: BTreeSet<&StateKey> = differences.map(|change| change.key).collect();
-    for key in keys {
-        let in_each = || {
-            std::iter::once(first)
-                .chain(others)
-                .map(|state| state.get_key(key))
-        };
-        let candidates: BTreeSet<&EventId> = in_each().flatten().collect();
+    let (mut agreed, mut conflicted) = (BTreeMap::new(), Candidates::new());
+    for (entry, in_each) in conflicts.iter() {
+        let candidates: BTreeSet<&EventId> = in_each.iter().flatten().copied().collect();
         if let (Some(only), 1) = (candidates.first(), candidates.len()) {
-            agreed.insert(key.clone(), (*only).to_owned());
-            continue;
+            agreed.insert(entry, Some(*only));
+        } else {
+            observer.conflict(entry, in_each);
+            conflicted.insert(entry, in_order(candidates, graph, observer));
         }
-        observer.conflict(key, in_each());
-        agreed.remove(key);
-        conflicted.insert(key, in_order(candidates, events, observer));
     }
-    (agreed, conflicted)
+    (conflicts.settled(&agreed), conflicted)
 }
 
 fn in_order<'a, L: EventLookup>(
     candidates: BTreeSet<&EventId>,
-    events: &mut Events<'a, L>,
+    graph: &mut Graph<'a, L>,
     observer: &mut impl Observer,
-) -> Vec<&'a Arc<Pdu>> {
-    let held = candidates.into_iter().filter_map(|id| events.get(id));
-    let mut order: Vec<_> = held.collect();
-    order.retain(|event| {
-        let rejected = events.is_rejected(event.event_id());
-        if rejected {
-            observer.judged(event, Place::Depth(event.depth()), Verdict::Rejected);
-        }
-        !rejected
-    });
-    order.sort_by_cached_key(|event| (Reverse(event.depth()), Sha1::digest(event.event_id())));
+) -> Vec<Node<'a>> {
+    let held = candidates.into_iter().filter_map(|id| graph.get(id));
+    let (rejected, mut order): (Vec<_>, Vec<_>) = held.partition(|node| node.rejected);
+    for node in rejected {
+        observer.judged(node.event, place(node), Verdict::Rejected);
+    }
+    order.sort_by_cached_key(|node| (Reverse(node.event.depth()), Sha1::digest(node.event_id())));
     order
+}
+
+fn place(node: Node<'_>) -> Place {
+    Place::Depth(node.event.depth())
 }
 
 /// Looks at the agreed events that candidates will be judged by, so that all that are missing are
@@ -135,12 +129,13 @@ fn in_order<'a, L: EventLookup>(
 fn load_agreed<L: EventLookup>(
     agreed: &StateMap,
     conflicted: &Candidates<'_>,
-    events: &mut Events<'_, L>,
+    graph: &mut Graph<'_, L>,
 ) {
-    for event in conflicted.values().flatten() {
-        for (event_type, state_key) in needed_state(&***event, event.room_version()).entries() {
+    for node in conflicted.values().flatten() {
+        let event: &Pdu = node.event;
+        for (event_type, state_key) in needed_state(event, event.room_version()).entries() {
             let event_id = agreed.get(event_type, state_key);
-            event_id.and_then(|event_id| events.get(event_id));
+            event_id.and_then(|event_id| graph.get(event_id));
         }
     }
 }
@@ -177,24 +172,24 @@ impl<L: EventLookup> Room<'_, L> {
 /// one before it; the first that is not ends the chain.
 fn last_of_chain<'a, L: EventLookup>(
     room: &Room<'_, L>,
-    candidates: &[&'a Arc<Pdu>],
+    candidates: &[Node<'a>],
     observer: &mut impl Observer,
 ) -> Option<&'a Pdu> {
     let (first, rest) = candidates.split_last()?;
-    observer.judged(first, Place::Depth(first.depth()), Verdict::Unchecked);
-    let mut present: &'a Pdu = first;
-    for event in rest.iter().rev() {
+    observer.judged(first.event, place(*first), Verdict::Unchecked);
+    let mut present: &'a Pdu = first.event;
+    for node in rest.iter().rev() {
         let room = Room {
             present: Some(present),
             ..*room
         };
-        let allowed = room.check(event);
+        let allowed = room.check(node.event);
         let is_allowed = allowed.is_ok();
-        observer.judged(event, Place::Depth(event.depth()), allowed.into());
+        observer.judged(node.event, place(*node), allowed.into());
         if !is_allowed {
             break;
         }
-        present = event;
+        present = node.event;
     }
     Some(present)
 }
@@ -202,21 +197,20 @@ fn last_of_chain<'a, L: EventLookup>(
 /// For all other entries: the first candidate that is allowed, or else the last.
 fn first_allowed<'a, L: EventLookup>(
     room: &Room<'_, L>,
-    candidates: &[&'a Arc<Pdu>],
+    candidates: &[Node<'a>],
     observer: &mut impl Observer,
 ) -> Option<&'a Pdu> {
     let (last, before) = candidates.split_last()?;
-    for event in before {
-        let allowed = room.check(event);
+    for node in before {
+        let allowed = room.check(node.event);
         let is_allowed = allowed.is_ok();
-        observer.judged(event, Place::Depth(event.depth()), allowed.into());
+        observer.judged(node.event, place(*node), allowed.into());
         if is_allowed {
-            return Some(event);
+            return Some(node.event);
         }
     }
-    let verdict = room
-        .check(last)
-        .map_or_else(Verdict::LastResort, |()| Verdict::Allowed);
-    observer.judged(last, Place::Depth(last.depth()), verdict);
-    Some(last)
+    let allowed = room.check(last.event);
+    let verdict = allowed.map_or_else(Verdict::LastResort, |()| Verdict::Allowed);
+    observer.judged(last.event, place(*last), verdict);
+    Some(last.event)
 }

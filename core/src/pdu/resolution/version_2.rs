@@ -1,60 +1,64 @@
 //! Versions 2 and 2.1 of the algorithm (room versions, version 2 and version 12, "Algorithm").
 
-use std::collections::BTreeSet;
-
 use super::{
-    EventLookup, EventSet, Events, MissingEvents, Observer, conflicts::Conflicts,
-    iterative_auth::Resolving, mainline, power_order,
+    EventLookup, MissingEvents, Observer,
+    auth_difference::auth_difference,
+    conflicts::{Conflicts, subgraph},
+    graph::{Graph, NodeSet},
+    iterative_auth::Resolving,
+    mainline, power_order,
 };
-use crate::pdu::{
-    RoomVersion, StateKey, StateMap, auth_events::needed_state, event_type::POWER_LEVELS,
-    room_version::StateResolution,
-};
+use crate::pdu::{StateMap, event_type::POWER_LEVELS, room_version::StateResolution};
 
 pub(super) fn resolve<'a, L: EventLookup>(
-    version: RoomVersion,
-    first: &'a StateMap,
-    others: &'a [StateMap],
-    events: &mut Events<'a, L>,
+    algorithm: StateResolution,
+    conflicts: &Conflicts<'a>,
+    graph: &mut Graph<'a, L>,
     observer: &mut impl Observer,
 ) -> Result<StateMap, MissingEvents> {
-    let algorithm = version.rules().state_resolution;
-    let conflicts = Conflicts::between(first, others, algorithm, events, observer);
-    let conflicts = events.unless_missing(conflicts)?;
+    let full_set = full_conflicted_set(algorithm, conflicts, graph, observer);
+    let full_set = graph.if_complete(full_set)?;
 
-    let start = match algorithm {
-        StateResolution::V1 | StateResolution::V2 => conflicts.unconflicted.clone(),
-        StateResolution::V2_1 => StateMap::new(),
+    let resolving = match algorithm {
+        StateResolution::V2_1 => Resolving::new(&full_set, |_| None, graph),
+        _ => Resolving::new(&full_set, |entry| conflicts.agreed(entry), graph),
     };
-    load_start(&start, &conflicts.full_set, events);
-    events.unless_missing(())?;
+    let mut resolving = graph.if_complete(resolving)?;
 
-    let mut resolving = Resolving::new(start);
-    let power_events = power_order::sorted(&conflicts.full_set, events);
-    resolving.apply(&power_events, events, observer);
+    let power_events = power_order::sorted(&full_set, graph);
+    resolving.apply(&power_events, graph, observer);
 
-    let already: BTreeSet<_> = power_events
-        .iter()
-        .map(|(event, _)| event.event_id())
-        .collect();
-    let rest = conflicts
-        .full_set
-        .values()
-        .filter(|event| !already.contains(event.event_id()));
-    let levels = resolving.get_key(&StateKey::new(POWER_LEVELS, ""));
-    let rest = mainline::sorted(rest.copied(), levels, events, observer);
-    resolving.apply(&rest, events, observer);
-    events.unless_missing(resolving.finish(&conflicts.unconflicted))
+    let power_events: NodeSet<'a> = power_events.into_iter().map(|(node, _)| node).collect();
+    let rest = full_set.iter().filter(|node| !power_events.contains(*node));
+    let levels = resolving.get((POWER_LEVELS, ""));
+    let rest = mainline::sorted(rest, levels, graph, observer);
+    resolving.apply(&rest, graph, observer);
+    graph.if_complete(conflicts.settled(&resolving.resolved()))
 }
 
-/// Looks at the events of the starting state that the conflicted events will be judged by, so that
-/// all that are missing are asked for at once.
-fn load_start<L: EventLookup>(start: &StateMap, set: &EventSet<'_>, events: &mut Events<'_, L>) {
-    for event in set.values() {
-        for (event_type, state_key) in needed_state(&***event, event.room_version()).entries() {
-            start
-                .get(event_type, state_key)
-                .and_then(|event_id| events.get(event_id));
-        }
+/// The conflicted events, the auth difference, and in version 2.1 the conflicted state subgraph.
+fn full_conflicted_set<'a, L: EventLookup>(
+    algorithm: StateResolution,
+    conflicts: &Conflicts<'a>,
+    graph: &mut Graph<'a, L>,
+    observer: &mut impl Observer,
+) -> NodeSet<'a> {
+    let by_state = conflicts.by_state(graph);
+    let conflicted: NodeSet<'a> = by_state.iter().flatten().copied().collect();
+    let difference = auth_difference(conflicts, &by_state, graph);
+    difference
+        .iter()
+        .for_each(|node| observer.auth_difference(node.event_id()));
+    let subgraph = match algorithm {
+        StateResolution::V2_1 => subgraph(&conflicted, graph),
+        _ => NodeSet::default(),
+    };
+    for node in subgraph.iter().filter(|node| !conflicted.contains(*node)) {
+        observer.subgraph(node.event_id());
     }
+    let all = conflicted
+        .iter()
+        .chain(difference.iter())
+        .chain(subgraph.iter());
+    all.filter(|node| node.event.is_state()).collect()
 }

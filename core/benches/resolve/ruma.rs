@@ -1,0 +1,185 @@
+//! The same cases as ruma-state-res sees them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use comity_core::pdu::{Pdu, StateKey, StateMap, event_type::CREATE};
+use ruma_common::{
+    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, RoomVersionId, UserId,
+    room_version_rules::RoomVersionRules,
+};
+use ruma_events::{StateEventType, TimelineEventType};
+use ruma_state_res::{Event, utils::event_id_set::EventIdSet};
+use serde_json::value::RawValue;
+
+use crate::room::Case;
+
+type RumaState = ruma_state_res::StateMap<OwnedEventId>;
+
+/// A case with all that ruma is given: states, auth chains and the conflicted subgraph are made
+/// before the clock runs.
+pub struct RumaCase {
+    rules: RoomVersionRules,
+    events: HashMap<OwnedEventId, RumaEvent>,
+    states: Vec<RumaState>,
+    chains: Vec<EventIdSet<OwnedEventId>>,
+    subgraph: EventIdSet<OwnedEventId>,
+}
+
+/// What one resolution uses up.
+pub type Chains = Vec<EventIdSet<OwnedEventId>>;
+
+impl RumaCase {
+    pub fn new(case: &Case) -> Self {
+        let version = RoomVersionId::try_from(case.version.as_str()).unwrap();
+        let event = |(id, pdu): (&OwnedEventId, &Arc<Pdu>)| (id.clone(), RumaEvent::new(pdu));
+        let ids = |state: &StateMap| state.iter().map(|(_, id)| id.to_owned()).collect();
+        Self {
+            rules: version.rules().unwrap(),
+            events: case.events.iter().map(event).collect(),
+            states: case.states.iter().map(as_ruma).collect(),
+            chains: case
+                .states
+                .iter()
+                .map(|state| chain(case, ids(state)))
+                .collect(),
+            subgraph: subgraph(case),
+        }
+    }
+
+    pub fn chains(&self) -> Chains {
+        self.chains.clone()
+    }
+
+    pub fn resolve(&self, chains: Chains) -> RumaState {
+        ruma_state_res::resolve(
+            &self.rules.authorization,
+            self.rules.state_res.v2_rules().unwrap(),
+            &self.states,
+            chains,
+            |event_id| self.events.get(event_id).cloned(),
+            |_: &ruma_state_res::StateMap<Vec<OwnedEventId>>| Some(self.subgraph.clone()),
+        )
+        .unwrap()
+    }
+}
+
+pub fn as_ruma(state: &StateMap) -> RumaState {
+    let entry = |(key, id): (&StateKey, &EventId)| {
+        let event_type = StateEventType::from(&*key.event_type);
+        ((event_type, key.state_key.to_string()), id.to_owned())
+    };
+    state.iter().map(entry).collect()
+}
+
+/// These events and all behind them.
+fn chain(case: &Case, mut to_visit: Vec<OwnedEventId>) -> EventIdSet<OwnedEventId> {
+    let mut chain = HashSet::new();
+    while let Some(event_id) = to_visit.pop() {
+        if chain.insert(event_id.clone()) {
+            to_visit.extend(case.event(&event_id).auth_events().iter().cloned());
+        }
+    }
+    chain.into_iter().collect()
+}
+
+/// The events between two conflicted ones.
+fn subgraph(case: &Case) -> EventIdSet<OwnedEventId> {
+    let mut conflicted = HashSet::new();
+    for other in &case.states {
+        for change in case.states[0].diff(other) {
+            conflicted.extend([change.before, change.after].into_iter().flatten());
+        }
+    }
+    let ids: Vec<_> = conflicted.iter().map(|id| (*id).to_owned()).collect();
+    let mut cited_by: HashMap<&EventId, Vec<&EventId>> = HashMap::new();
+    let below = chain(case, ids.clone());
+    for event_id in below.iter() {
+        for cited in case.event(event_id).auth_events() {
+            cited_by.entry(cited).or_default().push(event_id);
+        }
+    }
+    let mut found = HashSet::new();
+    let mut to_visit: Vec<&EventId> = ids.iter().map(|id| &**id).collect();
+    while let Some(event_id) = to_visit.pop() {
+        if found.insert(event_id.to_owned()) {
+            to_visit.extend(cited_by.get(event_id).into_iter().flatten());
+        }
+    }
+    found.into_iter().collect()
+}
+
+#[derive(Clone)]
+struct RumaEvent(Arc<Inner>);
+
+struct Inner {
+    pdu: Arc<Pdu>,
+    event_id: OwnedEventId,
+    event_type: TimelineEventType,
+    content: Box<RawValue>,
+}
+
+impl RumaEvent {
+    fn new(pdu: &Arc<Pdu>) -> Self {
+        let content = serde_json::value::to_raw_value(&pdu.content()).unwrap();
+        Self(Arc::new(Inner {
+            pdu: pdu.clone(),
+            event_id: pdu.event_id().to_owned(),
+            event_type: pdu.event_type().into(),
+            content,
+        }))
+    }
+}
+
+impl Event for RumaEvent {
+    type Id = OwnedEventId;
+
+    fn event_id(&self) -> &OwnedEventId {
+        &self.0.event_id
+    }
+
+    fn room_id(&self) -> Option<&RoomId> {
+        let rules = self.0.pdu.room_version().rules();
+        let named = !rules.room_id_is_create_event || self.0.pdu.event_type() != CREATE;
+        named.then(|| self.0.pdu.room_id())
+    }
+
+    fn sender(&self) -> &UserId {
+        self.0.pdu.sender()
+    }
+
+    fn origin_server_ts(&self) -> MilliSecondsSinceUnixEpoch {
+        let time = u64::try_from(self.0.pdu.origin_server_ts()).unwrap();
+        MilliSecondsSinceUnixEpoch(time.try_into().unwrap())
+    }
+
+    fn event_type(&self) -> &TimelineEventType {
+        &self.0.event_type
+    }
+
+    fn content(&self) -> &RawValue {
+        &self.0.content
+    }
+
+    fn state_key(&self) -> Option<&str> {
+        self.0.pdu.state_key()
+    }
+
+    fn prev_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
+        Box::new(self.0.pdu.prev_events().iter())
+    }
+
+    fn auth_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
+        Box::new(self.0.pdu.auth_events().iter())
+    }
+
+    fn redacts(&self) -> Option<&OwnedEventId> {
+        None
+    }
+
+    fn rejected(&self) -> bool {
+        false
+    }
+}
