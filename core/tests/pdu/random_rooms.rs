@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     VERSIONS,
+    resolution::WithCitations,
     room::{ALICE, BOB, CREATOR, MODERATOR, Room},
     ruma,
 };
@@ -148,6 +149,12 @@ impl History {
             assert_eq!(resolved, theirs, "ruma resolves otherwise");
             check_order_does_not_matter(&self.room, states, &resolved);
             check_missing_events_are_asked_for(&self.room, states, &resolved);
+            let cited = resolve(self.room.version, states, &WithCitations::of(&self.room));
+            assert_eq!(
+                cited.unwrap(),
+                resolved,
+                "who cites whom makes a difference"
+            );
         }
         resolved
     }

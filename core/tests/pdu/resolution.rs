@@ -9,7 +9,7 @@ use std::sync::Arc;
 use comity_core::pdu::{
     Pdu, RoomVersion, StateKey, StateMap,
     event_type::{JOIN_RULES, MEMBER, POWER_LEVELS},
-    resolution::{EventLookup, resolve},
+    resolution::{EventLookup, resolve, resolve_traced},
 };
 use ruma_common::{EventId, OwnedEventId};
 use serde_json::json;
@@ -323,6 +323,78 @@ fn agreed_state_is_not_asked_for_where_it_does_not_matter() {
         events.remove(fork.get(MEMBER, ALICE).unwrap());
         let resolved = resolve(version, &states, &events).unwrap();
         assert_eq!(resolved, states[1]);
+    }
+}
+
+/// Tells who cites an event, but holds only some events.
+pub struct WithCitations {
+    held: BTreeMap<OwnedEventId, Arc<Pdu>>,
+    cited_by: BTreeMap<OwnedEventId, Vec<OwnedEventId>>,
+}
+
+impl WithCitations {
+    pub fn of(room: &Room) -> Self {
+        let mut cited_by = BTreeMap::<_, Vec<_>>::new();
+        for (event_id, event) in &room.events {
+            for cited in event.auth_events() {
+                cited_by
+                    .entry(cited.clone())
+                    .or_default()
+                    .push(event_id.clone());
+            }
+        }
+        Self {
+            held: room.events.clone(),
+            cited_by,
+        }
+    }
+}
+
+impl EventLookup for WithCitations {
+    fn get(&self, event_id: &EventId) -> Option<&Arc<Pdu>> {
+        self.held.get(event_id)
+    }
+
+    fn is_rejected(&self, _: &EventId) -> bool {
+        false
+    }
+
+    fn cited_by(&self, event_id: &EventId) -> Option<&[OwnedEventId]> {
+        Some(self.cited_by.get(event_id).map_or(&[], |citing| citing))
+    }
+}
+
+/// An event that one state's chain has, and perhaps that of the other by way of an agreed entry.
+#[test]
+fn state_7_who_cites_an_event_tells_whether_every_chain_has_it() {
+    for version in VERSIONS {
+        for agreed_cites_it in [false, true] {
+            let mut room = Room::new(version);
+            let fork = room.state.clone();
+            let renamed = |n: i64| json!({ "membership": "join", "displayname": n.to_string() });
+            let first = room.make(&fork, ALICE, MEMBER, Some(ALICE), renamed(1));
+            let once = room.after(&fork, &first);
+            let second = room.make(&once, ALICE, MEMBER, Some(ALICE), renamed(2));
+            // What both states hold was sent when Alice had her first name, or before.
+            let base = if agreed_cites_it { &once } else { &fork };
+            let agreed = room.make(base, ALICE, "x", Some(ALICE), json!({}));
+            let after = |member: &StateMap| room.after(member, &agreed);
+            let states = [after(&fork), room.after(&after(&once), &second)];
+
+            let traced = |events: &WithCitations| resolve_traced(version, &states, events).unwrap();
+            let mut events = WithCitations::of(&room);
+            let resolution = traced(&events);
+            let difference = &resolution.trace.auth_difference;
+            assert_eq!(
+                difference.contains(&first.event_id().to_owned()),
+                !agreed_cites_it
+            );
+            let walked = resolve_traced(version, &states, &room.events).unwrap();
+            assert_eq!(walked, resolution, "{version}");
+            // Another member's event is not looked at then.
+            events.held.remove(fork.get(MEMBER, MODERATOR).unwrap());
+            assert_eq!(traced(&events), resolution, "{version}");
+        }
     }
 }
 
