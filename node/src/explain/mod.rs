@@ -5,12 +5,14 @@
 //! one object whose fields are documented there.
 
 mod event_page;
+mod graph;
 mod page;
 mod room_page;
 mod source;
 mod words;
 
 use std::{
+    fs,
     io::{self, IsTerminal, Write},
     path::PathBuf,
 };
@@ -43,6 +45,16 @@ pub struct ExplainArguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Of a room: draw its recent event graph, time from left to right and one lane per server
+    #[arg(long, value_name = "FILE.svg")]
+    graph: Option<PathBuf>,
+    /// How many events to draw
+    #[arg(long, value_name = "NUMBER", default_value_t = 60, requires = "graph",
+        value_parser = clap::value_parser!(u16).range(1..=1000))]
+    events: u16,
+    /// Draw what authorises each event, too
+    #[arg(long, requires = "graph")]
+    auth_edges: bool,
 }
 
 /// What is printed as JSON.
@@ -64,6 +76,11 @@ pub fn run(arguments: &ExplainArguments) -> CommandResult {
         (None, None) => return Err("--config or --database is needed".into()),
     };
     let explanation = source.explain(&arguments.subject, arguments.at.as_deref())?;
+    if let Some(file) = &arguments.graph {
+        let graph = source.graph(&arguments.subject, arguments.events, arguments.auth_edges)?;
+        fs::write(file, graph::draw(&graph, arguments.auth_edges))
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+    }
     let mut stdout = io::stdout().lock();
     if arguments.json {
         writeln!(stdout, "{}", serde_json::to_string_pretty(&explanation)?)?;

@@ -4,7 +4,7 @@ use std::{error::Error, path::Path};
 
 use comity_core::{
     keys::OwnKeys,
-    pdu::explain::{self, Archive},
+    pdu::explain::{self, Archive, RoomGraph},
     persistence::queries::{Answer, Read},
 };
 use comity_store::Glance;
@@ -75,6 +75,25 @@ impl Source {
                 Explanation::Room(report.into())
             }
         })
+    }
+
+    /// The recent graph of the room that these words name.
+    pub(super) fn graph(
+        &self,
+        words: &str,
+        events: u16,
+        auth_events: bool,
+    ) -> Result<RoomGraph, Box<dyn Error>> {
+        let Subject::Room(room_id) = self.subject(words)? else {
+            return Err("--graph is for rooms".into());
+        };
+        let archive = self.archive();
+        Ok(explain::recent_graph(
+            &room_id,
+            events.into(),
+            auth_events,
+            &archive,
+        )?)
     }
 
     /// What these words name: an event, a room, or a room by its alias.

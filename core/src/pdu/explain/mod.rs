@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`event`] | one event: each check on receipt with its verdict |
 //! | [`room`], [`resolution`] | a room's state, and how its forks were merged |
+//! | [`graph`] | which of a room's events follow which |
 //! | [`state_facts`] | what the rules read of a state |
 //! | [`archive`], [`brief`] | what is held, and an event in a few words |
 
@@ -20,6 +21,7 @@ pub mod archive;
 pub mod brief;
 mod checks;
 pub mod event;
+pub mod graph;
 pub mod resolution;
 pub mod room;
 pub mod state_facts;
@@ -34,6 +36,7 @@ pub use self::{
     archive::Archive,
     brief::{EventBrief, Standing},
     event::{EventReport, explain_event},
+    graph::{RoomGraph, recent_graph},
     room::{RoomReport, explain_room, explain_state_before},
 };
 
