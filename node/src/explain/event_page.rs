@@ -157,6 +157,7 @@ impl Writer<'_> {
             CheckResult::Failed {
                 reason,
                 consequence,
+                ..
             } => {
                 let what_follows = what_follows(*consequence);
                 let text = format!("{what_follows}: {}", legible(reason));

@@ -274,7 +274,9 @@ impl Writer {
             ),
             (tone, verdict),
         ]);
-        if let StepOutcome::Denied { reason } | StepOutcome::LastResort { reason } = &step.outcome {
+        if let StepOutcome::Denied { reason, .. } | StepOutcome::LastResort { reason, .. } =
+            &step.outcome
+        {
             page.line(&[(Tone::Plain, "        "), (Tone::Bad, &legible(reason))]);
         }
     }

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use super::{
     Archive, EventBrief,
-    event::{Check, CheckFacts, CheckResult, Consequence, EventSignature, HeldKey, Named, Signer},
+    event::{
+        BrokenRule, Check, CheckFacts, CheckResult, Consequence, EventSignature, HeldKey, Named,
+        Signer,
+    },
     state_facts::StateFacts,
 };
 use crate::{
@@ -106,6 +109,7 @@ impl<'a> Checks<'a> {
             None if signing::check_content_hash(self.pdu()) => CheckResult::Passed,
             None => CheckResult::Failed {
                 reason: "the event does not hold what its hash says".to_owned(),
+                rule: None,
                 consequence: Consequence::Redacted,
             },
         };
@@ -132,7 +136,7 @@ impl<'a> Checks<'a> {
         Ok(Check {
             number: 4,
             name: "auth_events",
-            result: CheckResult::of(result, Consequence::Rejected),
+            result: CheckResult::by_rules(result, self.pdu()),
             facts: CheckFacts::AuthEvents {
                 auth_events: named(auth_events, self.archive)?,
                 state: StateFacts::of(self.pdu(), &state),
@@ -152,7 +156,7 @@ impl<'a> Checks<'a> {
                     snapshot: before.0,
                     state: judged.facts,
                 };
-                (CheckResult::of(judged.result, Consequence::Rejected), facts)
+                (CheckResult::by_rules(judged.result, self.pdu()), facts)
             }
         };
         Ok(Check {
@@ -244,7 +248,19 @@ impl CheckResult {
             Ok(()) => Self::Passed,
             Err(reason) => Self::Failed {
                 reason: reason.to_string(),
+                rule: None,
                 consequence,
+            },
+        }
+    }
+
+    fn by_rules(result: Result<(), Denied>, event: &Pdu) -> Self {
+        match result {
+            Ok(()) => Self::Passed,
+            Err(denied) => Self::Failed {
+                reason: denied.to_string(),
+                rule: Some(BrokenRule::of(&denied, event.room_version())),
+                consequence: Consequence::Rejected,
             },
         }
     }

@@ -8,7 +8,10 @@ use super::{
     checks::{Checks, named},
     state_facts::StateFacts,
 };
-use crate::persistence::tables::Verdict;
+use crate::{
+    pdu::{RoomVersion, authorisation::Denied},
+    persistence::tables::Verdict,
+};
 
 /// What became of an event and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,6 +70,9 @@ pub enum CheckResult {
     Failed {
         /// What.
         reason: String,
+        /// The authorisation rule that it breaks, if it is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rule: Option<BrokenRule>,
         /// What follows from it.
         consequence: Consequence,
     },
@@ -75,6 +81,25 @@ pub enum CheckResult {
         /// Why not.
         reason: String,
     },
+}
+
+/// An authorisation rule that an event breaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BrokenRule {
+    /// Its name, which is the same in all room versions.
+    pub name: &'static str,
+    /// Its number in the list of the event's room version, such as `5.3.2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+}
+
+impl BrokenRule {
+    pub(super) fn of(denied: &Denied, version: RoomVersion) -> Self {
+        Self {
+            name: denied.rule().name(),
+            number: denied.rule().number(version),
+        }
+    }
 }
 
 /// What follows from a failed check.

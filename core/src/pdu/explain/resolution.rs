@@ -6,7 +6,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use ruma_common::{EventId, OwnedEventId};
 use serde::Serialize;
 
-use super::{Archive, EventBrief, ExplainError, archive::AtHand, state_facts::Level};
+use super::{
+    Archive, EventBrief, ExplainError, archive::AtHand, event::BrokenRule, state_facts::Level,
+};
 use crate::{
     pdu::{
         RoomVersion, StateKey, StateMap,
@@ -138,11 +140,15 @@ pub enum StepOutcome {
     LastResort {
         /// Why it was not allowed.
         reason: String,
+        /// The rule that it breaks.
+        rule: BrokenRule,
     },
     /// It was not allowed.
     Denied {
         /// Why.
         reason: String,
+        /// The rule that it breaks.
+        rule: BrokenRule,
     },
     /// It had been rejected on receipt.
     Rejected,
@@ -177,7 +183,7 @@ pub(super) fn explain(
         auth_difference: written.briefs(&trace.auth_difference),
         subgraph: written.briefs(&trace.subgraph),
         mainline: written.briefs(&trace.mainline),
-        replay: written.replay(trace.replayed),
+        replay: written.replay(trace.replayed, version),
         agrees: state == stored_state,
         result: StateBrief::of(&state, None),
         stored: StateBrief::of(&stored_state, Some(stored)),
@@ -314,12 +320,12 @@ impl Written<'_> {
         trace.conflicts.iter().map(report).collect()
     }
 
-    fn replay(&self, replayed: Vec<Replayed>) -> Vec<Step> {
+    fn replay(&self, replayed: Vec<Replayed>, version: RoomVersion) -> Vec<Step> {
         let step = |replayed: Replayed| {
             Some(Step {
                 event: self.brief(&replayed.event_id)?,
                 turn: Turn::from(replayed.place),
-                outcome: StepOutcome::from(replayed.verdict),
+                outcome: StepOutcome::of(replayed.verdict, version),
             })
         };
         replayed.into_iter().filter_map(step).collect()
@@ -340,16 +346,18 @@ impl From<Place> for Turn {
     }
 }
 
-impl From<Verdict> for StepOutcome {
-    fn from(verdict: Verdict) -> Self {
+impl StepOutcome {
+    fn of(verdict: Verdict, version: RoomVersion) -> Self {
         match verdict {
             Verdict::Allowed => Self::Allowed,
             Verdict::Unchecked => Self::Unchecked,
-            Verdict::LastResort(reason) => Self::LastResort {
-                reason: reason.to_string(),
+            Verdict::LastResort(denied) => Self::LastResort {
+                reason: denied.to_string(),
+                rule: BrokenRule::of(&denied, version),
             },
-            Verdict::Denied(reason) => Self::Denied {
-                reason: reason.to_string(),
+            Verdict::Denied(denied) => Self::Denied {
+                reason: denied.to_string(),
+                rule: BrokenRule::of(&denied, version),
             },
             Verdict::Rejected => Self::Rejected,
         }
