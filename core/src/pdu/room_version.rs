@@ -220,7 +220,20 @@ impl RoomVersion {
     pub const DEFAULT: Self = Self::V12;
 
     /// Every version we can take part in, in the order in which we list them to other servers.
-    pub const SUPPORTED: &[Self] = &[Self::V10, Self::V11, Self::V12];
+    pub const SUPPORTED: &[Self] = &[
+        Self::V1,
+        Self::V2,
+        Self::V3,
+        Self::V4,
+        Self::V5,
+        Self::V6,
+        Self::V7,
+        Self::V8,
+        Self::V9,
+        Self::V10,
+        Self::V11,
+        Self::V12,
+    ];
 
     /// The version with this identifier, if we support it.
     pub fn parse(id: &str) -> Option<Self> {
@@ -301,10 +314,12 @@ mod tests {
     /// ROOMVER-1, ROOMVER-2
     #[test]
     fn only_versions_with_a_row_are_known() {
-        for id in ["10", "11", "12"] {
-            assert_eq!(RoomVersion::parse(id).map(RoomVersion::as_str), Some(id));
+        for id in 1..=12 {
+            let id = id.to_string();
+            let version = RoomVersion::parse(&id);
+            assert_eq!(version.map(RoomVersion::as_str), Some(&*id));
         }
-        for id in ["", "1", "9", "13", "012", " 12", "org.matrix.hydra.11"] {
+        for id in ["", "0", "13", "012", " 12", "org.matrix.hydra.11"] {
             assert_eq!(RoomVersion::parse(id), None, "{id:?}");
         }
         assert_eq!(RoomVersion::DEFAULT.as_str(), "12");
