@@ -16,7 +16,7 @@ use crate::{
         world::Room,
     },
     pdu::{
-        Pdu,
+        Pdu, RoomVersion,
         auth_content::AuthContent,
         auth_events::{self, Selector},
         build::{self, EventTemplate},
@@ -24,6 +24,7 @@ use crate::{
         format::MAX_PREV_EVENTS,
         place,
         resolution::MissingEvents,
+        room_version::EventIds,
         view::View,
     },
     persistence::tables::StoredEvent,
@@ -108,8 +109,9 @@ pub fn template(room: &Room, new: &NewEvent, facts: &Facts<'_>) -> Result<EventT
         sender: &new.sender,
         content: &content,
     };
+    let auth_events = auth_events::from_state(selector, room.version, &room.state);
     Ok(EventTemplate {
-        reference_hashes: BTreeMap::new(),
+        reference_hashes: reference_hashes(room.version, &ends, &auth_events, facts)?,
         room_id: Some(room.room_id.clone()),
         sender: new.sender.clone(),
         event_type: new.event_type.clone(),
@@ -120,10 +122,25 @@ pub fn template(room: &Room, new: &NewEvent, facts: &Facts<'_>) -> Result<EventT
             .iter()
             .map(|end| end.pdu.event_id().to_owned())
             .collect(),
-        auth_events: auth_events::from_state(selector, room.version, &room.state),
+        auth_events,
         depth: build::depth_after(ends.iter().map(|end| end.pdu.depth())),
         origin_server_ts: facts.begun().wall.to_i64(),
     })
+}
+
+/// The hashes by which the event names others, where it does not by their ids alone.
+fn reference_hashes(
+    version: RoomVersion,
+    previous: &[Arc<StoredEvent>],
+    auth_events: &[OwnedEventId],
+    facts: &Facts<'_>,
+) -> Result<BTreeMap<OwnedEventId, [u8; 32]>, Blocked> {
+    if version.rules().event_ids != EventIds::Chosen {
+        return Ok(BTreeMap::new());
+    }
+    let auth = facts.all_held(auth_events.iter().map(|event_id| &**event_id))?;
+    let named = previous.iter().chain(auth.values());
+    Ok(build::reference_hashes(named.map(|event| &*event.pdu)))
 }
 
 /// Composes an event, puts it at the end of its room and queues it for everybody in it.
