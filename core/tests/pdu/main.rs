@@ -7,6 +7,7 @@ mod against_ruma;
 mod ed25519;
 mod event_alone;
 mod events;
+mod explain;
 mod format;
 mod judge;
 mod membership;
