@@ -4,19 +4,26 @@ use std::collections::BTreeMap;
 
 use comity_core::pdu::{
     Pdu, RoomVersion,
-    canonical_json::{parse, to_canonical_string},
+    canonical_json::{JsonError, parse, to_canonical_string},
     format::{MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_PREV_EVENTS},
     signing::{check_content_hash, required_signers, verify_event},
 };
+use serde_json::Value;
 
-/// What is read as canonical JSON is written in one way only.
+/// What is read as canonical JSON is written in one way only, and is what another parser reads.
 pub fn canonical_json(bytes: &[u8]) {
-    let Ok(value) = parse(bytes) else { return };
-    let text = to_canonical_string(&value);
-    let again = parse(text.as_bytes());
-    assert!(again.is_ok(), "refused what was written: {text}");
-    assert_eq!(again.ok().as_ref(), Some(&value));
-    assert_eq!(again_text(&text), text);
+    let by_another: Result<Value, _> = serde_json::from_slice(bytes);
+    match parse(bytes) {
+        Ok(value) => {
+            let has_minus_zero = bytes.windows(2).any(|pair| pair == b"-0");
+            assert!(has_minus_zero || by_another.is_ok_and(|other| other == value));
+            let text = to_canonical_string(&value);
+            assert_eq!(parse(text.as_bytes()), Ok(value), "{text}");
+            assert_eq!(again_text(&text), text);
+        }
+        Err(JsonError::Syntax(_) | JsonError::Encoding(_)) => assert!(by_another.is_err()),
+        Err(_) => {}
+    }
 }
 
 /// An event that is accepted keeps its id, however often it is stored, read back and redacted.
@@ -32,10 +39,10 @@ fn check(event: &Pdu) {
     assert!(event.json().len() <= MAX_EVENT_BYTES);
     assert!(event.prev_events().len() <= MAX_PREV_EVENTS);
     assert!(event.auth_events().len() <= MAX_AUTH_EVENTS);
+
     let version = event.room_version();
-    if version.rules().strict_numbers {
-        assert_eq!(again_text(event.json()), event.json());
-    }
+    let again = Pdu::parse(event.json(), version);
+    assert_eq!(again.ok().as_ref(), Some(event), "read otherwise");
     let stored = Pdu::from_stored(event.event_id().to_owned(), event.json(), version);
     assert_eq!(stored.ok().as_ref(), Some(event));
 
