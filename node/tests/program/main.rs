@@ -8,6 +8,7 @@
 
 mod conversation;
 mod demo;
+mod explain;
 mod node;
 mod refusals;
 mod restart;
