@@ -133,7 +133,7 @@ fn other_encodings() -> Vec<EdgeCase> {
         key.compress().to_bytes(),
         honest_point().compress().to_bytes(),
     );
-    let of_order = (0..=18).map(|low| field_order_plus(low));
+    let of_order = (0..=18).map(field_order_plus);
     let small = (2..=20).map(|low| {
         let mut bytes = [0; 32];
         bytes[0] = low;
