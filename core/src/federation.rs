@@ -24,6 +24,7 @@ use crate::{
         leave::LeaveRoom,
         read::{ReadStore, SummariseRoom},
         send::SendEventJob,
+        settings::Settings,
     },
     pdu::{event_type::REDACTION, signing::SigningKey},
     persistence::queries::{Answer, Query, Read, StoreError},
@@ -52,6 +53,8 @@ pub struct Config {
     /// 32 unpredictable bytes, different at each start. The core draws all its randomness from
     /// them: the same seed and inputs give the same actions.
     pub seed: [u8; 32],
+    /// What it chooses of how it takes part in rooms.
+    pub settings: Settings,
 }
 
 /// A server's federation, as a state machine without IO.
@@ -79,7 +82,7 @@ impl Federation {
     pub fn new(config: Config) -> Self {
         let own = OwnKeys::new(config.server_name, config.signing_key);
         Self {
-            engine: Engine::new(own, config.seed),
+            engine: Engine::new(own, config.settings, config.seed),
             first: [Action::Query(BOOT, Query::Read(Read::Boot))].into(),
             waiting: Some(Vec::new()),
         }

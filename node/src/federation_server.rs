@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, path::PathBuf, sync::Arc};
 
-use comity_core::pdu::signing::SigningKey;
+use comity_core::{messaging::settings::Settings, pdu::signing::SigningKey};
 use comity_sync::{Certificate, ServerConfig, StartError};
 use ruma_common::OwnedServerName;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -20,6 +20,8 @@ pub struct Parts {
     pub signing_key: SigningKey,
     /// The directory of its database.
     pub database_directory: PathBuf,
+    /// What it chooses of how it takes part in rooms.
+    pub settings: Settings,
     /// Where it listens.
     pub listeners: Vec<TcpListener>,
     /// What it shows to those who connect.
@@ -92,6 +94,7 @@ impl Parts {
             server_name: self.server_name,
             signing_key: Arc::new(self.signing_key),
             seed: random::bytes()?,
+            settings: self.settings,
         };
         let database = self.database_directory.join(DATABASE_FILE);
         let mut config = ServerConfig::new(core, database, self.listeners, self.certificate);

@@ -127,6 +127,7 @@ fn federation_parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
         signing_key: signing_key::read(&federation.signing_key)
             .map_err(|error| format!("{}: {error}", federation.signing_key.display()))?,
         database_directory: config.database_directory.clone(),
+        settings: federation.settings,
         listeners: federation
             .listen
             .iter()

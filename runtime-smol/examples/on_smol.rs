@@ -12,6 +12,7 @@ use comity_core::{
     messaging::{
         command::{Command, CreateRoom, Reply, SendEvent},
         notice::Notice,
+        settings::Settings,
     },
     pdu::signing::SigningKey,
 };
@@ -37,6 +38,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         server_name: name.parse()?,
         signing_key: SigningKey::from_seed("ed25519:1", &random()?)?.into(),
         seed: random()?,
+        settings: Settings::default(),
     };
     let database = folder.path().join("comity.sqlite");
     let config = ServerConfig::new(core, database, vec![listener], certificate);

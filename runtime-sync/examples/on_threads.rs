@@ -12,6 +12,7 @@ use comity_core::{
     messaging::{
         command::{Command, CreateRoom, Reply, SendEvent},
         notice::Notice,
+        settings::Settings,
     },
     pdu::signing::SigningKey,
 };
@@ -32,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         server_name: name.parse()?,
         signing_key: SigningKey::from_seed("ed25519:1", &random()?)?.into(),
         seed: random()?,
+        settings: Settings::default(),
     };
     let database = folder.path().join("comity.sqlite");
     let server = Server::start(ServerConfig::new(

@@ -12,7 +12,10 @@ use std::{
 
 use comity_core::{
     Config,
-    messaging::command::{Command, CreateRoom},
+    messaging::{
+        command::{Command, CreateRoom},
+        settings::Settings,
+    },
     pdu::signing::SigningKey,
 };
 use comity_sync::{Certificate, Server, ServerConfig};
@@ -26,6 +29,7 @@ fn start(folder: &tempfile::TempDir) -> Server {
     let core = Config {
         signing_key: SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap().into(),
         seed: [2; 32],
+        settings: Settings::default(),
         server_name: name.try_into().unwrap(),
     };
     let database = folder.path().join("comity.sqlite");

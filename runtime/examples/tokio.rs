@@ -14,6 +14,7 @@ use comity_core::{
     Action, Config, Federation, Input,
     input::{CallError, RequestId},
     messaging::notice::Told,
+    messaging::settings::Settings,
     pdu::signing::SigningKey,
     transport::http1::{ServerConnection, ServerPhase},
 };
@@ -119,6 +120,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         server_name: address.to_string().parse()?,
         signing_key: SigningKey::from_seed("ed25519:1", &[1; 32])?.into(),
         seed: [2; 32],
+        settings: Settings::default(),
     };
     let (inbox, messages) = mpsc::unbounded_channel();
     let answers = inbox.clone();

@@ -16,6 +16,7 @@ use comity_core::{
     messaging::{
         command::{Command, CommandError, Reply},
         notice::Question,
+        settings::Settings,
     },
     pdu::signing::SigningKey,
     persistence::queries::{Query, StoreError},
@@ -60,6 +61,7 @@ impl World {
             server_name: "a.example".try_into().unwrap(),
             signing_key: SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap().into(),
             seed: [2; 32],
+            settings: Settings::default(),
         };
         let stop_reason = StopReason::default();
         let (clock, effects) = (Clock::start(), FakeEffects(sender));

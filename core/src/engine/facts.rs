@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     keys::OwnKeys,
-    messaging::notice::{Question, Told},
+    messaging::{
+        notice::{Question, Told},
+        settings::Settings,
+    },
     pdu::{
         Pdu, StateMap,
         signing::{self, KnownKeys, SignatureError, VerifyKey},
@@ -83,6 +86,11 @@ impl<'a> Facts<'a> {
     /// Our name and keys.
     pub fn own(&self) -> &'a OwnKeys {
         &self.world.own
+    }
+
+    /// What was chosen of how we take part in rooms.
+    pub fn settings(&self) -> Settings {
+        self.world.settings
     }
 
     /// Our name.

@@ -10,6 +10,7 @@ use crate::{
     messaging::{
         backfill::BackfillRoom,
         create_room::CreateRoomJob,
+        delivery::AwaitPolicySignature,
         directory::{ResolveAlias, ServeDirectory, ServeProfile, UserProfile},
         ephemeral::SendEphemeral,
         invite::{AnswerInvite, AwaitCosignature, InviteUser, ServeInvite},
@@ -102,6 +103,8 @@ jobs! {
     CreateRoom(CreateRoomJob),
     /// Messaging: sends an event of one of our users.
     SendEvent(SendEventJob),
+    /// Messaging: waits for the policy server to sign an event of one of our users.
+    AwaitPolicySignature(AwaitPolicySignature),
     /// Messaging: joins a room, up to having a signed join event.
     JoinRoom(JoinRoom),
     /// Messaging: hands the join event in and gets the room for it.
@@ -143,6 +146,7 @@ impl Job {
             Self::JoinRoom(job) => Some(Identity::Join(job.room_id.clone())),
             Self::SendJoin(job) => Some(Identity::Join(job.room_id.clone())),
             Self::SendEvent(job) => job.identity(),
+            Self::AwaitPolicySignature(job) => job.identity(),
             Self::RescindInvite(job) => event(job.event().event_id()),
             Self::ReceiveTransaction(job) => Some(job.identity()),
             Self::AnswerTransaction(job) => Some(job.identity()),

@@ -45,7 +45,7 @@ use crate::{
     },
     input::{CommandId, RequestId},
     keys::OwnKeys,
-    messaging::command::Statistics,
+    messaging::{command::Statistics, settings::Settings},
     time::{Monotonic, Now},
     transaction::{incoming::Forgetting, outgoing::Outgoing},
 };
@@ -103,10 +103,10 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(own: OwnKeys, seed: [u8; 32]) -> Self {
+    pub(crate) fn new(own: OwnKeys, settings: Settings, seed: [u8; 32]) -> Self {
         let outgoing = Outgoing::new(own.server_name().to_owned(), seed);
         Self {
-            world: World::new(own, seed),
+            world: World::new(own, settings, seed),
             registry: Registry::default(),
             jobs: BTreeMap::new(),
             ready: VecDeque::new(),

@@ -13,6 +13,7 @@ use ruma_common::{
 use super::{cache::Cache, outcome::Outcome};
 use crate::{
     keys::{OwnKeys, ring::KeyRing},
+    messaging::settings::Settings,
     pdu::{RoomVersion, StateMap, place::NamedState},
     persistence::{
         queries::{Boot, LoadedRoom, Write},
@@ -34,6 +35,8 @@ const FAILURES_COUNT_FOR: Duration = Duration::from_secs(60);
 pub struct World {
     /// Who we are and what we sign with.
     pub own: OwnKeys,
+    /// What was chosen of how we take part in rooms.
+    pub settings: Settings,
     /// Where new names come from.
     pub seed: [u8; 32],
     /// The last numbers taken.
@@ -191,8 +194,9 @@ impl From<LoadedRoom> for Room {
 }
 
 impl World {
-    pub(crate) fn new(own: OwnKeys, seed: [u8; 32]) -> Self {
+    pub(crate) fn new(own: OwnKeys, settings: Settings, seed: [u8; 32]) -> Self {
         Self {
+            settings,
             seed,
             own,
             counters: Counters::default(),
@@ -328,10 +332,14 @@ mod tests {
         Arc::new(build(template, RoomVersion::V10, &server, &key).unwrap())
     }
 
+    fn own(key: Arc<SigningKey>) -> OwnKeys {
+        OwnKeys::new("one".try_into().unwrap(), key)
+    }
+
     #[test]
     fn a_redacted_outlier_stays_redacted_when_it_becomes_part_of_the_graph() {
         let key = Arc::new(SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap());
-        let mut world = World::new(OwnKeys::new("one".try_into().unwrap(), key), [0; 32]);
+        let mut world = World::new(own(key), Settings::default(), [0; 32]);
         let pdu = message();
         let outlier = StoredEvent::outlier(pdu.clone(), Verdict::Accepted);
         let redacted = StoredEvent {
@@ -366,7 +374,7 @@ mod tests {
     #[test]
     fn only_failures_of_the_last_minute_count() {
         let key = Arc::new(SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap());
-        let mut world = World::new(OwnKeys::new("one".try_into().unwrap(), key), [0; 32]);
+        let mut world = World::new(own(key), Settings::default(), [0; 32]);
         let event_id: OwnedEventId = "$event".try_into().unwrap();
         let start = Monotonic::default();
         for _ in 0..FAILURES_MAX {

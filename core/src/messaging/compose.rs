@@ -1,17 +1,13 @@
 //! Making an event of one of our users at the end of a room.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use ruma_common::{OwnedEventId, OwnedServerName, OwnedUserId, UserId};
+use ruma_common::{OwnedEventId, OwnedUserId, UserId};
 
 use super::command::{CommandError, Content};
 use crate::{
     engine::{
         facts::{Blocked, Facts},
-        outcome::{Outcome, SendTo},
         stop::Stop,
         world::Room,
     },
@@ -22,7 +18,6 @@ use crate::{
         build::{self, EventTemplate},
         event_type::MEMBER,
         format::MAX_PREV_EVENTS,
-        place,
         resolution::MissingEvents,
         room_version::EventIds,
         view::View,
@@ -141,42 +136,6 @@ fn reference_hashes(
     let auth = facts.all_held(auth_events.iter().map(|event_id| &**event_id))?;
     let named = previous.iter().chain(auth.values());
     Ok(build::reference_hashes(named.map(|event| &*event.pdu)))
-}
-
-/// Composes an event, puts it at the end of its room and queues it for everybody in it.
-///
-/// # Errors
-/// As [`compose`] and [`append_and_send`].
-pub fn say(
-    room: &Room,
-    new: &NewEvent,
-    facts: &Facts<'_>,
-    outcome: &mut Outcome,
-) -> Result<Arc<StoredEvent>, Stop<CommandError>> {
-    let event = compose(room, new, facts)?;
-    append_and_send(room, &event, None, facts, outcome)
-}
-
-/// Puts an event of ours at the end of its room and queues it for everybody in it (TXN-15), and
-/// for `also`.
-///
-/// # Errors
-/// Busy, if the room has forked and what is needed to resolve it is not at hand.
-pub fn append_and_send(
-    room: &Room,
-    event: &Arc<Pdu>,
-    also: Option<OwnedServerName>,
-    facts: &Facts<'_>,
-    outcome: &mut Outcome,
-) -> Result<Arc<StoredEvent>, Stop<CommandError>> {
-    let stored = place::append(room, event, &room.current_state(), facts, outcome)?;
-    let destinations: BTreeSet<OwnedServerName> =
-        room.servers.keys().cloned().chain(also).collect();
-    outcome.sends.push(SendTo {
-        event: stored.clone(),
-        destinations,
-    });
-    Ok(stored)
 }
 
 /// A fork that cannot be resolved for lack of events may be resolved later.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{
     command::{CommandError, Content, CreateRoom, InitialState, Preset, Reply},
     compose::{self, NewEvent, our_room},
+    delivery::append_and_send,
 };
 use crate::{
     engine::{
@@ -86,7 +87,15 @@ fn proceed(
         return Ok(outcome.with_reply(Reply::Room(room_id)));
     };
     let room = our_room_in_the_making(&room_id, &next, facts)?;
-    compose::say(room, &next, facts, &mut outcome)?;
+    let event = compose::compose(room, &next, facts)?;
+    append_and_send(
+        room,
+        &event,
+        &room.current_state(),
+        None,
+        facts,
+        &mut outcome,
+    )?;
     Ok(outcome.then(Vec::new(), CreateRoomJob::Continue { room_id, events }))
 }
 

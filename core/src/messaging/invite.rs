@@ -12,6 +12,7 @@ use serde_json::{Value, json, value::RawValue};
 use super::{
     command::{CommandError, Content, Reply},
     compose::{self, NewEvent, our_room},
+    delivery::{Delivery, deliver},
     join::command_error,
 };
 use crate::{
@@ -76,14 +77,13 @@ impl InviteUser {
         let room = our_room(&self.room_id, facts)?;
         let event = NewEvent::member(&self.sender, &self.target, "invite", &self.content);
         let event = compose::compose(room, &event, facts)?;
-        if self.target.server_name() == facts.our_name() {
-            let mut outcome = Outcome::default();
-            let stored = compose::append_and_send(room, &event, None, facts, &mut outcome)?;
-            let event_id = stored.pdu.event_id().to_owned();
-            return Ok(outcome.with_reply(Reply::Event(event_id)));
-        }
-        let description = description(room, facts)?;
-        Ok(Outcome::phase(AwaitCosignature { event, description }))
+        let delivery = match self.target.server_name() == facts.our_name() {
+            true => Delivery::of(&event),
+            false => Delivery::Invited {
+                description: description(room, facts)?,
+            },
+        };
+        deliver(room, event, delivery, facts)
     }
 }
 
@@ -101,8 +101,10 @@ fn description(room: &Room, facts: &Facts<'_>) -> Result<String, Blocked> {
 /// An invite that the invited user's server has to sign.
 #[derive(Clone, Debug)]
 pub struct AwaitCosignature {
-    event: Arc<Pdu>,
-    description: String,
+    /// The invite.
+    pub event: Arc<Pdu>,
+    /// The events that describe the room, as a JSON list.
+    pub description: String,
 }
 
 #[derive(Deserialize)]

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::{
     command::{CommandError, Content, Reply},
     compose::{self, NewEvent},
+    delivery::{Delivery, deliver},
     restricted::authorise_join,
 };
 use crate::{
@@ -79,9 +80,13 @@ impl JoinRoom {
     fn join_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         let event = NewEvent::member(&self.user_id, &self.user_id, "join", &self.content);
         let event = authorise_join(room, event, facts)?;
-        let mut outcome = Outcome::default();
-        compose::say(room, &event, facts, &mut outcome)?;
-        Ok(outcome.with_reply(Reply::Room(self.room_id.clone())))
+        let event = compose::compose(room, &event, facts)?;
+        let delivery = Delivery::Room {
+            also: None,
+            once: None,
+            reply: Reply::Room(self.room_id.clone()),
+        };
+        deliver(room, event, delivery, facts)
     }
 
     fn ask_next_candidate(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {

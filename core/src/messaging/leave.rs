@@ -8,6 +8,7 @@ use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId};
 use super::{
     command::{CommandError, Content, Reply},
     compose::{self, NewEvent},
+    delivery::{Delivery, deliver},
     join::signed_membership,
 };
 use crate::{
@@ -52,9 +53,9 @@ impl LeaveRoom {
 
     fn leave_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         let event = NewEvent::member(&self.user_id, &self.user_id, "leave", &self.content);
-        let mut outcome = Outcome::default();
-        let stored = compose::say(room, &event, facts, &mut outcome)?;
-        Ok(outcome.with_reply(Reply::Event(stored.pdu.event_id().to_owned())))
+        let event = compose::compose(room, &event, facts)?;
+        let delivery = Delivery::of(&event);
+        deliver(room, event, delivery, facts)
     }
 
     /// Asks the inviting server for a leave to sign. If it does not help, our user is rid of the

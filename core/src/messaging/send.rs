@@ -5,6 +5,7 @@ use ruma_common::{OwnedRoomId, OwnedServerName, UserId};
 use super::{
     command::{CommandError, Reply},
     compose::{self, NewEvent, our_room},
+    delivery::{Delivery, deliver},
 };
 use crate::{
     engine::{
@@ -15,7 +16,7 @@ use crate::{
         world::Room,
     },
     pdu::event_type::MEMBER,
-    persistence::queries::{Answer, Read, Write},
+    persistence::queries::{Answer, Read},
 };
 
 /// An event to send.
@@ -50,14 +51,12 @@ impl SendEventJob {
         let room = our_room(&self.room_id, facts)?;
         let event = compose::compose(room, &self.event, facts)?;
         let also = self.server_to_tell(room, facts)?;
-        let mut outcome = Outcome::default();
-        compose::append_and_send(room, &event, also, facts, &mut outcome)?;
-        let event_id = event.event_id().to_owned();
-        if let Some(key) = self.once.clone() {
-            let event_id = event_id.clone();
-            outcome.writes.push(Write::Once { key, event_id });
-        }
-        Ok(outcome.with_reply(Reply::Event(event_id)))
+        let delivery = Delivery::Room {
+            also,
+            once: self.once.clone(),
+            reply: Reply::Event(event.event_id().to_owned()),
+        };
+        deliver(room, event, delivery, facts)
     }
 
     /// Somebody whose invite is taken back is not in the room, but must hear of it (TXN-15).

@@ -2,8 +2,8 @@
 //! (PDU-1).
 //!
 //! [`VerifyEvent`] makes checks 2 and 3 (signatures, hash); check 1, the format, was made when the
-//! event was parsed. [`AdmitEvent`] makes checks 4 to 6 (auth events, state before, current
-//! state), after it has seen to it that the events before it are known.
+//! event was parsed. [`AdmitEvent`] makes checks 4 to 7 (auth events, state before, current
+//! state, policy server), after it has seen to it that the events before it are known.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use ruma_common::{EventId, OwnedEventId, OwnedServerName};
 use super::{
     Pdu, gap,
     place::{self, NamedState},
+    policy,
     resolution::MissingEvents,
     signing, view,
 };
@@ -171,10 +172,17 @@ impl AdmitEvent {
         let mut outcome = Outcome::default();
         let before = state_before(room, previous, facts, &mut outcome)?;
         match self.verdict(room, &before, auth, facts)? {
-            Verdict::Accepted => {
-                let stored = place::append(room, event, &before, facts, &mut outcome)?;
-                outcome.sends.extend(self.pass_on(room, stored));
-            }
+            Verdict::Accepted => match policy::recommended(event, room, facts) {
+                Ok(event) => {
+                    let stored = place::append(room, &event, &before, facts, &mut outcome)?;
+                    outcome.sends.extend(self.pass_on(room, stored));
+                }
+                Err(Stop::Refused(reason)) => {
+                    let verdict = Verdict::SoftFailed(reason.to_string());
+                    place::set_aside(event, &before, verdict, facts, &mut outcome);
+                }
+                Err(Stop::Blocked) => return Err(Stop::Blocked),
+            },
             verdict => place::set_aside(event, &before, verdict, facts, &mut outcome),
         }
         Ok(outcome)
@@ -224,7 +232,7 @@ impl AdmitEvent {
 ///
 /// # Errors
 /// Refused says that the fork cannot be resolved with the events we hold.
-fn state_before(
+pub fn state_before(
     room: &Room,
     previous: &[Arc<StoredEvent>],
     facts: &Facts<'_>,

@@ -118,11 +118,22 @@ impl Pdu {
     /// This event with our signature added to those it has. Fails if that makes it too large.
     pub fn signed_by(&self, server: &ServerName, key: &SigningKey) -> Result<Self, FormatError> {
         let signature = key.sign(self.signed_text().as_bytes());
+        self.with_signature(server, key.key_id(), signature)
+    }
+
+    /// This event with a server's signature, in base64, added to those it has. Fails if that makes
+    /// it too large.
+    pub fn with_signature(
+        &self,
+        server: &ServerName,
+        key_id: &str,
+        signature: String,
+    ) -> Result<Self, FormatError> {
         let mut signed = Object::new();
         let signatures = self.text().get(Field::Signatures).unwrap_or_default();
         let signatures = Value::Object(canonical_json::object(signatures));
         signed.insert(Field::Signatures.name().to_owned(), signatures);
-        insert_signature(&mut signed, server, key.key_id(), signature);
+        insert_signature(&mut signed, server, key_id, signature);
         let signatures = signed.remove(Field::Signatures.name()).unwrap_or_default();
         let signatures = to_canonical_string(&signatures);
         Self::parse(

@@ -14,5 +14,7 @@ pub const THIRD_PARTY_INVITE: &str = "m.room.third_party_invite";
 pub const HISTORY_VISIBILITY: &str = "m.room.history_visibility";
 /// `m.room.redaction`: removes what another event said.
 pub const REDACTION: &str = "m.room.redaction";
+/// `m.room.policy`: the room's policy server.
+pub const POLICY: &str = "m.room.policy";
 /// `m.room.aliases`: the aliases that a server gave the room, before room version 6.
 pub const ALIASES: &str = "m.room.aliases";

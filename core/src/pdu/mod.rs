@@ -33,6 +33,7 @@ pub mod hash;
 pub mod history;
 pub mod import;
 pub mod place;
+pub mod policy;
 pub mod redaction;
 pub mod resolution;
 pub mod room_version;

@@ -74,6 +74,8 @@ pub enum Endpoint {
         /// At most so many events.
         limit: u32,
     },
+    /// `POST /_matrix/policy/v1/sign`: the event to sign.
+    PolicySign(String),
     /// `GET /query/directory`
     Directory(OwnedRoomAliasId),
     /// `GET /query/profile`
@@ -103,7 +105,7 @@ impl Endpoint {
             | Self::SendJoin(_)
             | Self::SendLeave(_)
             | Self::Invite(_) => Method::PUT,
-            Self::MissingEvents { .. } => Method::POST,
+            Self::MissingEvents { .. } | Self::PolicySign(_) => Method::POST,
             Self::ServerKeys
             | Self::MakeJoin(..)
             | Self::MakeLeave(..)
@@ -162,6 +164,7 @@ impl Endpoint {
                 pairs.push(("limit", &limit));
                 v1("backfill", &[room_id.as_str()]) + &query(&pairs)
             }
+            Self::PolicySign(_) => "/_matrix/policy/v1/sign".to_owned(),
             Self::Directory(alias) => {
                 v1("query/directory", &[]) + &query(&[("room_alias", alias.as_str())])
             }
@@ -175,7 +178,7 @@ impl Endpoint {
     #[must_use]
     pub fn body(&self) -> Option<String> {
         match self {
-            Self::SendTransaction { body, .. } => Some(body.clone()),
+            Self::SendTransaction { body, .. } | Self::PolicySign(body) => Some(body.clone()),
             Self::SendJoin(event) | Self::SendLeave(event) | Self::Invite(event) => {
                 Some(event.body.clone())
             }
@@ -213,6 +216,7 @@ impl Endpoint {
         match self {
             Self::ServerKeys | Self::Directory(_) | Self::Profile(_) => Duration::from_secs(10),
             Self::MakeJoin(..) | Self::MakeLeave(..) => Duration::from_secs(20),
+            Self::PolicySign(_) => Duration::from_secs(30),
             Self::SendJoin(_) | Self::State(..) => Duration::from_secs(300),
             Self::SendTransaction { .. }
             | Self::SendLeave(_)
@@ -240,6 +244,7 @@ impl Endpoint {
             | Self::SendLeave(_)
             | Self::Invite(_)
             | Self::Event(_)
+            | Self::PolicySign(_)
             | Self::Directory(_)
             | Self::Profile(_) => MIB,
         }

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use comity_core::messaging::settings::Settings;
 use ruma_common::{OwnedServerName, ServerName};
 use serde::Deserialize;
 use toml::Spanned;
@@ -39,6 +40,7 @@ struct FederationSection {
     signing_key: PathBuf,
     #[serde(default)]
     extra_ca: Vec<PathBuf>,
+    policy_servers: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +83,12 @@ impl FederationSection {
             certificate: self.certificate,
             private_key: self.private_key,
         };
+        let defaults = Settings::default();
+        let settings = Settings {
+            policy_servers: self.policy_servers.unwrap_or(defaults.policy_servers),
+        };
         Ok(Federation {
+            settings,
             listen: self
                 .listen
                 .get_ref()

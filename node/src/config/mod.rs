@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use comity_core::messaging::settings::Settings;
 use ruma_common::OwnedServerName;
 use serde::Deserialize;
 
@@ -48,6 +49,8 @@ pub struct Federation {
     pub signing_key: PathBuf,
     /// Files with certificate authorities to trust besides the system's.
     pub extra_ca: Vec<PathBuf>,
+    /// What we choose of how we take part in rooms.
+    pub settings: Settings,
 }
 
 /// See [`Config::client`].
@@ -204,6 +207,19 @@ mod tests {
         );
         assert_eq!(config.client.listen, "127.0.0.1:8008".parse().unwrap());
         assert!(config.client.tls.is_none());
+    }
+
+    #[test]
+    fn policy_servers_are_heeded_unless_the_file_says_otherwise() {
+        let heeded = |text: &str| {
+            let config = Config::parse(text, Path::new("/")).unwrap();
+            config.federation.settings.policy_servers
+        };
+        let written = example();
+        let line = "policy_servers = true\n";
+        assert!(heeded(&written));
+        assert!(heeded(&written.replace(line, "")));
+        assert!(!heeded(&written.replace(line, "policy_servers = false\n")));
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::{
 };
 
 use comity_core::{
-    messaging::command::{Command, Events, Reply, RoomSummary, SendEvent, Statistics},
+    messaging::{
+        command::{Command, Events, Reply, RoomSummary, SendEvent, Statistics},
+        settings::Settings,
+    },
     persistence::queries::{Answer, Counts, Direction, Read},
 };
 use comity_sync::Certificate;
@@ -99,6 +102,7 @@ impl Identity {
             server_name: self.server_name.clone(),
             signing_key: signing_key::parse(&self.signing_key)?,
             database_directory: self.directory.clone(),
+            settings: Settings::default(),
             listeners: vec![listener],
             certificate: self.certificate.clone(),
             extra_ca: vec![self.authority.clone()],

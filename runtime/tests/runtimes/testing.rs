@@ -12,6 +12,7 @@ use comity_core::{
     messaging::{
         command::{Command, CommandError, Reply},
         notice::{Notice, Question, Told},
+        settings::Settings,
     },
     pdu::signing::SigningKey,
 };
@@ -182,6 +183,7 @@ pub fn config(listener: TcpListener, folder: &Path) -> ServerConfig {
         server_name: name.try_into().unwrap(),
         signing_key: SigningKey::from_seed("ed25519:1", &[7; 32]).unwrap().into(),
         seed: [9; 32],
+        settings: Settings::default(),
     };
     let mut config = ServerConfig::new(core, database, vec![listener], CERTIFICATE.clone());
     config.use_platform_roots = false;

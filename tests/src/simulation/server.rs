@@ -9,6 +9,7 @@ use comity_core::{
     messaging::{
         command::{Command, CommandError, Reply},
         notice::{Notice, Question, Told},
+        settings::Settings,
     },
     pdu::signing::SigningKey,
     persistence::queries::{Answer, Query, Read},
@@ -35,6 +36,8 @@ pub struct Server {
     core: Option<Federation>,
     store: Store,
     signing_key: Arc<SigningKey>,
+    /// What it chooses, from its next start on.
+    pub settings: Settings,
     starts: u8,
     commands: u64,
     finished: BTreeMap<CommandId, Finished>,
@@ -60,6 +63,7 @@ impl Server {
             core: None,
             store: Store::in_memory().expect("SQLite opens a database in memory"),
             signing_key: Arc::new(SigningKey::from_seed("ed25519:1", &seed).expect("a key id")),
+            settings: Settings::default(),
             starts: 0,
             commands: 0,
             finished: BTreeMap::new(),
@@ -74,6 +78,7 @@ impl Server {
             server_name: self.name.clone(),
             signing_key: self.signing_key.clone(),
             seed: [self.starts; 32],
+            settings: self.settings,
         };
         self.core = Some(Federation::new(config));
         self.handle(now, Input::Tick);

@@ -15,6 +15,7 @@ mod holes;
 mod lies;
 mod memberships;
 mod outages;
+mod policy;
 mod questions;
 mod stage;
 mod talking;

@@ -1,0 +1,173 @@
+//! Bringing an event of ours to its room: at once or, where the room has a policy server, when that
+//! has signed it (POLICY-3).
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use ruma_common::OwnedServerName;
+
+use super::{
+    command::{CommandError, Reply},
+    compose::our_room,
+    invite::AwaitCosignature,
+    join::command_error,
+};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::{Outcome, SendTo},
+        registry::Identity,
+        stop::{Stop, for_command},
+        world::Room,
+    },
+    pdu::{
+        Pdu,
+        admit::state_before,
+        place::{self, NamedState},
+        policy::{self, NotRecommended, PolicyServer},
+        view::View,
+    },
+    persistence::{queries::Write, tables::StoredEvent},
+};
+
+/// Where an event of ours goes.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// To everybody in the room (TXN-15).
+    Room {
+        /// And to a server that is not in the room.
+        also: Option<OwnedServerName>,
+        /// See [`super::command::SendEvent::once`].
+        once: Option<String>,
+        /// The answer to the command, when the event is in its room.
+        reply: Reply,
+    },
+    /// To the server of the user whom it invites, which signs it first.
+    Invited {
+        /// The events that describe the room, as a JSON list.
+        description: String,
+    },
+}
+
+impl Delivery {
+    /// To everybody in the room; then the command is answered with the event's id.
+    #[must_use]
+    pub fn of(event: &Pdu) -> Self {
+        Self::Room {
+            also: None,
+            once: None,
+            reply: Reply::Event(event.event_id().to_owned()),
+        }
+    }
+}
+
+/// Sends an event that was composed just now.
+///
+/// # Errors
+/// As [`append_and_send`].
+pub fn deliver(
+    room: &Room,
+    event: Arc<Pdu>,
+    delivery: Delivery,
+    facts: &Facts<'_>,
+) -> Result<Outcome, Stop<CommandError>> {
+    if PolicyServer::to_ask(&event, room, facts)?.is_some() {
+        return Ok(Outcome::phase(AwaitPolicySignature { event, delivery }));
+    }
+    let before = room.current_state();
+    finish(room, event, &before, delivery, facts, Outcome::default())
+}
+
+/// An event of ours that the room's policy server has to sign.
+#[derive(Clone, Debug)]
+pub struct AwaitPolicySignature {
+    event: Arc<Pdu>,
+    delivery: Delivery,
+}
+
+impl AwaitPolicySignature {
+    /// See [`super::send::SendEventJob::identity`].
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        match &self.delivery {
+            Delivery::Room { once, .. } => once.clone().map(Identity::Once),
+            Delivery::Invited { .. } => None,
+        }
+    }
+
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        for_command(self.deliver(facts))
+    }
+
+    /// The room went on while the event was away: it must still be allowed.
+    fn deliver(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
+        let room = our_room(self.event.room_id(), facts)?;
+        let event = policy::recommended(&self.event, room, facts)?;
+        View::of(&room.state, &event, facts)?
+            .check(&event)
+            .map_err(|denied| CommandError::Forbidden(denied.to_string()))?;
+        let previous = facts.events(event.prev_events())?;
+        let previous: Vec<_> = previous.into_iter().flatten().collect();
+        let mut outcome = Outcome::default();
+        let before = state_before(room, &previous, facts, &mut outcome)?;
+        let delivery = self.delivery.clone();
+        finish(room, event, &before, delivery, facts, outcome)
+    }
+}
+
+fn finish(
+    room: &Room,
+    event: Arc<Pdu>,
+    before: &NamedState,
+    delivery: Delivery,
+    facts: &Facts<'_>,
+    mut outcome: Outcome,
+) -> Result<Outcome, Stop<CommandError>> {
+    match delivery {
+        Delivery::Invited { description } => {
+            Ok(Outcome::phase(AwaitCosignature { event, description }))
+        }
+        Delivery::Room { also, once, reply } => {
+            append_and_send(room, &event, before, also, facts, &mut outcome)?;
+            let event_id = event.event_id().to_owned();
+            outcome
+                .writes
+                .extend(once.map(|key| Write::Once { key, event_id }));
+            Ok(outcome.with_reply(reply))
+        }
+    }
+}
+
+/// Puts an event of ours into its room and queues it for everybody in it (TXN-15), and for `also`.
+///
+/// # Errors
+/// Busy, if the room has forked and what is needed to resolve it is not at hand.
+pub fn append_and_send(
+    room: &Room,
+    event: &Arc<Pdu>,
+    before: &NamedState,
+    also: Option<OwnedServerName>,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> Result<Arc<StoredEvent>, Stop<CommandError>> {
+    let stored = place::append(room, event, before, facts, outcome)?;
+    let destinations: BTreeSet<OwnedServerName> =
+        room.servers.keys().cloned().chain(also).collect();
+    outcome.sends.push(SendTo {
+        event: stored.clone(),
+        destinations,
+    });
+    Ok(stored)
+}
+
+/// What the policy server says, our user hears.
+impl From<Stop<NotRecommended>> for Stop<CommandError> {
+    fn from(stop: Stop<NotRecommended>) -> Self {
+        match stop {
+            Stop::Blocked => Self::Blocked,
+            Stop::Refused(NotRecommended { server, error }) => {
+                Self::Refused(command_error(&server, &error))
+            }
+        }
+    }
+}
