@@ -132,7 +132,7 @@ impl Room {
         let mut cited_by = BTreeMap::<OwnedEventId, Vec<OwnedEventId>>::new();
         for (event_id, event) in &self.events {
             for cited in event.auth_events() {
-                let citing = cited_by.entry(cited.clone()).or_default();
+                let citing = cited_by.entry(cited.to_owned()).or_default();
                 citing.push(event_id.clone());
             }
         }

@@ -79,7 +79,7 @@ fn chain(case: &Case, mut to_visit: Vec<OwnedEventId>) -> EventIdSet<OwnedEventI
     let mut chain = HashSet::new();
     while let Some(event_id) = to_visit.pop() {
         if chain.insert(event_id.clone()) {
-            to_visit.extend(case.event(&event_id).auth_events().iter().cloned());
+            to_visit.extend(case.event(&event_id).auth_events().to_vec());
         }
     }
     chain.into_iter().collect()
@@ -119,6 +119,8 @@ struct Inner {
     event_id: OwnedEventId,
     event_type: TimelineEventType,
     content: Box<RawValue>,
+    prev_events: Vec<OwnedEventId>,
+    auth_events: Vec<OwnedEventId>,
 }
 
 impl RumaEvent {
@@ -129,6 +131,8 @@ impl RumaEvent {
             event_id: pdu.event_id().to_owned(),
             event_type: pdu.event_type().into(),
             content,
+            prev_events: pdu.prev_events().to_vec(),
+            auth_events: pdu.auth_events().to_vec(),
         }))
     }
 }
@@ -168,11 +172,11 @@ impl Event for RumaEvent {
     }
 
     fn prev_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.0.pdu.prev_events().iter())
+        Box::new(self.0.prev_events.iter())
     }
 
     fn auth_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.0.pdu.auth_events().iter())
+        Box::new(self.0.auth_events.iter())
     }
 
     fn redacts(&self) -> Option<&OwnedEventId> {

@@ -155,11 +155,12 @@ impl<'a> Facts<'a> {
     }
 
     /// Several events, asked for together; `None` for each that we do not hold.
-    pub fn events<'i>(
+    pub fn events(
         &self,
-        event_ids: impl IntoIterator<Item = &'i OwnedEventId>,
+        event_ids: impl IntoIterator<Item: AsRef<EventId>>,
     ) -> Result<Vec<Option<Arc<StoredEvent>>>, Blocked> {
-        let answers: Vec<_> = event_ids.into_iter().map(|id| self.event(id)).collect();
+        let ids = event_ids.into_iter();
+        let answers: Vec<_> = ids.map(|id| self.event(id.as_ref())).collect();
         answers.into_iter().collect()
     }
 

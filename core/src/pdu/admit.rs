@@ -10,7 +10,9 @@ use std::sync::Arc;
 use ruma_common::{EventId, OwnedEventId, OwnedServerName};
 
 use super::{
-    Pdu, gap,
+    Pdu,
+    event_ids::EventIds,
+    gap,
     place::{self, NamedState},
     policy,
     resolution::MissingEvents,
@@ -264,11 +266,11 @@ pub fn state_before(
     Ok(place::write_state(&base, resolved, facts, outcome))
 }
 
-fn missing(event_ids: &[OwnedEventId], held: impl Iterator<Item = bool>) -> Vec<OwnedEventId> {
+fn missing(event_ids: EventIds<'_>, held: impl Iterator<Item = bool>) -> Vec<OwnedEventId> {
     event_ids
         .iter()
         .zip(held)
         .filter(|(_, held)| !held)
-        .map(|(id, _)| id.clone())
+        .map(|(id, _)| id.to_owned())
         .collect()
 }

@@ -16,6 +16,7 @@ use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, Serve
 use super::{
     auth_content::{AuthContent, MemberContent},
     canonical_json::{self, Object},
+    event_ids::{self, EventIds},
     event_text::{EventText, Field},
     event_type::REDACTION,
     format::{self, FormatError, MAX_AUTH_EVENTS, MAX_PREV_EVENTS},
@@ -30,16 +31,22 @@ pub struct Pdu {
     version: RoomVersion,
     event_id: OwnedEventId,
     room_id: OwnedRoomId,
-    event_type: Box<str>,
-    state_key: Option<Box<str>>,
     sender: OwnedUserId,
     origin_server_ts: i64,
     depth: u64,
-    prev_events: Box<[OwnedEventId]>,
-    auth_events: Box<[OwnedEventId]>,
     redacts: Option<OwnedEventId>,
     auth_content: AuthContent,
     text: EventText,
+    unescaped: Option<Box<Unescaped>>,
+}
+
+/// What the text of an event hardly ever writes with escapes, if it does.
+#[derive(Clone)]
+struct Unescaped {
+    event_type: Box<str>,
+    state_key: Box<str>,
+    prev_events: Box<[OwnedEventId]>,
+    auth_events: Box<[OwnedEventId]>,
 }
 
 /// Two events are equal if they are the same bytes of the same event: an event and its redacted
@@ -91,22 +98,21 @@ impl Pdu {
         version: RoomVersion,
     ) -> Result<Self, FormatError> {
         format::check_envelope(&text, version)?;
-        let content = format::content(&text)?;
+        format::check_event_ids(&text, Field::PrevEvents, MAX_PREV_EVENTS, version)?;
+        format::check_event_ids(&text, Field::AuthEvents, MAX_AUTH_EVENTS, version)?;
+        format::check_state_key(&text)?;
         let event_type = format::bounded_string(&text, Field::Type)?;
-        let event_ids = |field, limit| format::event_ids(&text, field, limit, version);
+        let content = format::content(&text)?;
         Ok(Self {
             version,
             room_id: format::room_id(&text, &event_id, version)?,
             event_id,
-            state_key: format::state_key(&text)?.map(Into::into),
             sender: format::sender(&text)?,
             origin_server_ts: format::integer(&text, Field::OriginServerTs)?,
             depth: format::depth(&text, version)?,
-            prev_events: event_ids(Field::PrevEvents, MAX_PREV_EVENTS)?,
-            auth_events: event_ids(Field::AuthEvents, MAX_AUTH_EVENTS)?,
             redacts: redaction_target(&text, &event_type, version),
             auth_content: auth_content(&event_type, content, version),
-            event_type: event_type.into(),
+            unescaped: Unescaped::of(&text).map(Box::new),
             text,
         })
     }
@@ -129,22 +135,29 @@ impl Pdu {
 
     /// The event's type.
     pub fn event_type(&self) -> &str {
-        &self.event_type
+        match &self.unescaped {
+            Some(unescaped) => &unescaped.event_type,
+            None => self.text.plain_string(Field::Type).unwrap_or_default(),
+        }
     }
 
     /// The state key of a state event; `None` for other events.
     pub fn state_key(&self) -> Option<&str> {
-        self.state_key.as_deref()
+        let state_key = self.text.plain_string(Field::StateKey)?;
+        Some(match &self.unescaped {
+            Some(unescaped) => &unescaped.state_key,
+            None => state_key,
+        })
     }
 
     /// Whether this is a state event.
     pub fn is_state(&self) -> bool {
-        self.state_key.is_some()
+        self.text.get(Field::StateKey).is_some()
     }
 
     /// Whether this is the state event for this type and state key.
     pub fn is_state_for(&self, event_type: &str, state_key: &str) -> bool {
-        &*self.event_type == event_type && self.state_key() == Some(state_key)
+        self.event_type() == event_type && self.state_key() == Some(state_key)
     }
 
     /// The user who sent the event.
@@ -168,13 +181,19 @@ impl Pdu {
     }
 
     /// The events that the sender's server saw as the room's latest.
-    pub fn prev_events(&self) -> &[OwnedEventId] {
-        &self.prev_events
+    pub fn prev_events(&self) -> EventIds<'_> {
+        match &self.unescaped {
+            Some(unescaped) => EventIds::unescaped(&unescaped.prev_events),
+            None => EventIds::written(self.text.get(Field::PrevEvents).unwrap_or_default()),
+        }
     }
 
     /// The state events that are to prove that this one was allowed.
-    pub fn auth_events(&self) -> &[OwnedEventId] {
-        &self.auth_events
+    pub fn auth_events(&self) -> EventIds<'_> {
+        match &self.unescaped {
+            Some(unescaped) => EventIds::unescaped(&unescaped.auth_events),
+            None => EventIds::written(self.text.get(Field::AuthEvents).unwrap_or_default()),
+        }
     }
 
     /// The event's content, parsed.
@@ -250,11 +269,31 @@ impl Pdu {
         let text = EventText::of_canonical(redact(&self.text, self.version));
         let content = text.get(Field::Content).unwrap_or_default();
         Self {
-            redacts: redaction_target(&text, &self.event_type, self.version),
-            auth_content: auth_content(&self.event_type, content, self.version),
+            redacts: redaction_target(&text, self.event_type(), self.version),
+            auth_content: auth_content(self.event_type(), content, self.version),
             text,
             ..self.clone()
         }
+    }
+}
+
+impl Unescaped {
+    fn of(text: &EventText) -> Option<Self> {
+        let fields = [
+            Field::Type,
+            Field::StateKey,
+            Field::PrevEvents,
+            Field::AuthEvents,
+        ];
+        let has_escapes = |field: Field| text.get(field).is_some_and(|value| value.contains('\\'));
+        let string = |field: Field| text.string(field).unwrap_or_default().into();
+        let ids = |field: Field| event_ids::unescaped(text.get(field).unwrap_or_default());
+        fields.into_iter().any(has_escapes).then(|| Self {
+            event_type: string(Field::Type),
+            state_key: string(Field::StateKey),
+            prev_events: ids(Field::PrevEvents),
+            auth_events: ids(Field::AuthEvents),
+        })
     }
 }
 
@@ -302,7 +341,7 @@ fn redaction_target(
 
 impl fmt::Debug for Pdu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pdu({} {}", self.event_id, self.event_type)?;
+        write!(f, "Pdu({} {}", self.event_id, self.event_type())?;
         if let Some(state_key) = self.state_key() {
             write!(f, " {state_key:?}")?;
         }

@@ -165,6 +165,11 @@ impl EventText {
         canonical_json::text(self.get(field)?)
     }
 
+    /// The string that a field holds, as it is written: for strings without escapes.
+    pub(super) fn plain_string(&self, field: Field) -> Option<&str> {
+        self.get(field)?.strip_prefix('"')?.strip_suffix('"')
+    }
+
     /// The text without `hashes` and `signatures`, in pieces.
     pub fn without_hashes_and_signatures(&self) -> [&str; 3] {
         pieces_between(

@@ -10,7 +10,8 @@ use ruma_common::{EventId, IdParseError, OwnedEventId, OwnedRoomId, OwnedUserId}
 use thiserror::Error;
 
 use super::{
-    canonical_json::{JsonError, MAX_INTEGER, elements, member, members, text},
+    canonical_json::{Items, JsonError, MAX_INTEGER, member, members, text},
+    event_ids::id_in,
     event_text::{EventText, Field},
     event_type::CREATE,
     room_version::{EventIds, RoomVersion},
@@ -91,10 +92,10 @@ pub(super) fn bounded_string(event: &EventText, field: Field) -> Result<Cow<'_, 
     check_length(&text, field.name()).map(|()| text)
 }
 
-pub(super) fn state_key(event: &EventText) -> Result<Option<Cow<'_, str>>, FormatError> {
+pub(super) fn check_state_key(event: &EventText) -> Result<(), FormatError> {
     match event.get(Field::StateKey) {
-        None => Ok(None),
-        Some(_) => bounded_string(event, Field::StateKey).map(Some),
+        None => Ok(()),
+        Some(_) => bounded_string(event, Field::StateKey).map(drop),
     }
 }
 
@@ -137,20 +138,17 @@ pub(super) fn depth(event: &EventText, version: RoomVersion) -> Result<u64, Form
     in_range.ok_or(FormatError::Depth(depth))
 }
 
-/// The ids of the events that a list names: beside their reference hashes, which nobody checks,
-/// where event ids are chosen.
-pub(super) fn event_ids(
+/// Checks the list of the events that an event names: by their ids, or where servers choose event
+/// ids by pairs of an id and an object with the reference hash, which nobody checks.
+pub(super) fn check_event_ids(
     event: &EventText,
     field: Field,
     limit: usize,
     version: RoomVersion,
-) -> Result<Box<[OwnedEventId]>, FormatError> {
-    let list = event.get(field).unwrap_or_default();
-    let mut count = 0;
-    if !elements(list, |_| count += 1) {
-        return Err(is_not(field.name(), "array"));
-    }
-    let field = field.name();
+) -> Result<(), FormatError> {
+    let list = event.get(field).filter(|list| list.starts_with('['));
+    let list = list.ok_or_else(|| is_not(field.name(), "array"))?;
+    let (field, count) = (field.name(), Items::of(list).count());
     if count > limit {
         return Err(FormatError::TooMany {
             field,
@@ -158,30 +156,20 @@ pub(super) fn event_ids(
             limit,
         });
     }
-    let mut ids = Vec::with_capacity(count);
-    elements(list, |item| {
-        ids.push(match version.rules().event_ids {
-            EventIds::Chosen => named_event(item, field),
-            EventIds::Base64 | EventIds::UrlSafeBase64 => event_id(item, field),
-        });
-    });
-    ids.into_iter().collect()
+    let in_pairs = version.rules().event_ids == EventIds::Chosen;
+    Items::of(list).try_for_each(|item| check_event_id(item, field, in_pairs))
 }
 
-/// The id in a pair of an event id and an object with the event's reference hash.
-fn named_event(pair: &str, field: &'static str) -> Result<OwnedEventId, FormatError> {
-    let mut parts = Vec::new();
-    elements(pair, |part| parts.push(part));
-    match parts.as_slice() {
-        [id, hashes] if hashes.starts_with('{') => event_id(id, field),
-        _ => Err(is_not(field, "list of pairs of event id and hashes")),
-    }
-}
-
-fn event_id(item: &str, field: &'static str) -> Result<OwnedEventId, FormatError> {
-    let text = text(item).ok_or_else(|| is_not(field, "list of event ids"))?;
-    check_length(&text, field)?;
-    OwnedEventId::try_from(&*text).map_err(|source| FormatError::InvalidId { field, source })
+fn check_event_id(item: &str, field: &'static str, in_pair: bool) -> Result<(), FormatError> {
+    let mut parts = Items::of(item);
+    let is_pair =
+        (parts.nth(1)).is_some_and(|hashes| hashes.starts_with('{')) && parts.next().is_none();
+    let id = id_in(item).filter(|_| is_pair == in_pair).and_then(text);
+    let id = id.ok_or_else(|| is_not(field, "list of events named as in its room version"))?;
+    check_length(&id, field)?;
+    let id = <&EventId>::try_from(&*id);
+    id.map(drop)
+        .map_err(|source| FormatError::InvalidId { field, source })
 }
 
 /// The event's room. Where room ids are made of create events, the create event `event_id` must

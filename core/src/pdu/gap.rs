@@ -135,7 +135,7 @@ fn ancestors(event: &Pdu, events: Vec<Arc<Pdu>>) -> Vec<Arc<Pdu>> {
     let mut next: Vec<OwnedEventId> = event.prev_events().to_vec();
     while let Some(event_id) = next.pop() {
         if let Some(ancestor) = left.remove(&event_id) {
-            next.extend(ancestor.prev_events().iter().cloned());
+            next.extend(ancestor.prev_events().iter().map(ToOwned::to_owned));
             ancestors.push(ancestor);
         }
     }
@@ -189,7 +189,7 @@ fn ends(events: &[Arc<Pdu>]) -> usize {
     let ids: BTreeSet<&EventId> = events.iter().map(|event| event.event_id()).collect();
     let is_end = |event: &&Arc<Pdu>| {
         let mut previous = event.prev_events().iter();
-        previous.any(|event_id| !ids.contains(&**event_id))
+        previous.any(|event_id| !ids.contains(event_id))
     };
     events.iter().filter(is_end).count()
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ruma_common::{OwnedEventId, OwnedServerName};
+use ruma_common::{EventId, OwnedEventId, OwnedServerName};
 
 use super::{
     Pdu, answers,
@@ -86,11 +86,11 @@ impl ImportHistory {
         let named: BTreeSet<OwnedEventId> = self
             .events
             .iter()
-            .flat_map(|event| event.auth_events().iter().cloned())
+            .flat_map(|event| event.auth_events().iter().map(ToOwned::to_owned))
             .filter(|event_id| !here.contains(&**event_id))
             .collect();
         let held = facts.all_held(named.iter().map(|id| &**id))?;
-        let missing = |id: &OwnedEventId| named.contains(id) && !held.contains_key(id);
+        let missing = |id: &EventId| named.contains(id) && !held.contains_key(id);
         let lacks = |event: &&Arc<Pdu>| event.auth_events().iter().any(missing);
         let asked: Vec<_> = self
             .events

@@ -288,7 +288,7 @@ pub fn judge(events: &[Arc<Pdu>], facts: &Facts<'_>) -> Result<Judged, Blocked> 
         event
             .auth_events()
             .iter()
-            .cloned()
+            .map(ToOwned::to_owned)
             .chain(view::create_event_named_by_room(event))
     });
     let looked_up: BTreeSet<OwnedEventId> = ids.iter().cloned().chain(named).collect();
@@ -333,7 +333,7 @@ fn judge_in_order(
                 stack.pop();
                 continue;
             };
-            let named = event.auth_events().iter().cloned();
+            let named = event.auth_events().iter().map(ToOwned::to_owned);
             let named = named.chain(view::create_event_named_by_room(event));
             let first: Vec<_> = named
                 .filter(|id| id != event_id && waiting.contains_key(id))

@@ -6,7 +6,7 @@
 //!
 //! | file | answers |
 //! |---|---|
-//! | [`event`], [`event_text`], [`mod@format`] | is it a valid event (check 1 on receipt of a PDU), what does it say? |
+//! | [`event`], [`event_text`], [`event_ids`], [`mod@format`] | is it a valid event (check 1 on receipt of a PDU), what does it say? |
 //! | [`hash`], [`redaction`], [`canonical_json`] | what is hashed and signed, what is the event's id? |
 //! | [`signing`] | did the servers sign it that had to (check 2), and is it unaltered (check 3)? |
 //! | [`auth_content`], [`auth_events`], [`authorisation`] | was it allowed (checks 4 to 6)? |
@@ -24,6 +24,7 @@ pub mod bridge;
 pub mod build;
 pub mod canonical_json;
 pub mod event;
+pub mod event_ids;
 pub mod event_text;
 pub mod event_type;
 pub mod explain;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
 use http::StatusCode;
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
 use serde::Deserialize;
 
 use super::{StateMap, acl, view};
@@ -251,7 +251,7 @@ pub struct StateAndAuthChain {
 pub fn with_auth_chain(state: &StateMap, facts: &Facts<'_>) -> Result<StateAndAuthChain, Blocked> {
     let ids: Vec<OwnedEventId> = state.iter().map(|(_, id)| id.to_owned()).collect();
     let all = facts.auth_chain(ids.clone())?;
-    let named: BTreeSet<&OwnedEventId> = all
+    let named: BTreeSet<&EventId> = all
         .values()
         .flat_map(|event| event.pdu.auth_events())
         .collect();
@@ -259,8 +259,8 @@ pub fn with_auth_chain(state: &StateMap, facts: &Facts<'_>) -> Result<StateAndAu
         .values()
         .find_map(|event| view::create_event_named_by_room(&event.pdu));
     let in_chain = |event: &&Arc<StoredEvent>| {
-        let event_id = event.pdu.event_id().to_owned();
-        named.contains(&event_id) || create.as_ref() == Some(&event_id)
+        let event_id = event.pdu.event_id();
+        named.contains(event_id) || create.as_deref() == Some(event_id)
     };
     let state = ids.iter().filter_map(|id| all.get(id)).cloned().collect();
     let auth_chain = all.values().filter(in_chain).cloned().collect();

@@ -297,7 +297,10 @@ fn missing_events_are_named() {
         BTreeSet::from([name.event_id().to_owned()])
     );
     let held = BTreeMap::from([(name.event_id().to_owned(), name.clone())]);
-    assert_eq!(missing(&held), name.auth_events().iter().cloned().collect());
+    assert_eq!(
+        missing(&held),
+        name.auth_events().iter().map(ToOwned::to_owned).collect()
+    );
 }
 
 /// In a large room the agreed state is large: a plain fork must not need all of it.
@@ -338,7 +341,7 @@ impl WithCitations {
         for (event_id, event) in &room.events {
             for cited in event.auth_events() {
                 cited_by
-                    .entry(cited.clone())
+                    .entry(cited.to_owned())
                     .or_default()
                     .push(event_id.clone());
             }

@@ -27,6 +27,8 @@ struct Inner {
     event_id: OwnedEventId,
     event_type: TimelineEventType,
     content: Box<RawValue>,
+    prev_events: Vec<OwnedEventId>,
+    auth_events: Vec<OwnedEventId>,
     redacts: Option<OwnedEventId>,
     rejected: bool,
 }
@@ -43,6 +45,8 @@ impl RumaEvent {
             event_id: pdu.event_id().to_owned(),
             event_type: pdu.event_type().into(),
             content: RawValue::from_string(content).unwrap(),
+            prev_events: pdu.prev_events().to_vec(),
+            auth_events: pdu.auth_events().to_vec(),
             redacts: pdu.redacts().map(ToOwned::to_owned),
             rejected,
         }))
@@ -83,11 +87,11 @@ impl Event for RumaEvent {
     }
 
     fn prev_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.0.pdu.prev_events().iter())
+        Box::new(self.0.prev_events.iter())
     }
 
     fn auth_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.0.pdu.auth_events().iter())
+        Box::new(self.0.auth_events.iter())
     }
 
     fn redacts(&self) -> Option<&OwnedEventId> {
@@ -162,7 +166,13 @@ pub fn resolve<'a>(
         let mut to_visit: Vec<OwnedEventId> = from.collect();
         let mut chain = EventIdSet::new();
         while let Some(id) = to_visit.pop() {
-            to_visit.extend(get(&id).unwrap().auth_events().iter().cloned());
+            to_visit.extend(
+                get(&id)
+                    .unwrap()
+                    .auth_events()
+                    .iter()
+                    .map(ToOwned::to_owned),
+            );
             chain.insert(id);
         }
         chain

@@ -275,7 +275,7 @@ impl Stage {
                 .pdu
                 .prev_events()
                 .iter()
-                .find(|id| all.contains(&***id) && !noticed.contains(&***id));
+                .find(|id| all.contains(*id) && !noticed.contains(*id));
             assert_eq!(later, None, "{} came too early", event.pdu.event_id());
             assert!(
                 noticed.insert(event.pdu.event_id()),

@@ -63,7 +63,7 @@ pub fn check_notices(network: &mut Network, server: &str) {
     for event in noticed {
         for previous in event.pdu.prev_events() {
             let own_join = event.pdu.membership() == Some("join") && event.pdu.origin() == server;
-            let in_order = own_join || !all.contains(&**previous) || before.contains(&**previous);
+            let in_order = own_join || !all.contains(previous) || before.contains(previous);
             assert!(in_order, "{server} noticed {event:?} before {previous}");
         }
         let is_new = before.insert(event.pdu.event_id());

@@ -129,7 +129,7 @@ impl<'a> Named<'a> {
     fn unknown(&self) -> Broken {
         let mut ids = self.event.auth_events().iter();
         let unknown = ids.find(|event_id| self.find(event_id).is_none())?;
-        let reason = Reason::UnknownAuthEvent(unknown.clone());
+        let reason = Reason::UnknownAuthEvent(unknown.to_owned());
         Some((Rule::AuthEvents, reason))
     }
 

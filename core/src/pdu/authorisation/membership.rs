@@ -137,7 +137,7 @@ impl<'a> MemberChange<'a> {
     /// Whoever sends it: this rule comes before the one on the sender.
     fn is_first_join_of_creator(&self) -> bool {
         let create = self.case.create;
-        matches!(self.case.event.prev_events(), [only] if only == create.event_id())
+        self.case.event.prev_events() == [create.event_id()]
             && is_creator(create, self.target.as_str())
     }
 

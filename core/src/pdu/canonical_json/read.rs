@@ -84,17 +84,35 @@ pub(in crate::pdu) fn member<'a>(json: &'a str, key: &str) -> Option<&'a str> {
     found
 }
 
-/// Calls `element` with the text of every item of an array. Says whether it is an array. For text
-/// that was scanned before.
-pub(in crate::pdu) fn elements<'a>(json: &'a str, mut element: impl FnMut(&'a str)) -> bool {
-    let mut scanner = Scanner::new(json, Numbers::Any);
-    let read = scanner.array(|scanner| {
+/// The text of each item of an array, in canonical text that was scanned before; nothing if it is no
+/// array.
+pub(in crate::pdu) struct Items<'a> {
+    scanner: Scanner<'a>,
+    separator: u8,
+}
+
+impl<'a> Items<'a> {
+    pub(in crate::pdu) fn of(json: &'a str) -> Self {
+        Self {
+            scanner: Scanner::new(json, Numbers::Any),
+            separator: b'[',
+        }
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let scanner = &mut self.scanner;
+        if !scanner.take(self.separator) || scanner.peek() == Some(b']') {
+            return None;
+        }
+        self.separator = b',';
         let start = scanner.position();
-        scanner.skip()?;
-        element(scanner.since(start));
-        Ok(())
-    });
-    read.is_ok()
+        scanner.skip().ok()?;
+        Some(scanner.since(start))
+    }
 }
 
 /// The characters of a string with escapes, which the scanner has found to be right.

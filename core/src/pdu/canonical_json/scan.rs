@@ -163,7 +163,7 @@ impl<'a> Scanner<'a> {
         JsonError::Syntax(self.at)
     }
 
-    fn take(&mut self, byte: u8) -> bool {
+    pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
         found

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ruma_common::{EventId, OwnedEventId, OwnedServerName};
+use ruma_common::{EventId, OwnedServerName};
 use serde_json::Value;
 
 use super::{
@@ -18,6 +18,7 @@ use crate::{
         Pdu, StateMap,
         auth_events::needed_state,
         authorisation::Denied,
+        event_ids::EventIds,
         hash,
         signing::{self, VerifyKey},
         unpadded_base64,
@@ -126,7 +127,7 @@ impl<'a> Checks<'a> {
 
     fn auth_events(&self) -> Result<Check, StoreError> {
         let auth_events = self.pdu().auth_events();
-        let mut state = self.archive.events(auth_events.iter().map(|id| &**id))?;
+        let mut state = self.archive.events(auth_events.iter())?;
         let create = match view::create_event_named_by_room(self.pdu()) {
             Some(event_id) => self.archive.event(&event_id)?,
             None => None,
@@ -274,19 +275,17 @@ impl CheckResult {
 
 /// These events, those that are held with what is known of them.
 pub(super) fn named(
-    event_ids: &[OwnedEventId],
+    event_ids: EventIds<'_>,
     archive: &Archive<'_>,
 ) -> Result<Vec<Named>, StoreError> {
-    let held = archive.events(event_ids.iter().map(|id| &**id))?;
+    let held = archive.events(event_ids.iter())?;
     let held: BTreeMap<&EventId, &Arc<StoredEvent>> = held
         .iter()
         .map(|event| (event.pdu.event_id(), event))
         .collect();
     let named = event_ids.iter().map(|event_id| Named {
-        event_id: event_id.clone(),
-        event: held
-            .get(&**event_id)
-            .map(|event| EventBrief::from(&***event)),
+        event_id: event_id.to_owned(),
+        event: held.get(event_id).map(|event| EventBrief::from(&***event)),
     });
     Ok(named.collect())
 }

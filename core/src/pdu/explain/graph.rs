@@ -57,7 +57,7 @@ pub fn recent_graph(
     if auth_events {
         let named: BTreeSet<OwnedEventId> = events
             .iter()
-            .flat_map(|event| event.pdu.auth_events().iter().cloned())
+            .flat_map(|event| event.pdu.auth_events().iter().map(ToOwned::to_owned))
             .collect();
         events.extend(archive.events(named.iter().map(|id| &**id))?);
     }

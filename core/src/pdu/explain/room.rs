@@ -127,7 +127,7 @@ fn merge_before(
     let Some(state) = event.state else {
         return Ok(None);
     };
-    let previous = archive.events(event.pdu.prev_events().iter().map(|id| &**id))?;
+    let previous = archive.events(event.pdu.prev_events().iter())?;
     let differ = differ(&previous);
     let branches = differ.then(|| Branch::after(&previous, archive));
     let branches = branches.transpose()?.unwrap_or_default();

@@ -120,7 +120,7 @@ impl Shelf {
             let event = self.events.get(&id);
             if chain.insert(id) {
                 let auth_events = event.into_iter().flat_map(|event| event.pdu.auth_events());
-                ids.extend(auth_events.cloned());
+                ids.extend(auth_events.map(ToOwned::to_owned));
             }
         }
         self.held(chain.into_iter().collect())

@@ -1,0 +1,119 @@
+//! The events that an event names, read from its text.
+
+use std::fmt;
+
+use ruma_common::{EventId, OwnedEventId};
+
+use super::canonical_json::{Items, text};
+
+/// A list of event ids in the text of an event. To read it takes no allocation.
+#[derive(Clone, Copy)]
+pub struct EventIds<'a>(Form<'a>);
+
+#[derive(Clone, Copy)]
+enum Form<'a> {
+    /// An array of ids, or of arrays that begin with an id; no id has escapes.
+    Written(&'a str),
+    Unescaped(&'a [OwnedEventId]),
+}
+
+/// The ids of a list, in its order.
+pub struct Iter<'a>(Ids<'a>);
+
+enum Ids<'a> {
+    Written(Items<'a>),
+    Unescaped(std::slice::Iter<'a, OwnedEventId>),
+}
+
+impl<'a> EventIds<'a> {
+    /// The list in this text, which was found to hold event ids.
+    pub(super) fn written(list: &'a str) -> Self {
+        Self(Form::Written(list))
+    }
+
+    /// A list of which some id has escapes in the text.
+    pub(super) fn unescaped(list: &'a [OwnedEventId]) -> Self {
+        Self(Form::Unescaped(list))
+    }
+
+    /// The ids, in the order of the list.
+    pub fn iter(self) -> Iter<'a> {
+        Iter(match self.0 {
+            Form::Written(list) => Ids::Written(Items::of(list)),
+            Form::Unescaped(list) => Ids::Unescaped(list.iter()),
+        })
+    }
+
+    /// How many there are.
+    pub fn len(self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// Whether this id is among them.
+    pub fn contains(self, event_id: &EventId) -> bool {
+        self.iter().any(|named| named == event_id)
+    }
+
+    /// Owned copies of the ids.
+    pub fn to_vec(self) -> Vec<OwnedEventId> {
+        self.iter().map(ToOwned::to_owned).collect()
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a EventId;
+
+    fn next(&mut self) -> Option<&'a EventId> {
+        match &mut self.0 {
+            Ids::Written(items) => unquoted(id_in(items.next()?)?)?.try_into().ok(),
+            Ids::Unescaped(ids) => ids.next().map(|id| &**id),
+        }
+    }
+}
+
+/// The JSON string that names the event in an item of a list: the item itself, or the first item of
+/// a pair with a hash.
+pub(super) fn id_in(item: &str) -> Option<&str> {
+    match item.starts_with('[') {
+        true => Items::of(item).next(),
+        false => Some(item),
+    }
+}
+
+/// The ids of a list, whatever escapes they have.
+pub(super) fn unescaped(list: &str) -> Box<[OwnedEventId]> {
+    let ids = Items::of(list).filter_map(|item| text(id_in(item)?));
+    ids.filter_map(|id| OwnedEventId::try_from(&*id).ok())
+        .collect()
+}
+
+fn unquoted(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
+impl<'a> IntoIterator for EventIds<'a> {
+    type Item = &'a EventId;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+impl<T: AsRef<str>, const COUNT: usize> PartialEq<[T; COUNT]> for EventIds<'_> {
+    fn eq(&self, other: &[T; COUNT]) -> bool {
+        let ids = self.iter().map(EventId::as_str);
+        ids.eq(other.iter().map(AsRef::as_ref))
+    }
+}
+
+impl fmt::Debug for EventIds<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
