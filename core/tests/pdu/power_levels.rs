@@ -303,11 +303,12 @@ fn auth_15_5_levels_under_another_state_key_follow_none() {
         let content = json!({ "users": { ALICE: 100 } });
         let mut put = |state_key| {
             let content = content.clone();
-            room.make(&state, MODERATOR, POWER_LEVELS, Some(state_key), content)
+            room.make(&state, MODERATOR, POWER_LEVELS, state_key, content)
         };
-        let (elsewhere, here) = (put("elsewhere"), put(""));
+        let (elsewhere, here, nowhere) = (put(Some("elsewhere")), put(Some("")), put(None));
         assert_eq!(judge_by_us_alone(&room, &elsewhere), Ok(()));
         assert!(judge_event(&room, &here).is_err());
+        assert!(judge_event(&room, &nowhere).is_err());
     }
 }
 

@@ -123,10 +123,8 @@ pub(super) fn check(case: Case<'_>, before: PowerLevels<'_>) -> Result<(), Denie
     }
     // Under another state key nothing precedes it: the specification does not say, and this is what
     // Synapse does.
-    let Some(content) = before
-        .content
-        .filter(|_| case.event.state_key() == Some(""))
-    else {
+    let is_elsewhere = case.event.state_key().is_some_and(|key| !key.is_empty());
+    let Some(content) = before.content.filter(|_| !is_elsewhere) else {
         return Ok(());
     };
     let change = Change {
