@@ -17,6 +17,7 @@ mod comity;
 mod conversation;
 mod failure;
 mod homeserver;
+mod installation;
 mod pair;
 mod person;
 mod process;

@@ -1,7 +1,9 @@
 //! The simulator and everything that tests across crates.
 //!
 //! [`simulation`] runs any number of complete servers, the real core over the real store, in one
-//! thread and under one clock. [`fuzzing`] holds the bodies of the fuzz targets.
+//! thread and under one clock. [`fuzzing`] holds the bodies of the fuzz targets. [`rooms`] makes up
+//! rooms with forks and hostile events.
 
 pub mod fuzzing;
+pub mod rooms;
 pub mod simulation;

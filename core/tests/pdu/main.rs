@@ -13,7 +13,6 @@ mod judge;
 mod membership;
 mod power_levels;
 mod properties;
-mod random_rooms;
 mod redaction;
 mod resolution;
 mod room;
