@@ -123,12 +123,9 @@ fn by_ruma(bencher: Bencher<'_, '_>, members: usize, event: Event) {
     let (sender, event_type, state_key, content) = event;
     let event = RumaEvent::new(&room.make(&state, sender, event_type, state_key, content));
     let mut events: HashMap<StateEventType, HashMap<String, RumaEvent>> = HashMap::new();
-    for (key, event_id) in &state {
-        let of_type = events.entry((&*key.event_type).into()).or_default();
-        of_type.insert(
-            key.state_key.to_string(),
-            RumaEvent::new(&room.events[event_id]),
-        );
+    for ((event_type, state_key), event_id) in &state {
+        let of_type = events.entry(event_type.into()).or_default();
+        of_type.insert(state_key.to_owned(), RumaEvent::new(&room.events[event_id]));
     }
     let rules = ruma::rules(room.version).authorization;
     let check = || {

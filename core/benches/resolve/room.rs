@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use comity_core::pdu::{
-    Pdu, RoomVersion, StateKey, StateMap,
+    Pdu, RoomVersion, StateMap,
     auth_content::AuthContent,
     auth_events::{self, Selector},
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS},
@@ -124,7 +124,7 @@ impl Room {
         let event_id = OwnedEventId::try_from(event_id).unwrap();
         let event = Pdu::from_stored(event_id.clone(), event.to_string(), self.version).unwrap();
         self.events.insert(event_id.clone(), Arc::new(event));
-        state.insert(StateKey::new(event_type, state_key), event_id.clone());
+        state.set((event_type, state_key), &event_id);
         event_id
     }
 

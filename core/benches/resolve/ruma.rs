@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use comity_core::pdu::{Pdu, StateKey, StateMap, event_type::CREATE};
+use comity_core::pdu::{Pdu, StateMap, event_type::CREATE, state::Entry};
 use ruma_common::{
     EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, RoomVersionId, UserId,
     room_version_rules::RoomVersionRules,
@@ -67,9 +67,9 @@ impl RumaCase {
 }
 
 pub fn as_ruma(state: &StateMap) -> RumaState {
-    let entry = |(key, id): (&StateKey, &EventId)| {
-        let event_type = StateEventType::from(&*key.event_type);
-        ((event_type, key.state_key.to_string()), id.to_owned())
+    let entry = |((event_type, state_key), id): (Entry<'_>, &EventId)| {
+        let key = (StateEventType::from(event_type), state_key.to_owned());
+        (key, id.to_owned())
     };
     state.iter().map(entry).collect()
 }

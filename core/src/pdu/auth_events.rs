@@ -8,7 +8,7 @@ use super::{
     auth_content::AuthContent,
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
     room_version::RoomVersion,
-    state::StateMap,
+    state::{Entry, StateMap},
 };
 
 /// What the selection looks at: an event, or what is going to be one.
@@ -34,9 +34,6 @@ impl<'a> From<&'a Pdu> for Selector<'a> {
         }
     }
 }
-
-/// An entry of a state: its event type and its state key.
-pub type Entry<'a> = (&'a str, &'a str);
 
 /// Entries of a state, in order and none of them twice. Nothing is copied to make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

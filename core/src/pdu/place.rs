@@ -93,7 +93,7 @@ pub fn write_whole_state(state: StateMap, facts: &Facts<'_>, outcome: &mut Outco
 #[must_use]
 pub fn changes(before: &StateMap, after: &StateMap) -> Vec<StateChange> {
     let change = |change: super::state::StateChange<'_>| StateChange {
-        key: change.key.clone(),
+        key: change.key.into(),
         event_id: change.after.map(ToOwned::to_owned),
     };
     before.diff(after).into_iter().map(change).collect()

@@ -7,11 +7,12 @@ use ruma_common::{EventId, OwnedEventId};
 
 use super::{
     Pdu, RoomVersion, StateMap,
-    auth_events::{Entry, needed_state},
+    auth_events::needed_state,
     authorisation::{self, AuthEvent, Denied, PowerLevels},
     event_type::{CREATE, POWER_LEVELS},
     hash::create_event_id_of_room,
     resolution::{self, EventLookup, MissingEvents},
+    state::Entry,
 };
 use crate::{
     engine::{

@@ -29,7 +29,7 @@ fn state_2_without_a_conflict_there_is_nothing_to_do() {
     let same: StateMap = room
         .state
         .iter()
-        .map(|(key, id)| (key.clone(), id.to_owned()))
+        .map(|(key, id)| (key.into(), id.to_owned()))
         .collect();
     assert_eq!(
         resolve(room.version, &[room.state.clone(), same], &nothing),

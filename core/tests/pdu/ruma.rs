@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use comity_core::pdu::{Pdu, RoomVersion, StateMap, authorisation::AuthEvent};
+use comity_core::pdu::{Pdu, RoomVersion, StateMap, authorisation::AuthEvent, state::Entry};
 use ruma_common::{
     EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, RoomVersionId, UserId,
     room_version_rules::RoomVersionRules,
@@ -150,14 +150,9 @@ pub fn resolve<'a>(
     type RumaState = ruma_state_res::StateMap<OwnedEventId>;
     let rules = rules(version);
     let as_ruma = |state: &StateMap| -> RumaState {
-        let entry = |(key, id): (&comity_core::pdu::StateKey, &EventId)| {
-            (
-                (
-                    StateEventType::from(&*key.event_type),
-                    key.state_key.to_string(),
-                ),
-                id.to_owned(),
-            )
+        let entry = |((event_type, state_key), id): (Entry<'_>, &EventId)| {
+            let key = (StateEventType::from(event_type), state_key.to_owned());
+            (key, id.to_owned())
         };
         state.iter().map(entry).collect()
     };

@@ -58,7 +58,7 @@ pub fn resolve_states(bytes: &[u8]) {
 fn check_resolved(resolved: &StateMap, states: &[StateMap], history: &History) {
     for (key, event_id) in resolved {
         let event = history.held.get(event_id);
-        let is_for_key = |event: &Arc<Pdu>| event.is_state_for(&key.event_type, &key.state_key);
+        let is_for_key = |event: &Arc<Pdu>| event.is_state_for(key.0, key.1);
         assert!(event.is_some_and(is_for_key), "{key:?} is {event_id}");
     }
     let Some((first, others)) = states.split_first() else {
@@ -67,9 +67,9 @@ fn check_resolved(resolved: &StateMap, states: &[StateMap], history: &History) {
     for (key, event_id) in first {
         let agreed = others
             .iter()
-            .all(|other| other.get_key(key) == Some(event_id));
+            .all(|other| other.get(key.0, key.1) == Some(event_id));
         assert!(
-            !agreed || resolved.get_key(key) == Some(event_id),
+            !agreed || resolved.get(key.0, key.1) == Some(event_id),
             "{key:?} was lost"
         );
     }

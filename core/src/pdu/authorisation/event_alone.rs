@@ -7,9 +7,10 @@ use ruma_common::EventId;
 use super::{Denied, Reason, Rule};
 use crate::pdu::{
     Pdu, StateKey,
-    auth_events::{Entry, Selection, select},
+    auth_events::{Selection, select},
     event_type::CREATE,
     hash::create_event_id_of_room,
+    state::Entry,
 };
 
 /// An event that another one is judged by, and what came of judging it.

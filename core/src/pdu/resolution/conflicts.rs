@@ -8,7 +8,7 @@ use super::{
     EventLookup, Observer,
     graph::{Citations, Graph, Node, NodeSet},
 };
-use crate::pdu::{Pdu, StateKey, StateMap, auth_events::Entry};
+use crate::pdu::{Pdu, StateKey, StateMap, state::Entry};
 
 /// The entries on which states differ. All others are agreed.
 pub(super) struct Conflicts<'a> {
@@ -26,9 +26,7 @@ impl<'a> Conflicts<'a> {
         for (index, other) in others.iter().enumerate() {
             for change in first.diff(other) {
                 let as_in_first = || vec![change.before; others.len() + 1];
-                let in_each = candidates
-                    .entry(entry(change.key))
-                    .or_insert_with(as_in_first);
+                let in_each = candidates.entry(change.key).or_insert_with(as_in_first);
                 if let Some(candidate) = in_each.get_mut(index + 1) {
                     *candidate = change.after;
                 }
@@ -62,7 +60,7 @@ impl<'a> Conflicts<'a> {
     /// All agreed entries' events.
     pub fn all_agreed(&self) -> impl Iterator<Item = &'a EventId> {
         let entries = self.first.iter();
-        let agreed = entries.filter(|(key, _)| !self.candidates.contains_key(&entry(key)));
+        let agreed = entries.filter(|(key, _)| !self.candidates.contains_key(key));
         agreed.map(|(_, event_id)| event_id)
     }
 
@@ -99,18 +97,13 @@ impl<'a> Conflicts<'a> {
             if before == *event_id || (before.is_some() && is_agreed()) {
                 continue;
             }
-            let key = StateKey::new(*event_type, *state_key);
             match event_id {
-                Some(event_id) => state.insert(key, (*event_id).to_owned()),
-                None => state.remove(&key),
+                Some(event_id) => state.set((event_type, state_key), event_id),
+                None => state.remove(&StateKey::new(*event_type, *state_key)),
             }
         }
         state
     }
-}
-
-fn entry(key: &StateKey) -> Entry<'_> {
-    (&key.event_type, &key.state_key)
 }
 
 /// The conflicted events and all events on a path of auth events between two of them: the

@@ -11,9 +11,10 @@ use super::{
 };
 use crate::pdu::{
     Pdu,
-    auth_events::{Entry, needed_state},
+    auth_events::needed_state,
     authorisation::{Denied, StateView, check_state},
     event_type::CREATE,
+    state::Entry,
 };
 
 /// A partially resolved state, as far as the events to replay are concerned with it.

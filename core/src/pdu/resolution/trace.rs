@@ -7,8 +7,8 @@ use ruma_common::{EventId, OwnedEventId};
 
 use crate::pdu::{
     Pdu, StateKey, StateMap,
-    auth_events::Entry,
     authorisation::{Denied, PowerLevel},
+    state::Entry,
 };
 
 /// A resolved state and how it came about.

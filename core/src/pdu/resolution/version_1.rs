@@ -20,10 +20,11 @@ use super::{
     graph::{Graph, Node},
 };
 use crate::pdu::{
-    Pdu, StateKey, StateMap,
-    auth_events::{Entry, needed_state},
+    Pdu, StateMap,
+    auth_events::needed_state,
     authorisation::{Denied, StateView, check_state},
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS},
+    state::Entry,
 };
 
 /// The candidates of each entry in conflict: the greatest depth first, then the smallest SHA-1 of
@@ -59,8 +60,7 @@ pub(super) fn resolve<'a, L: EventLookup>(
                 _ => last_of_chain(&room, candidates, observer),
             };
             if let Some(event) = chosen {
-                let key = StateKey::new(entry.0, entry.1);
-                resolved.insert(key, event.event_id().to_owned());
+                resolved.set(*entry, event.event_id());
             }
         }
     }

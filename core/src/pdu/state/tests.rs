@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use proptest::{prelude::*, test_runner::RngSeed};
 use ruma_common::{EventId, OwnedEventId};
 
-use super::{StateKey, StateMap, tree::Tree};
+use super::{
+    StateKey, StateMap,
+    tree::{MAX, Node, key_of},
+};
 
 fn same_cases_each_time() -> ProptestConfig {
     let rng_seed = RngSeed::Fixed(1);
     ProptestConfig {
-        cases: 500,
+        cases: 60,
         rng_seed,
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -29,8 +32,11 @@ fn key(number: u32) -> StateKey {
 
 /// A key, and the event to set for it or none to remove it.
 fn changes(count: usize) -> impl Strategy<Value = Vec<(u32, Option<u32>)>> {
-    prop::collection::vec((0..40_u32, prop::option::weighted(0.7, 0..5_u32)), 0..count)
+    prop::collection::vec((0..KEYS, prop::option::weighted(0.7, 0..5_u32)), 0..count)
 }
+
+/// Enough for a tree of three levels.
+const KEYS: u32 = 2_000;
 
 fn apply(map: &mut StateMap, model: &mut Model, changes: &[(u32, Option<u32>)]) {
     for (number, event) in changes {
@@ -64,40 +70,66 @@ fn differences(
         .collect()
 }
 
-/// Checks sizes, order and balance of every subtree; answers the height.
-fn height_of_balanced(tree: &Tree) -> usize {
-    let Some(node) = tree else { return 0 };
-    let size = |tree: &Tree| tree.as_ref().map_or(0, |node| node.size);
-    let (left, right) = (size(&node.left), size(&node.right));
-    assert_eq!(node.size, left + right + 1);
-    assert!(
-        left < 3 * (right + 1) && right < 3 * (left + 1),
-        "{left} beside {right}"
-    );
-    assert!(node.left.as_ref().is_none_or(|left| left.key < node.key));
-    assert!(node.right.as_ref().is_none_or(|right| right.key > node.key));
-    1 + height_of_balanced(&node.left).max(height_of_balanced(&node.right))
+/// Checks sizes, order and depth of every subtree; answers the height.
+fn checked_height(node: &Node, is_root: bool) -> usize {
+    match node {
+        Node::Leaf(rows) => {
+            assert!((1..=MAX).contains(&rows.len()));
+            assert!(
+                rows.iter()
+                    .is_sorted_by(|one, other| key_of(one) < key_of(other))
+            );
+            1
+        }
+        Node::Inner {
+            firsts,
+            children,
+            size,
+        } => {
+            assert!((1 + usize::from(is_root)..=MAX).contains(&children.len()));
+            assert_eq!(
+                *size,
+                children.iter().map(|child| child.size()).sum::<usize>()
+            );
+            assert_eq!(firsts.len(), children.len());
+            assert!(firsts.iter().is_sorted_by(|one, other| one < other));
+            let heights = children.iter().zip(firsts.iter()).map(|(child, first)| {
+                assert!(child.first() >= first, "a key that no search finds");
+                checked_height(child, false)
+            });
+            let heights: std::collections::BTreeSet<_> = heights.collect();
+            assert_eq!(heights.len(), 1, "leaves are not equally deep");
+            1 + heights.first().unwrap()
+        }
+    }
+}
+
+fn height(map: &StateMap) -> usize {
+    map.root
+        .as_ref()
+        .map_or(0, |root| checked_height(root, true))
 }
 
 proptest! {
     #![proptest_config(same_cases_each_time())]
 
     #[test]
-    fn holds_what_an_ordinary_map_holds(first in changes(80), second in changes(80)) {
+    fn holds_what_an_ordinary_map_holds(first in changes(4_000), second in changes(400)) {
         let (mut map, mut model) = (StateMap::new(), Model::new());
         apply(&mut map, &mut model, &first);
         let (old_map, old_model) = (map.clone(), model.clone());
         apply(&mut map, &mut model, &second);
 
         for (map, model) in [(&map, &model), (&old_map, &old_model)] {
-            height_of_balanced(&map.root);
+            height(map);
             prop_assert_eq!(map.len(), model.len());
-            prop_assert!(map.iter().eq(model.iter().map(|(key, id)| (key, &**id))));
-            for number in 0..40 {
+            prop_assert_eq!(map.is_empty(), model.is_empty());
+            prop_assert!(map.iter().eq(model.iter().map(|(key, id)| (key.as_entry(), &**id))));
+            for number in 0..KEYS {
                 prop_assert_eq!(map.get_key(&key(number)), model.get(&key(number)).map(|id| &**id));
             }
             let rebuilt: StateMap = model.clone().into_iter().collect();
-            height_of_balanced(&rebuilt.root);
+            height(&rebuilt);
             prop_assert_eq!(&rebuilt, map);
             prop_assert_eq!(rebuilt.digest(), map.digest());
         }
@@ -107,7 +139,7 @@ proptest! {
             .into_iter()
             .map(|change| {
                 let own = |id: Option<&EventId>| id.map(ToOwned::to_owned);
-                (change.key.clone(), own(change.before), own(change.after))
+                (change.key.into(), own(change.before), own(change.after))
             })
             .collect();
         prop_assert_eq!(&found, &differences(&old_model, &model));
@@ -127,10 +159,7 @@ fn no_order_of_keys_makes_the_tree_high() {
     for order in orders {
         let mut map = StateMap::new();
         order.for_each(|number| map.insert(key(number), event_id(number)));
-        assert!(
-            height_of_balanced(&map.root) <= 34,
-            "2.41 · log₂ 20,000 is 34.4"
-        );
+        assert!(height(&map) <= 4, "log₁₆ 20,000 is 3.6");
     }
 }
 

@@ -164,8 +164,8 @@ impl Shelf {
 
 fn entries(state: &StateMap) -> Vec<StateEntry> {
     let entry =
-        |(key, event_id): (&comity_core::pdu::StateKey, &ruma_common::EventId)| StateEntry {
-            key: key.clone(),
+        |(key, event_id): (comity_core::pdu::state::Entry<'_>, &ruma_common::EventId)| StateEntry {
+            key: key.into(),
             event_id: event_id.to_owned(),
         };
     state.iter().map(entry).collect()

@@ -115,7 +115,10 @@ impl Session<'_> {
         };
         let start = self.snapshot(state.before)?;
         let changed = known.diff(&start).into_iter();
-        let changed = changed.filter(|change| end.state.get_key(change.key) != change.before);
+        let changed = changed.filter(|change| {
+            let (event_type, state_key) = change.key;
+            end.state.get(event_type, state_key) != change.before
+        });
         let changed: Vec<OwnedEventId> = changed
             .filter_map(|change| change.after)
             .map(EventId::to_owned)

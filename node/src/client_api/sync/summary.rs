@@ -19,7 +19,7 @@ impl Session<'_> {
         let members = end
             .state
             .iter()
-            .filter(|(key, _)| &*key.event_type == MEMBER);
+            .filter(|((event_type, _), _)| *event_type == MEMBER);
         let members = self.events(
             members
                 .map(|(_, event_id)| EventId::to_owned(event_id))

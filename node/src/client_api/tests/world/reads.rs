@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use comity_core::{
-    pdu::{RoomVersion, StateKey, StateMap},
+    pdu::{RoomVersion, StateMap, state::Entry},
     persistence::{
         queries::{Answer, Direction, LoadedRoom, Read},
         tables::{Position, RoomRecord, SnapshotId, StateEntry, StoredEvent},
@@ -29,8 +29,8 @@ impl Inside {
     }
 
     fn entries(&self, id: SnapshotId) -> Vec<StateEntry> {
-        let entry = |(key, event_id): (&StateKey, &ruma_common::EventId)| StateEntry {
-            key: key.clone(),
+        let entry = |(key, event_id): (Entry<'_>, &ruma_common::EventId)| StateEntry {
+            key: key.into(),
             event_id: event_id.to_owned(),
         };
         self.snapshot(id).iter().map(entry).collect()
