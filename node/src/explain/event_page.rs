@@ -200,9 +200,17 @@ impl Writer<'_> {
                 refused_today,
                 state,
             } => {
-                match refused_today {
-                    None => fact("today's state allows it too"),
-                    Some(reason) => fact(&format!("today's state would not: {}", legible(reason))),
+                match refused_today.as_deref() {
+                    None => fact("today's state allows it"),
+                    reason if reason == self.report.stored_reason.as_deref() => {
+                        fact("today's state would still refuse it so");
+                    }
+                    Some(reason) => {
+                        fact(&format!(
+                            "today's state would refuse it: {}",
+                            legible(reason)
+                        ));
+                    }
                 }
                 self.write_differences(state, page);
             }

@@ -3,7 +3,7 @@
 use std::{env, fmt};
 
 /// How wide a page is.
-const WIDTH: usize = 100;
+pub(super) const WIDTH: usize = 100;
 
 /// Whether to colour.
 #[derive(Clone, Copy)]

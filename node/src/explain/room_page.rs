@@ -2,16 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use comity_core::pdu::explain::{
-    EventBrief, RoomReport,
-    resolution::{ConflictReport, ResolutionReport, Resolved, StateBrief, Step, StepOutcome, Turn},
+use comity_core::pdu::{
+    authorisation::PowerLevel,
+    explain::{
+        EventBrief, RoomReport, Standing,
+        resolution::{
+            ConflictReport, ResolutionReport, Resolved, StateBrief, Step, StepOutcome, Turn,
+        },
+        state_facts::Level,
+    },
 };
 use ruma_common::EventId;
 
 use super::{
-    page::{Page, Tone, column},
-    words::{ShortIds, count, legible, moment, what},
+    page::{Page, Tone, WIDTH, column},
+    words::{ShortIds, count, legible, moment, standing, what},
 };
+
+/// The width of the senders' column.
+const SENDER: usize = 24;
 
 /// How many entries of a long list are printed; `--json` has all.
 const LIST_MAX: usize = 40;
@@ -80,21 +89,17 @@ impl Writer {
     }
 
     fn write_brief(&self, before: &str, event: &EventBrief, page: &mut Page) {
+        let id = format!("{}  ", self.ids.short(&event.event_id));
+        let sender = format!("  {}", column(&legible(event.sender.as_str()), SENDER));
+        let time = format!("  {}", moment(event.origin_server_ts));
+        let taken = [before, &id, &sender, &time].map(|part| part.chars().count());
+        let left = WIDTH.saturating_sub(taken.iter().sum());
         page.line(&[
             (Tone::Plain, before),
-            (
-                Tone::Faint,
-                &format!("{}  ", self.ids.short(&event.event_id)),
-            ),
-            (Tone::Plain, &column(&what(event), 38)),
-            (
-                Tone::Plain,
-                &format!("  {}", column(&legible(event.sender.as_str()), 24)),
-            ),
-            (
-                Tone::Faint,
-                &format!("  {}", moment(event.origin_server_ts)),
-            ),
+            (Tone::Faint, &id),
+            (Tone::Plain, &column(&what_became(event), left)),
+            (Tone::Plain, &sender),
+            (Tone::Faint, &time),
         ]);
     }
 
@@ -242,6 +247,9 @@ impl Writer {
 
     fn write_step(&self, number: usize, step: &Step, page: &mut Page) {
         let turn = match step.turn {
+            Turn::Power {
+                sender_level: Level(PowerLevel::Creator),
+            } => "power: creator".to_owned(),
             Turn::Power { sender_level } => format!("power {sender_level}"),
             Turn::Mainline {
                 mainline_position: Some(position),
@@ -259,7 +267,7 @@ impl Writer {
             StepOutcome::Rejected => (Tone::Bad, "rejected on receipt"),
         };
         page.line(&[
-            (Tone::Faint, &format!("  {number:<3} {}", column(&turn, 14))),
+            (Tone::Faint, &format!("  {number:<3} {}", column(&turn, 16))),
             (
                 Tone::Faint,
                 &format!("{}  ", self.ids.short(&step.event.event_id)),
@@ -311,6 +319,16 @@ fn state(state: &StateBrief) -> String {
     match state.snapshot {
         Some(snapshot) => format!("{entries}, digest {digest}, state {snapshot} of the store"),
         None => format!("{entries}, digest {digest}"),
+    }
+}
+
+/// What an event is and, if it was set aside, that it was.
+fn what_became(event: &EventBrief) -> String {
+    match event.standing {
+        Standing::SoftFailed | Standing::Rejected => {
+            format!("{} ({})", what(event), standing(event.standing).1)
+        }
+        Standing::Accepted | Standing::Backfilled | Standing::Outlier => what(event),
     }
 }
 
