@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ruma_common::OwnedServerName;
+use ruma_common::{OwnedServerName, ServerName};
 use thiserror::Error;
 
 use super::{
@@ -44,6 +44,14 @@ pub struct NotRecommended {
     pub server: OwnedServerName,
     /// What it said, or why it said nothing.
     pub error: RemoteError,
+}
+
+impl NotRecommended {
+    /// Whether a stored reason is one of these.
+    #[must_use]
+    pub fn is_told_by(reason: &str) -> bool {
+        reason.starts_with("the policy server ")
+    }
 }
 
 /// The event as the room's policy server recommends it: with its signature, which is asked for if
@@ -89,7 +97,8 @@ impl PolicyServer {
         Ok(named.filter(|server| room.has_server(&server.name) && server.name != facts.our_name()))
     }
 
-    fn named_by(policy: &Object) -> Option<Self> {
+    /// The one that this content of `m.room.policy` names.
+    pub(super) fn named_by(policy: &Object) -> Option<Self> {
         let key = policy.get("public_keys")?.get("ed25519")?.as_str()?;
         let key = unpadded_base64::decode_either_alphabet(key);
         let key = key.and_then(|bytes| bytes.try_into().ok());
@@ -99,7 +108,15 @@ impl PolicyServer {
         })
     }
 
-    fn has_signed(&self, event: &Pdu) -> bool {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &ServerName {
+        &self.name
+    }
+
+    /// Whether the event carries its signature.
+    #[must_use]
+    pub fn has_signed(&self, event: &Pdu) -> bool {
         let signatures = event.signatures_of(&self.name);
         let signature = signatures.and_then(|all| all.with_key(POLICY_SERVER_KEY_ID));
         self.key

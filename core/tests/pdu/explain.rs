@@ -10,22 +10,25 @@ use comity_core::{
     pdu::{
         Pdu, RoomVersion,
         authorisation::PowerLevel,
-        event_type::{JOIN_RULES, MEMBER},
+        event_type::{JOIN_RULES, MEMBER, POLICY},
         explain::{
             EventReport, ExplainError, Standing,
             event::{BrokenRule, Check, CheckFacts, CheckResult, Consequence},
             explain_event,
             state_facts::{Level, StateFacts},
         },
+        signing::POLICY_SERVER_KEY_ID,
+        unpadded_base64,
     },
     persistence::tables::{StoredEvent, Verdict},
 };
+use ruma_common::OwnedServerName;
 use serde_json::{Value, json};
 
 use self::shelf::Shelf;
 use crate::{
     EVERY_VERSION,
-    room::{ALICE, BOB, CREATOR, MODERATOR, Room},
+    room::{ALICE, BOB, CREATOR, MODERATOR, Room, key, user},
 };
 
 fn explained(shelf: &Shelf, event: &Pdu) -> EventReport {
@@ -280,6 +283,47 @@ fn signatures_are_told_with_the_keys_that_are_held() {
         signatures(&shelf).result,
         CheckResult::NotMade { .. }
     ));
+}
+
+/// POLICY-4
+#[test]
+fn what_the_policy_server_says_is_told_in_rooms_that_have_one() {
+    let mut room = Room::new(RoomVersion::V12);
+    let policy = json!({
+        "via": "c.example",
+        "public_keys": { "ed25519": unpadded_base64::encode(&key().public_key()) },
+    });
+    room.put(CREATOR, POLICY, "", policy);
+    let unsigned = "the policy server c.example did not sign: it is down";
+    let soft_failed = Verdict::SoftFailed(unsigned.to_owned());
+    let (mut shelf, event) = stored(&mut room, MODERATOR, "m.room.name", soft_failed);
+    let passed = json!("passed");
+    assert_eq!(
+        explained(&shelf, &event).checks.len(),
+        6,
+        "it is not in the room"
+    );
+    shelf.joined.push(user(BOB));
+    let report = explained(&shelf, &event);
+    assert_eq!(
+        verdicts(&report)[4..],
+        [passed.clone(), passed.clone(), json!("failed")]
+    );
+    let CheckResult::Failed { reason, .. } = &check(&report, "policy_server").result else {
+        panic!("{report:?}")
+    };
+    assert_eq!(reason, unsigned);
+    let signature = key().sign(event.signed_text().as_bytes());
+    let via: OwnedServerName = "c.example".try_into().unwrap();
+    let signed = event
+        .with_signature(&via, POLICY_SERVER_KEY_ID, signature)
+        .unwrap();
+    let state = room.state.clone();
+    shelf.put(&Arc::new(signed), Verdict::Accepted, &state, &state);
+    assert_eq!(
+        verdicts(&explained(&shelf, &event)),
+        [(); 7].map(|()| passed.clone())
+    );
 }
 
 #[test]

@@ -214,6 +214,12 @@ impl Writer<'_> {
                 }
                 self.write_differences(state, page);
             }
+            CheckFacts::PolicyServer { server, signed } => match signed {
+                true => fact(&format!("{server} has signed it")),
+                false => fact(&format!(
+                    "no signature by {server}, the policy server today"
+                )),
+            },
             CheckFacts::None {} => {}
         }
     }
@@ -274,6 +280,7 @@ fn name(check: &Check) -> &'static str {
         "auth_events" => "allowed by the auth events that it names",
         "state_before" => "allowed by the state before it",
         "current_state" => "allowed by the room's current state",
+        "policy_server" => "recommended by the room's policy server",
         other => other,
     }
 }

@@ -39,6 +39,12 @@ impl<'a> Archive<'a> {
         }
     }
 
+    /// Whether this server is ours.
+    pub fn is_own(&self, server: &ServerName) -> bool {
+        let own = self.own_keys.as_ref();
+        own.is_some_and(|(name, _)| name == server)
+    }
+
     /// One event, if it is held.
     pub fn event(&self, event_id: &EventId) -> Result<Option<Arc<StoredEvent>>, StoreError> {
         Ok(self.events([event_id])?.pop())

@@ -15,18 +15,20 @@ use super::{
 };
 use crate::{
     pdu::{
-        Pdu, StateMap,
+        Pdu, StateKey, StateMap,
         auth_events::needed_state,
         authorisation::Denied,
         event_ids::EventIds,
+        event_type::POLICY,
         hash,
+        policy::{NotRecommended, PolicyServer},
         signing::{self, VerifyKey},
         unpadded_base64,
         view::{self, View},
     },
     persistence::{
-        queries::StoreError,
-        tables::{EventState, StoredEvent, Verdict},
+        queries::{LoadedRoom, StoreError},
+        tables::{EventState, StateEntry, StoredEvent, Verdict},
     },
 };
 
@@ -34,23 +36,35 @@ use crate::{
 pub(super) struct Checks<'a> {
     event: &'a Arc<StoredEvent>,
     archive: &'a Archive<'a>,
+    room: Option<Box<LoadedRoom>>,
 }
 
+const NO_HISTORY: &str = "the history that led to the event is not held";
+
 impl<'a> Checks<'a> {
-    pub(super) fn new(event: &'a Arc<StoredEvent>, archive: &'a Archive<'a>) -> Self {
-        Self { event, archive }
+    pub(super) fn new(
+        event: &'a Arc<StoredEvent>,
+        archive: &'a Archive<'a>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            room: archive.room(event.pdu.room_id())?,
+            event,
+            archive,
+        })
     }
 
     /// All of them, in their order.
     pub(super) fn make(&self) -> Result<Vec<Check>, StoreError> {
-        Ok(vec![
+        let mut checks = vec![
             self.format(),
             self.signatures()?,
             self.content_hash(),
             self.auth_events()?,
             self.state_before()?,
             self.current_state()?,
-        ])
+        ];
+        checks.extend(self.policy_server()?);
+        Ok(checks)
     }
 
     fn pdu(&self) -> &Pdu {
@@ -147,10 +161,7 @@ impl<'a> Checks<'a> {
 
     fn state_before(&self) -> Result<Check, StoreError> {
         let (result, facts) = match self.event.state {
-            None => {
-                let reason = "the history that led to the event is not held";
-                (CheckResult::not_made(reason), CheckFacts::None {})
-            }
+            None => (CheckResult::not_made(NO_HISTORY), CheckFacts::None {}),
             Some(EventState { before, .. }) => {
                 let judged = self.judge_by(&self.archive.state(before)?)?;
                 let facts = CheckFacts::State {
@@ -171,11 +182,10 @@ impl<'a> Checks<'a> {
     /// The state that was current when the event came is not kept, but what it made of the event
     /// is.
     fn current_state(&self) -> Result<Check, StoreError> {
-        let room = self.archive.room(self.pdu().room_id())?;
-        let facts = match room {
+        let facts = match &self.room {
             None => CheckFacts::None {},
             Some(room) => {
-                let state = room.state.into_iter();
+                let state = room.state.iter().cloned();
                 let judged = self.judge_by(&state.map(|e| (e.key, e.event_id)).collect())?;
                 CheckFacts::CurrentState {
                     refused_today: judged.result.err().map(|denied| denied.to_string()),
@@ -183,20 +193,70 @@ impl<'a> Checks<'a> {
                 }
             }
         };
-        let result = match &self.event.verdict {
-            _ if self.event.is_outlier() => {
-                CheckResult::not_made("the history that led to the event is not held")
+        let result = self.if_in_graph(|| match &self.event.verdict {
+            Verdict::SoftFailed(reason) if !NotRecommended::is_told_by(reason) => {
+                CheckResult::of(Err(reason), Consequence::SoftFailed)
             }
-            Verdict::Accepted => CheckResult::Passed,
-            Verdict::SoftFailed(reason) => CheckResult::of(Err(reason), Consequence::SoftFailed),
-            Verdict::Rejected(_) => CheckResult::not_made("the event was rejected before it"),
-        };
+            _ => CheckResult::Passed,
+        });
         Ok(Check {
             number: 6,
             name: "current_state",
             result,
             facts,
         })
+    }
+
+    /// If the room has a policy server today.
+    fn policy_server(&self) -> Result<Option<Check>, StoreError> {
+        let Some(server) = self.policy_server_of_today()? else {
+            return Ok(None);
+        };
+        let signed = server.has_signed(self.pdu());
+        let result = self.if_in_graph(|| match &self.event.verdict {
+            Verdict::SoftFailed(reason) if NotRecommended::is_told_by(reason) => {
+                CheckResult::of(Err(reason), Consequence::SoftFailed)
+            }
+            _ if signed => CheckResult::Passed,
+            _ => CheckResult::not_made("the room had no policy server then, or it was not heeded"),
+        });
+        Ok(Some(Check {
+            number: 7,
+            name: "policy_server",
+            result,
+            facts: CheckFacts::PolicyServer {
+                server: server.name().to_owned(),
+                signed,
+            },
+        }))
+    }
+
+    fn policy_server_of_today(&self) -> Result<Option<PolicyServer>, StoreError> {
+        let is_policy = |entry: &&StateEntry| entry.key == StateKey::new(POLICY, "");
+        let room = self
+            .room
+            .as_ref()
+            .filter(|_| !self.pdu().is_state_for(POLICY, ""));
+        let entry = room.and_then(|room| room.state.iter().find(is_policy));
+        let event = entry.map(|entry| self.archive.event(&entry.event_id));
+        let Some((event, room)) = event.transpose()?.flatten().zip(room) else {
+            return Ok(None);
+        };
+        let named = PolicyServer::named_by(&event.pdu.content());
+        Ok(named.filter(|server| {
+            let mut joined = room.joined.iter();
+            let is_in_room = joined.any(|user| user.server_name() == server.name());
+            is_in_room && !self.archive.is_own(server.name())
+        }))
+    }
+
+    /// The result of a check that only events of the graph go through.
+    fn if_in_graph(&self, result: impl FnOnce() -> CheckResult) -> CheckResult {
+        match &self.event.verdict {
+            _ if self.event.is_outlier() => CheckResult::not_made(NO_HISTORY),
+            Verdict::Rejected(_) => CheckResult::not_made("the event was rejected before it"),
+            Verdict::Accepted | Verdict::SoftFailed(_) => result(),
+        }
     }
 
     fn judge_by(&self, state: &StateMap) -> Result<Judged, StoreError> {

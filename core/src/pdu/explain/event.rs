@@ -50,8 +50,8 @@ pub struct Named {
 pub struct Check {
     /// Its number in the specification.
     pub number: u8,
-    /// Its name: `format`, `signatures`, `content_hash`, `auth_events`, `state_before` or
-    /// `current_state`.
+    /// Its name: `format`, `signatures`, `content_hash`, `auth_events`, `state_before`,
+    /// `current_state` or, in a room that has one, `policy_server`.
     pub name: &'static str,
     /// What came of it.
     #[serde(flatten)]
@@ -158,6 +158,13 @@ pub enum CheckFacts {
         /// What the rules read of today's state.
         state: StateFacts,
     },
+    /// Of the policy server.
+    PolicyServer {
+        /// The room's policy server today.
+        server: OwnedServerName,
+        /// Whether the event carries its signature.
+        signed: bool,
+    },
     /// Of a check that was not made.
     None {},
 }
@@ -196,7 +203,7 @@ pub fn explain_event(
 ) -> Result<EventReport, ExplainError> {
     let event = archive.event(event_id)?;
     let event = event.ok_or_else(|| ExplainError::UnknownEvent(event_id.to_owned()))?;
-    let checks = Checks::new(&event, archive).make()?;
+    let checks = Checks::new(&event, archive)?.make()?;
     let rejected = checks.iter().any(|check| check.result.rejects());
     Ok(EventReport {
         event: EventBrief::from(&*event),

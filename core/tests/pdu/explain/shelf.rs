@@ -16,7 +16,7 @@ use comity_core::{
         },
     },
 };
-use ruma_common::{OwnedEventId, OwnedServerName};
+use ruma_common::{OwnedEventId, OwnedServerName, OwnedUserId};
 
 use crate::room::{Room, key};
 
@@ -26,6 +26,8 @@ pub struct Shelf {
     /// What is current.
     pub state: StateMap,
     pub extremities: Vec<OwnedEventId>,
+    /// Who is joined.
+    pub joined: Vec<OwnedUserId>,
     /// Until when the key is valid with which all servers sign; no server's key is held without.
     pub keys_valid_until: Option<u64>,
     room: RoomRecord,
@@ -44,6 +46,7 @@ impl Shelf {
                 .collect(),
             state: room.state.clone(),
             extremities: Vec::new(),
+            joined: Vec::new(),
             keys_valid_until: Some(1_000_000),
             room: RoomRecord {
                 room_id: room.create.room_id().to_owned(),
@@ -133,7 +136,7 @@ impl Shelf {
                 ..self.room.clone()
             },
             state: entries(&self.state),
-            joined: Vec::new(),
+            joined: self.joined.clone(),
             least_depth: 1,
         };
         (self.room.room_id == room_id).then(|| Box::new(room))
