@@ -262,13 +262,16 @@ fn pdu_7_an_invite_for_a_third_party_needs_no_signature_of_the_senders_server(
 
 /// The same event with another id, where servers choose ids.
 fn renamed(event: &Pdu, event_id: &str) -> Arc<Pdu> {
-    let mut object = event.object();
     let version = event.room_version();
-    if version.rules().event_ids == EventIds::Chosen {
-        object["event_id"] = event_id.into();
-        object.remove("signatures");
-        object.insert("signatures".into(), json!({}));
+    if version.rules().event_ids != EventIds::Chosen {
+        return Arc::new(event.clone());
     }
+    let mut object = event.object();
+    object["event_id"] = event_id.into();
+    object["signatures"] = json!({});
+    let renamed = Pdu::from_object(object.clone(), version).unwrap();
+    let hash = unpadded_base64::encode(&hash::content_hash(renamed.text()));
+    object["hashes"] = json!({ "sha256": hash });
     let renamed = Pdu::from_object(object, version).unwrap();
     Arc::new(renamed.signed_by(event.origin(), &key()).unwrap())
 }
@@ -285,6 +288,12 @@ fn pdu_7_the_server_in_a_chosen_event_id_signs_if_it_is_another(version: RoomVer
 
     let own = renamed(&message(version), "$name:b.example");
     assert_eq!(signers(&own), ["b.example"]);
+
+    if is_chosen {
+        let of_nobody = renamed(&message(version), "$name");
+        let refused = SignatureError::EventId("$name".try_into().unwrap());
+        assert_eq!(verify_event(&of_nobody, &keys), Err(refused));
+    }
 
     let content = json!({ "membership": "invite", "third_party_invite": {} });
     let invite = member(version, content);
