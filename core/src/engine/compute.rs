@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::pdu::{
-    Pdu,
-    signing::{self, KnownKeys, SignatureError},
+use crate::{
+    keys::frequent,
+    pdu::{
+        Pdu,
+        signing::{self, KnownKeys, SignatureError},
+    },
 };
 
 /// Work that needs no more than what it holds. Running it twice gives the same result.
@@ -21,10 +24,12 @@ pub struct Computation {
 pub struct ComputationResult(pub Vec<Result<(), SignatureError>>);
 
 impl Computation {
-    /// Does the work. Takes some 50 µs a signature.
+    /// Does the work. Takes some 20 to 40 µs a signature.
     #[must_use]
     pub fn run(&self) -> ComputationResult {
-        let verify = |event: &Arc<Pdu>| signing::verify_event(event, &self.keys);
+        let mut keys = KnownKeys::clone(&self.keys);
+        frequent::prepare_for(&self.events, &mut keys);
+        let verify = |event: &Arc<Pdu>| signing::verify_event(event, &keys);
         ComputationResult(self.events.iter().map(verify).collect())
     }
 }

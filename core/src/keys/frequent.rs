@@ -1,8 +1,14 @@
 //! Which keys are used so often that it pays to keep multiples of them.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-use ruma_common::OwnedServerName;
+use ruma_common::{OwnedServerName, ServerName};
+
+use super::needed_for;
+use crate::pdu::{
+    Pdu,
+    signing::{BasePoint, KnownKeys, PublicKey, VerifyKey},
+};
 
 /// How many keys keep multiples of themselves, which take 110 KiB each and 4 MiB in all.
 const FREQUENT_MAX: usize = 32;
@@ -67,9 +73,50 @@ impl FrequentKeys {
     }
 }
 
+/// Gives those of `keys` that have signed many of these events multiples of themselves.
+pub fn prepare_for(events: &[Arc<Pdu>], keys: &mut KnownKeys) {
+    let mut uses: BTreeMap<(&ServerName, &str), u32> = BTreeMap::new();
+    for name in events.iter().flat_map(|event| needed_for(event)) {
+        *uses.entry(name).or_default() += 1;
+    }
+    let mut frequent: Vec<_> = uses.into_iter().collect();
+    frequent.retain(|(_, uses)| *uses >= USES_MIN);
+    frequent.sort_by_key(|(_, uses)| Reverse(*uses));
+    frequent.truncate(FREQUENT_MAX);
+    let mut base = None;
+    for ((server, key_id), _) in frequent {
+        let base: &BasePoint = base.get_or_insert_default();
+        if let Some(keys) = keys.get_mut(server) {
+            replace(keys, key_id, |key| key.with_multiples(base));
+        }
+    }
+}
+
+/// Puts another form of a key in its place.
+pub(super) fn replace(
+    keys: &mut Arc<[VerifyKey]>,
+    key_id: &str,
+    by: impl Fn(&PublicKey) -> PublicKey,
+) {
+    let replaced = keys.iter().cloned().map(|mut key| {
+        if key.key_id == key_id {
+            key.public_key = by(&key.public_key);
+        }
+        key
+    });
+    *keys = replaced.collect();
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::pdu::{
+        RoomVersion,
+        build::complete_template,
+        signing::{SigningKey, verify_event},
+    };
 
     fn key(number: usize) -> KeyName {
         let server = OwnedServerName::try_from("a.example").unwrap();
@@ -100,6 +147,47 @@ mod tests {
             };
             assert_eq!(use_often(&mut keys, number), Some(promotion));
             assert_eq!(keys.frequent.len(), FREQUENT_MAX);
+        }
+    }
+
+    fn message(number: usize, by: &SigningKey) -> Arc<Pdu> {
+        let event = json!({
+            "type": "m.room.message", "sender": "@ann:a.example", "room_id": "!room:a.example",
+            "content": { "number": number }, "depth": 1, "prev_events": [], "auth_events": [],
+        });
+        let Value::Object(event) = event else {
+            panic!("an object")
+        };
+        let server = ServerName::parse("a.example").unwrap();
+        Arc::new(complete_template(event, 1, RoomVersion::V10, &server, by).unwrap())
+    }
+
+    #[test]
+    fn keys_of_many_events_are_prepared_for_them() {
+        let signing: Vec<_> = ["ed25519:often", "ed25519:seldom"]
+            .map(|key_id| SigningKey::from_seed(key_id, &[1; 32]).unwrap())
+            .into();
+        let known = signing.iter().map(|key| VerifyKey {
+            key_id: key.key_id().to_owned(),
+            public_key: PublicKey::new(key.public_key()),
+            valid_until: i64::MAX,
+            retired: false,
+        });
+        let server = OwnedServerName::try_from("a.example").unwrap();
+        let mut keys = KnownKeys::from([(server.clone(), known.collect())]);
+        let often = (0..32).map(|number| message(number, &signing[0]));
+        let events: Vec<_> = often.chain([message(32, &signing[1])]).collect();
+        let prepared = |keys: &KnownKeys| {
+            let keys = keys[&server].iter();
+            keys.map(|key| key.public_key.has_multiples())
+                .collect::<Vec<_>>()
+        };
+        prepare_for(&events[1..], &mut keys);
+        assert_eq!(prepared(&keys), [false, false]);
+        prepare_for(&events, &mut keys);
+        assert_eq!(prepared(&keys), [true, false]);
+        for event in &events {
+            assert_eq!(verify_event(event, &keys), Ok(()));
         }
     }
 

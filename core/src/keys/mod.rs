@@ -6,7 +6,7 @@
 //! everybody who waits (KEY-10).
 
 pub mod fetch;
-mod frequent;
+pub mod frequent;
 pub mod ring;
 
 use std::{sync::Arc, time::Duration};

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ruma_common::{OwnedServerName, ServerName};
 
-use super::frequent::{FrequentKeys, KeyName};
+use super::frequent::{self, FrequentKeys, KeyName};
 use crate::{
     engine::outcome::LearntKeys,
     pdu::signing::{BasePoint, PublicKey, VerifyKey},
@@ -94,13 +94,7 @@ impl KeyRing {
         let Some(entry) = self.servers.get_mut(server) else {
             return;
         };
-        let keys = entry.keys.iter().cloned().map(|mut key| {
-            if key.key_id == *key_id {
-                key.public_key = by(&key.public_key);
-            }
-            key
-        });
-        entry.keys = keys.collect();
+        frequent::replace(&mut entry.keys, key_id, by);
     }
 }
 

@@ -60,6 +60,9 @@ impl PublicKey {
     /// third of the time of each verification and cost that of about five to make.
     #[must_use]
     pub fn with_multiples(&self, base: &BasePoint) -> Self {
+        if self.0.multiples.is_some() {
+            return self.clone();
+        }
         let of_key = |point| KeptMultiples(Multiples::of(&point), base.clone());
         Self(Arc::new(Prepared {
             bytes: self.0.bytes,
