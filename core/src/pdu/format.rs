@@ -162,9 +162,14 @@ pub(super) fn check_event_ids(
 
 fn check_event_id(item: &str, field: &'static str, in_pair: bool) -> Result<(), FormatError> {
     let mut parts = Items::of(item);
-    let is_pair =
-        (parts.nth(1)).is_some_and(|hashes| hashes.starts_with('{')) && parts.next().is_none();
-    let id = id_in(item).filter(|_| is_pair == in_pair).and_then(text);
+    let mut is_pair =
+        || (parts.nth(1)).is_some_and(|hashes| hashes.starts_with('{')) && parts.next().is_none();
+    let is_named = if in_pair {
+        is_pair()
+    } else {
+        item.starts_with('"')
+    };
+    let id = id_in(item).filter(|_| is_named).and_then(text);
     let id = id.ok_or_else(|| is_not(field, "list of events named as in its room version"))?;
     check_length(&id, field)?;
     let id = <&EventId>::try_from(&*id);

@@ -193,11 +193,21 @@ fn pdu_3_at_most_20_previous_and_10_auth_events() {
 #[test]
 fn pdu_3_events_are_named_in_pairs_with_their_hashes_in_versions_1_and_2_alone() {
     for version in EVERY_VERSION {
-        let other_form = match chooses_event_ids(version) {
-            true => json!([HASH_B]),
-            false => json!([[HASH_B, { "sha256": "x" }]]),
+        let other_forms = match chooses_event_ids(version) {
+            true => vec![json!(HASH_B)],
+            false => vec![
+                json!([HASH_B, { "sha256": "x" }]),
+                json!([HASH_B, {}, 1]),
+                json!([HASH_B, "x"]),
+                json!([HASH_B]),
+            ],
         };
-        assert!(with(version, "auth_events", other_form).is_err());
+        for form in other_forms {
+            assert!(
+                with(version, "auth_events", json!([form])).is_err(),
+                "{form}"
+            );
+        }
     }
     for version in [RoomVersion::V1, RoomVersion::V2] {
         for wrong in [
