@@ -14,6 +14,7 @@
 
 mod answers;
 mod comity;
+mod deeds;
 #[path = "../interop/installation.rs"]
 mod installation;
 mod known;

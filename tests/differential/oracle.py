@@ -201,7 +201,7 @@ def authorise(room: Room, event_id: str, state: list[str]) -> JsonDict:
     def on(event_ids: Iterable[str]) -> None:
         keys = auth_types_for_event(room.version, event)
         judges = room.state(event_ids)
-        events = [room.events[id] for key, id in judges.items() if key in keys]
+        events = [room.events[judge] for key, judge in judges.items() if key in keys]
         check_state_dependent_auth_rules(event, events)
 
     return {

@@ -6,7 +6,9 @@ use comity_core::pdu::RoomVersion;
 use comity_tests::rooms::{History, Standing, State};
 use serde_json::Value;
 
-use crate::{answers::Oracle, installation, panel::Panel, ruma::Ruma, synapse::Synapse};
+use crate::{
+    answers::Oracle, deeds::Deeds, installation, panel::Panel, ruma::Ruma, synapse::Synapse,
+};
 
 /// How many events are proposed in a room.
 const PROPOSALS_PER_ROOM: usize = 40;
@@ -28,27 +30,39 @@ pub fn compare(version: RoomVersion) {
         Repeat::Room(seed) => (seed, PROPOSALS_PER_ROOM),
         Repeat::AnotherVersion => return,
     };
-    let mut oddities = BTreeMap::new();
-    let mut unexplained = Vec::new();
-    let rooms = cases.div_ceil(PROPOSALS_PER_ROOM) as u64;
-    for seed in first_room..first_room + rooms {
+    let rooms = cases.div_ceil(PROPOSALS_PER_ROOM);
+    let (mut seen, mut unexplained) = (Seen::default(), Vec::new());
+    for seed in first_room..first_room + rooms as u64 {
         let room = Room {
             history: History::new(version, seed),
             panel: &mut panel,
+            seen: &mut seen,
         };
-        for (line, case) in room.play(&mut oddities) {
+        for (line, case) in room.play() {
             unexplained.push((format!("COMITY_ROOM={version}:{seed} {line}"), case));
         }
     }
     println!(
         "version {version}: {} cases in {rooms} rooms",
-        rooms as usize * PROPOSALS_PER_ROOM
+        rooms * PROPOSALS_PER_ROOM
     );
-    println!("{}", panel.summary());
+    println!("{}{}", panel.summary(), seen.deeds.summary(version));
     if env::var_os("COMITY_ODDITIES").is_some() {
-        println!("{oddities:#?}");
+        println!("{:#?}", seen.oddities);
     }
     complain(version, &unexplained);
+    let missing = seen.deeds.missing(version);
+    assert!(
+        cases < USUAL_CASES || missing.is_empty(),
+        "nowhere was there {missing:?}"
+    );
+}
+
+/// What the rooms were made of.
+#[derive(Default)]
+struct Seen {
+    deeds: Deeds,
+    oddities: BTreeMap<&'static str, usize>,
 }
 
 /// Fails if there is a difference that nothing explains, and leaves all that was asked in a file.
@@ -109,11 +123,12 @@ fn number_from(variable: &str) -> Option<usize> {
 struct Room<'a> {
     history: History,
     panel: &'a mut Panel,
+    seen: &'a mut Seen,
 }
 
 impl Room<'_> {
-    /// Plays the room to its end, counting what was odd, and returns what nothing explains.
-    fn play(mut self, oddities: &mut BTreeMap<&'static str, usize>) -> Vec<(String, Value)> {
+    /// Plays the room to its end, and returns what nothing explains.
+    fn play(mut self) -> Vec<(String, Value)> {
         self.panel.begin();
         let another = self.history.create_of_another_room();
         if let Some(taken) = self.panel.receive(&another.text) {
@@ -125,7 +140,7 @@ impl Room<'_> {
             let before = self.resolve(&branches);
             let proposal = self.history.propose(&before);
             for oddity in proposal.oddities {
-                *oddities.entry(oddity).or_default() += 1;
+                *self.seen.oddities.entry(oddity).or_default() += 1;
             }
             self.judge(&proposal.text, &before);
             let wild = self.history.wild_states();
@@ -175,8 +190,9 @@ impl Room<'_> {
             (Ok(()), Err(_)) => Standing::RejectedByState,
             (Ok(()), Ok(())) => Standing::Allowed,
         };
-        if standing != Standing::Allowed {
-            self.panel.reject(&taken.event_id);
+        match standing {
+            Standing::Allowed => self.seen.deeds.count(&event),
+            Standing::RejectedByState | Standing::Rejected => self.panel.reject(&taken.event_id),
         }
         self.history.take(
             &taken.event_id,
