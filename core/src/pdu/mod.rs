@@ -1,8 +1,8 @@
 //! The rules of events: what an event is, whose it is, whether it was allowed, and what the state
 //! of a room is when its history forks.
 //!
-//! Everything here is a pure function of its arguments. Each room version's peculiarities are rows
-//! of the table in [`room_version`].
+//! The rules are pure functions of their arguments. Each room version's peculiarities are rows of the
+//! table in [`room_version`].
 //!
 //! | file | answers |
 //! |---|---|
@@ -10,9 +10,20 @@
 //! | [`hash`], [`redaction`], [`canonical_json`] | what is hashed and signed, what is the event's id? |
 //! | [`signing`] | did the servers sign it that had to (check 2), and is it unaltered (check 3)? |
 //! | [`auth_content`], [`auth_events`], [`authorisation`] | was it allowed (checks 4 to 6)? |
+//! | [`policy`] | does the room's policy server let it pass (check 7)? |
 //! | [`state`], [`resolution`] | what is a room's state, and what if its history forks? |
+//! | [`acl`] | may this server take part? |
 //! | [`build`] | how do we make an event of our own? |
 //! | [`explain`] | why was it judged so, and how did the state come about? |
+//!
+//! The flows apply them, as decisions that the engine asks:
+//!
+//! | file | what happens |
+//! |---|---|
+//! | [`admit`], [`place`], [`view`] | an event from another server is judged and put into its room |
+//! | [`gap`], [`bridge`], [`answers`] | what it builds on is missing: it is asked for |
+//! | [`import`], [`history`] | a joined room comes as a whole, its past piece by piece |
+//! | [`serve`] | other servers ask for events and states |
 
 pub mod acl;
 pub mod admit;
