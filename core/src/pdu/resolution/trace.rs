@@ -74,8 +74,8 @@ pub enum Place {
     },
     /// It is any other event: by what it is based on, oldest first, then by time.
     Mainline {
-        /// Where in [`Trace::mainline`] the power levels stand that it is based on; `None` if it is
-        /// based on none of them.
+        /// Where in [`Trace::mainline`](field@Trace::mainline) the power levels stand that it is
+        /// based on; `None` if it is based on none of them.
         position: Option<usize>,
         /// Its `origin_server_ts`.
         origin_server_ts: i64,
