@@ -34,8 +34,8 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::choice::Choice;
 use crate::pair::SharedPair;
-use crate::scenarios::{SCENARIOS, restarts};
-use crate::stage::ROOM_VERSIONS;
+use crate::scenarios::{SCENARIOS, SCENARIOS_OF_OLD, restarts};
+use crate::stage::{ROOM_VERSIONS, ROOM_VERSIONS_OF_OLD};
 
 /// Scenarios mostly wait, so more of them run at once than there are processors.
 const SCENARIOS_AT_ONCE: usize = 4;
@@ -63,9 +63,11 @@ fn main() -> ExitCode {
 
 fn trials(shared: &Arc<SharedPair>) -> Vec<Trial> {
     let mut trials = Vec::new();
+    let old = ROOM_VERSIONS_OF_OLD.map(|version| (version, SCENARIOS_OF_OLD));
+    let new = ROOM_VERSIONS.map(|version| (version, SCENARIOS));
     for (server, label) in shared.casting().labels().into_iter().enumerate() {
-        for version in ROOM_VERSIONS {
-            for (name, scenario) in SCENARIOS {
+        for (version, scenarios) in old.into_iter().chain(new) {
+            for (name, scenario) in scenarios {
                 let shared = shared.clone();
                 let name = format!("v{version}::room_of_{label}::{name}");
                 trials.push(Trial::test(name, move || {

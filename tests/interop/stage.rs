@@ -14,6 +14,9 @@ use crate::person::{Person, eventually};
 /// The room versions every scenario is played in.
 pub const ROOM_VERSIONS: [&str; 3] = ["10", "11", "12"];
 
+/// The room versions in which a short scenario has to do.
+pub const ROOM_VERSIONS_OF_OLD: [&str; 9] = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
 /// Two servers with their parts given out.
 pub struct Stage {
     /// Makes the rooms.

@@ -4,6 +4,7 @@
 //! returns at the first thing that is not as it should be.
 
 mod history;
+mod in_short;
 mod inviting;
 mod joining;
 mod leaving;
@@ -18,6 +19,10 @@ use crate::stage::Stage;
 
 /// A scenario.
 pub type Scenario = fn(&Stage) -> Result<(), Failure>;
+
+/// The scenarios for the room versions of old.
+pub const SCENARIOS_OF_OLD: &[(&str, Scenario)] =
+    &[("a_room_lives_its_life", in_short::life_of_a_room)];
 
 /// Every scenario that leaves both servers running, by the name it has in the test's.
 pub const SCENARIOS: &[(&str, Scenario)] = &[

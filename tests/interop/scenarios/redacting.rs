@@ -15,15 +15,25 @@ pub fn own_message(stage: &Stage) -> Result<(), Failure> {
 
 /// The room's creator redacts what someone on the other server said.
 pub fn message_of_another(stage: &Stage) -> Result<(), Failure> {
-    let (mut alice, mut bob, room) = stage.shared_room()?;
-    let regretted = said_and_seen(&bob, &mut alice, &room)?;
-    let redaction = alice.client.redact(&room, &regretted, "tidy")?;
-    bob.watch_event(&room, &redaction)?;
-    is_bare(&alice, &room, &regretted)?;
-    is_bare(&bob, &room, &regretted)
+    let (alice, mut bob, room) = stage.shared_room()?;
+    of_another(&alice, &mut bob, &room)
 }
 
-fn takes_back(speaker: &Person, watcher: &mut Person, room: &str) -> Result<(), Failure> {
+/// `moderator` redacts what `speaker` said.
+pub fn of_another(moderator: &Person, speaker: &mut Person, room: &str) -> Result<(), Failure> {
+    let regretted = speaker.client.say(room, "too much", "I did mean it")?;
+    eventually(format!("{} sees what to redact", moderator.id()), || {
+        let history = moderator.history(room, 50)?;
+        Ok(history.iter().any(|event| event["event_id"] == *regretted))
+    })?;
+    let redaction = moderator.client.redact(room, &regretted, "tidy")?;
+    speaker.watch_event(room, &redaction)?;
+    is_bare(moderator, room, &regretted)?;
+    is_bare(speaker, room, &regretted)
+}
+
+/// `speaker` redacts what they said, as `watcher` sees.
+pub fn takes_back(speaker: &Person, watcher: &mut Person, room: &str) -> Result<(), Failure> {
     let regretted = said_and_seen(speaker, watcher, room)?;
     let redaction = speaker.client.redact(room, &regretted, "take back")?;
     watcher.watch_event(room, &redaction)?;

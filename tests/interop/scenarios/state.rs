@@ -40,7 +40,7 @@ pub fn shows_on_both_sides(stage: &Stage) -> Result<(), Failure> {
 }
 
 /// `setter` sets it, `watcher` sees the event and then reads the content as the current state.
-fn set_and_show(
+pub fn set_and_show(
     setter: &Person,
     watcher: &mut Person,
     room: &str,
