@@ -23,7 +23,7 @@ const APPLICATION_ID: i64 = 0x434d_5459;
 
 /// The steps from an empty database to the present schema. The first `user_version` of them have
 /// been taken.
-const MIGRATIONS: &[&str] = &[FIRST_SCHEMA];
+const MIGRATIONS: &[&str] = &[FIRST_SCHEMA, REDACTIONS];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
 /// error in one is a signal instead of an error code.
@@ -214,6 +214,31 @@ const FIRST_SCHEMA: &str = "
     CREATE TRIGGER count_event AFTER INSERT ON events BEGIN
         UPDATE counters SET value = value + 1 WHERE name = 'events';
     END;
+";
+
+/// Room versions up to 10 name the target of a redaction at the top level, later ones in the content.
+const REDACTIONS: &str = "
+    -- From redactions to what they ask to redact, held or not.
+    CREATE TABLE redactions (
+        target INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        PRIMARY KEY (target, event)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TEMP TABLE redactions_held AS
+        SELECT event, iif(room_version IN ('11', '12'), in_content, at_top) AS target
+        FROM (
+            SELECT event, json_extract(json, '$.content.redacts') AS in_content,
+                json_extract(json, '$.redacts') AS at_top,
+                (SELECT version FROM rooms WHERE room = events.room) AS room_version
+            FROM events
+            WHERE json_extract(json, '$.type') = 'm.room.redaction'
+        )
+        WHERE typeof(target) = 'text';
+    INSERT OR IGNORE INTO event_ids (event_id) SELECT target FROM redactions_held;
+    INSERT OR IGNORE INTO redactions (target, event)
+        SELECT event_ids.event, redactions_held.event
+        FROM redactions_held JOIN event_ids ON event_id = target;
+    DROP TABLE redactions_held;
 ";
 
 /// Makes a connection ready for use, and its database one of the present schema.

@@ -181,11 +181,11 @@ impl AdmitEvent {
                 }
                 Err(Stop::Refused(reason)) => {
                     let verdict = Verdict::SoftFailed(reason.to_string());
-                    place::set_aside(event, &before, verdict, facts, &mut outcome);
+                    place::set_aside(event, &before, verdict, facts, &mut outcome)?;
                 }
                 Err(Stop::Blocked) => return Err(Stop::Blocked),
             },
-            verdict => place::set_aside(event, &before, verdict, facts, &mut outcome),
+            verdict => place::set_aside(event, &before, verdict, facts, &mut outcome)?,
         }
         Ok(outcome)
     }

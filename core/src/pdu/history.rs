@@ -10,6 +10,7 @@ use ruma_common::{EventId, OwnedEventId, OwnedServerName};
 use super::{
     Pdu, answers,
     import::{ImportOutliers, judge},
+    redacting::{redact_new, redact_target},
 };
 use crate::{
     engine::{
@@ -58,7 +59,7 @@ impl ImportHistory {
         });
         newest_first.reverse();
         let mut outcome = Outcome::default();
-        let mut shown = 0;
+        let mut shown = Vec::new();
         for event in newest_first
             .iter()
             .filter_map(|event| judged.find(event.event_id()))
@@ -68,15 +69,18 @@ impl ImportHistory {
                 outcome.writes.push(Write::Event(event.clone()));
             } else if event.is_outlier() && event.position.is_none() {
                 let position = Some(outcome.counters(facts).oldest());
-                let shown_event = StoredEvent {
+                shown.push(StoredEvent {
                     position,
                     ..StoredEvent::clone(event)
-                };
-                outcome.writes.push(Write::Event(Arc::new(shown_event)));
-                shown += 1;
+                });
             }
         }
-        Ok(outcome.with_reply(Reply::Backfilled(shown)))
+        let count = u32::try_from(shown.len()).unwrap_or(u32::MAX);
+        for event in redact_new(shown, facts)?.into_iter().map(Arc::new) {
+            outcome.writes.push(Write::Event(event.clone()));
+            redact_target(&event, None, facts, &mut outcome)?;
+        }
+        Ok(outcome.with_reply(Reply::Backfilled(count)))
     }
 
     /// What authorises the events and is neither here nor among them.

@@ -17,6 +17,7 @@ use super::{
     admit::check_genuine,
     event_type::CREATE,
     place::{self, NamedState},
+    redacting::redact_if_asked,
     view,
 };
 use crate::{
@@ -121,6 +122,7 @@ impl ImportEvent {
                     state: Some(state),
                     ..StoredEvent::clone(&event)
                 };
+                let stored = redact_if_asked(stored, facts)?;
                 outcome.writes.push(Write::Event(Arc::new(stored)));
             }
             Purpose::Join(_) => {

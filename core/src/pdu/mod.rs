@@ -46,6 +46,7 @@ pub mod history;
 pub mod import;
 pub mod place;
 pub mod policy;
+pub mod redacting;
 pub mod redaction;
 pub mod resolution;
 pub mod room_version;

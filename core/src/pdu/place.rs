@@ -6,10 +6,10 @@ use ruma_common::{EventId, OwnedUserId, UserId};
 
 use super::{
     Pdu, StateKey, StateMap,
-    authorisation::may_redact,
-    event_type::{MEMBER, POWER_LEVELS, REDACTION},
+    event_type::MEMBER,
+    redacting::{redact_if_asked, redact_target},
     resolution::MissingEvents,
-    view::{self, View},
+    view,
 };
 use crate::{
     engine::{
@@ -106,9 +106,9 @@ pub fn set_aside(
     verdict: Verdict,
     facts: &Facts<'_>,
     outcome: &mut Outcome,
-) {
+) -> Result<(), Blocked> {
     let after = state_after(event, before, &verdict, facts, outcome);
-    let stored = Arc::new(StoredEvent {
+    let stored = StoredEvent {
         pdu: event.clone(),
         verdict,
         state: Some(EventState {
@@ -117,13 +117,15 @@ pub fn set_aside(
         }),
         position: None,
         redacted_because: None,
-    });
+    };
+    let stored = Arc::new(redact_if_asked(stored, facts)?);
     outcome.writes.push(Write::Event(stored.clone()));
     let room_id = event.room_id().to_owned();
     outcome.notices.push(Notice::NotAccepted {
         room_id,
         event: stored,
     });
+    Ok(())
 }
 
 /// Puts an accepted event into its room: the heart of receiving and of sending.
@@ -138,6 +140,10 @@ pub fn append(
     outcome: &mut Outcome,
 ) -> Result<Arc<StoredEvent>, Stop<MissingEvents>> {
     let after = state_after(event, before, &Verdict::Accepted, facts, outcome);
+    let follows_all = room
+        .extremities
+        .iter()
+        .all(|end| event.prev_events().contains(end));
     let mut room = room.clone();
     let is_end = !is_built_upon(&room, event, facts)?;
     room.extremities
@@ -146,7 +152,7 @@ pub fn append(
         room.extremities.insert(event.event_id().to_owned());
     }
     let current = current_state(&room, event, &after, facts, outcome)?;
-    let stored = Arc::new(StoredEvent {
+    let mut stored = StoredEvent {
         pdu: event.clone(),
         verdict: Verdict::Accepted,
         state: Some(EventState {
@@ -155,11 +161,16 @@ pub fn append(
         }),
         position: Some(outcome.counters(facts).newest()),
         redacted_because: None,
-    });
+    };
+    // Nothing that we hold speaks of an event that follows all of it.
+    if !follows_all {
+        stored = redact_if_asked(stored, facts)?;
+    }
+    let stored = Arc::new(stored);
     outcome.writes.push(Write::Event(stored.clone()));
     outcome.notices.push(Notice::Event(stored.clone()));
     move_room(&mut room, &stored, current, facts, outcome)?;
-    redact_target(&stored, before, facts, outcome)?;
+    redact_target(&stored, Some(&before.state), facts, outcome)?;
     outcome.rooms.push(room);
     Ok(stored)
 }
@@ -277,39 +288,4 @@ pub fn note_membership(
         stripped_state: Vec::new(),
     };
     outcome.note_membership(membership);
-}
-
-/// Applies a redaction whose target we hold, if its sender may (PDU-27).
-fn redact_target(
-    redaction: &Arc<StoredEvent>,
-    before: &NamedState,
-    facts: &Facts<'_>,
-    outcome: &mut Outcome,
-) -> Result<(), Blocked> {
-    if redaction.pdu.event_type() != REDACTION {
-        return Ok(());
-    }
-    let Some(target) = redaction.pdu.redacts() else {
-        return Ok(());
-    };
-    let Some(target) = facts.event(target)? else {
-        return Ok(());
-    };
-    let entries = [(super::event_type::CREATE, ""), (POWER_LEVELS, "")];
-    let view = View::with(&before.state, entries, facts)?;
-    let allowed = view
-        .power_levels()
-        .is_some_and(|levels| may_redact(&redaction.pdu, &target.pdu, &levels));
-    if allowed && target.redacted_because.is_none() {
-        let redacted = Arc::new(StoredEvent {
-            pdu: Arc::new(target.pdu.redacted()),
-            redacted_because: Some(redaction.pdu.event_id().to_owned()),
-            ..StoredEvent::clone(&target)
-        });
-        outcome.writes.push(Write::Redact {
-            redacted: redacted.clone(),
-        });
-        outcome.notices.push(Notice::Redacted(redacted));
-    }
-    Ok(())
 }

@@ -49,6 +49,16 @@ impl View {
         ))
     }
 
+    /// What `event` names as authorising it, as far as that is here, and the create event.
+    pub fn of_auth_events(event: &Pdu, facts: &Facts<'_>) -> Result<Self, Blocked> {
+        let named_by_room = create_event_named_by_room(event);
+        let ids = event.auth_events().iter().chain(&named_by_room);
+        let found = facts.all_held(ids.map(|event_id| &**event_id))?;
+        Ok(Self::made_of(
+            found.values().map(|event| event.pdu.clone()).collect(),
+        ))
+    }
+
     /// The part of a state that these events are.
     #[must_use]
     pub fn made_of(events: Vec<Arc<Pdu>>) -> Self {

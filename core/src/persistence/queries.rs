@@ -112,6 +112,9 @@ pub enum Read {
     CurrentStateEvent(OwnedRoomId, StateKey),
     /// The events of a snapshot, sorted by type and state key. → [`Answer::Events`]
     SnapshotEvents(SnapshotId),
+    /// The accepted events, of this room or another, that ask to redact these, held or not; those
+    /// stored first come first, at most 1,000. → [`Answer::Events`]
+    RedactionsOf(Vec<OwnedEventId>),
     /// The events of a room that were soft-failed or rejected, those stored last first, as far as
     /// they are among the last 10,000 events that the store heard of. → [`Answer::Events`]
     SetAside {

@@ -10,7 +10,7 @@ use ruma_common::{OwnedEventId, RoomId};
 use rusqlite::{Connection, params};
 
 use super::{
-    graph, names, start,
+    graph, names, redactions, start,
     statement::{execute, rows},
 };
 use crate::rows::{damaged, parsed, signed, stored_event, verdict_columns};
@@ -119,6 +119,7 @@ pub(super) fn insert(database: &Connection, stored: &StoredEvent) -> rusqlite::R
         start::use_position(database, position)?;
     }
     graph::insert_auth_edges(database, event, &stored.pdu)?;
+    redactions::insert(database, event, &stored.pdu)?;
     let is_history = !stored.is_outlier() || stored.position.is_some();
     if stored.verdict.is_rejected() {
         graph::close_backward_extremity(database, event)?;

@@ -6,6 +6,7 @@ mod graph;
 mod local;
 mod names;
 mod outgoing;
+mod redactions;
 mod rooms;
 mod start;
 mod state;
@@ -48,6 +49,7 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
         } => Answer::Events(events::timeline(
             database, room_id, *from, *to, *direction, *limit,
         )?),
+        Read::RedactionsOf(ids) => Answer::Events(redactions::of(database, ids)?),
         Read::SetAside { room_id, limit } => {
             Answer::Events(events::set_aside(database, room_id, *limit)?)
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use comity_core::persistence::queries::{Answer, Read};
 use comity_store::{OpenError, Store};
 use rusqlite::Connection;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::builder::*;
@@ -52,6 +53,26 @@ fn only_the_owner_can_read_a_new_database() {
     );
 }
 
+/// Redactions that an older version of the program stored are found as well.
+#[test]
+fn a_database_of_the_first_schema_is_brought_up_to_date() {
+    let (_directory, path) = place();
+    let mut store = Store::open(&path).unwrap();
+    let target = message("regretted", &[]);
+    let redaction = pdu(json!({ "type": "m.room.redaction", "redacts": target.event_id() }));
+    let odd = pdu(json!({ "type": "m.room.redaction", "redacts": 5 }));
+    let writes = [&redaction, &odd].map(|event| write(in_graph(event)));
+    commit(&mut store, [vec![write_version()], writes.into()].concat());
+    store.close().unwrap();
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch("DROP TABLE redactions").unwrap();
+    older.pragma_update(None, "user_version", 1).unwrap();
+    drop(older);
+    let mut store = Store::open(&path).unwrap();
+    let asked = Read::RedactionsOf(ids([&target]));
+    assert_eq!(read_ids(&mut store, asked), ids([&redaction]));
+}
+
 #[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let (_directory, path) = place();
@@ -65,7 +86,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
             error,
             OpenError::Newer {
                 found: 99,
-                known: 1
+                known: 2
             }
         ),
         "{error}"

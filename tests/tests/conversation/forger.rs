@@ -11,11 +11,13 @@ use comity_core::{
         auth_events::{Selector, from_state},
         build::{self, EventTemplate},
         event_type::CREATE,
+        room_version::EventIds,
+        unpadded_base64,
     },
     transport::remote_request::{Endpoint, SignedEvent},
 };
 use comity_tests::simulation::{Liar, Network};
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, object, room};
@@ -155,7 +157,7 @@ impl Forger {
             content: &auth_content,
         };
         let template = EventTemplate {
-            reference_hashes: BTreeMap::new(),
+            reference_hashes: self.reference_hashes(previous),
             room_id: Some(self.room_id.clone()),
             sender: sender.clone(),
             event_type: event_type.to_owned(),
@@ -169,6 +171,55 @@ impl Forger {
         };
         let own = &self.own;
         build::build(template, self.version, own.server_name(), own.signing_key()).unwrap()
+    }
+
+    /// A redaction by Eve that builds on the last event.
+    pub fn redaction(&self, target: &OwnedEventId) -> Pdu {
+        let plain = self.event("m.room.redaction", None, json!({}));
+        let mut object = plain.object();
+        let place = match self.version.rules().redacts_in_content {
+            true => object["content"].as_object_mut().unwrap(),
+            false => &mut object,
+        };
+        place.insert("redacts".to_owned(), target.as_str().into());
+        let (name, key) = (self.own.server_name(), self.own.signing_key());
+        let time = plain.origin_server_ts();
+        build::complete_template(object, time, self.version, name, key).unwrap()
+    }
+
+    /// Events that nobody has ever seen have some hash or other.
+    fn reference_hashes(
+        &self,
+        previous: &[(OwnedEventId, u64)],
+    ) -> BTreeMap<OwnedEventId, [u8; 32]> {
+        let mut hashes = build::reference_hashes(self.events.iter().chain([&self.last]));
+        for (event_id, _) in previous {
+            hashes.entry(event_id.clone()).or_default();
+        }
+        hashes
+    }
+
+    /// How events of the room name this one.
+    pub fn name_of(&self, event_id: &EventId) -> Value {
+        let hash = self.reference_hashes(&[]).remove(event_id);
+        match self.version.rules().event_ids {
+            EventIds::Chosen => {
+                json!([event_id, { "sha256": unpadded_base64::encode(&hash.unwrap()) }])
+            }
+            EventIds::Base64 | EventIds::UrlSafeBase64 => json!(event_id),
+        }
+    }
+
+    /// The event under an id that the liar chose, where servers choose ids.
+    pub fn renamed(&self, event: &Pdu, event_id: &str) -> Pdu {
+        let mut object = event.object();
+        object.insert("event_id".to_owned(), event_id.into());
+        object.insert("signatures".to_owned(), json!({}));
+        let renamed = Pdu::from_object(object, self.version).unwrap();
+        let own = &self.own;
+        renamed
+            .signed_by(own.server_name(), own.signing_key())
+            .unwrap()
     }
 
     pub fn message(&self, text: &str) -> Pdu {

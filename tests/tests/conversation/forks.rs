@@ -1,6 +1,6 @@
 //! Both sides of a partition change the room: afterwards all agree.
 
-use comity_core::pdu::RoomVersion;
+use comity_core::pdu::{RoomVersion, room_version::StateResolution};
 use serde_json::json;
 
 use crate::stage::{Stage, VERSIONS};
@@ -37,6 +37,13 @@ fn mend(stage: &mut Stage) {
     stage.must_agree(&SERVERS);
 }
 
+/// Version 1 resolves each entry of the state for itself: whose power came first does not matter.
+fn with_power_order() -> impl Iterator<Item = RoomVersion> {
+    VERSIONS
+        .into_iter()
+        .filter(|version| version.rules().state_resolution != StateResolution::V1)
+}
+
 #[test]
 fn the_same_state_changed_on_both_sides_ends_the_same_on_all() {
     for version in VERSIONS {
@@ -54,7 +61,7 @@ fn the_same_state_changed_on_both_sides_ends_the_same_on_all() {
 
 #[test]
 fn a_demotion_beats_what_the_demoted_did_meanwhile() {
-    for version in VERSIONS {
+    for version in with_power_order() {
         let mut stage = torn(version);
         stage
             .set("two", "m.room.topic", json!({ "topic": "bob's" }))
@@ -104,7 +111,7 @@ fn who_is_banned_on_one_side_and_talks_on_the_other_is_banned_on_all() {
 
 #[test]
 fn a_moderator_who_was_removed_while_cut_off_changes_nothing_any_more() {
-    for version in VERSIONS {
+    for version in with_power_order() {
         let mut stage = Stage::of(&SERVERS, version);
         let mut users = json!({ "@bob:two": 70, "@cyd:three": 60 });
         if version != RoomVersion::V12 {

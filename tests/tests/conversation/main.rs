@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod chosen_ids;
 mod forger;
 mod forks;
 mod holes;
@@ -17,6 +18,7 @@ mod memberships;
 mod outages;
 mod policy;
 mod questions;
+mod redactions;
 mod stage;
 mod talking;
 mod traps;

@@ -220,7 +220,8 @@ fn restricted(version: RoomVersion) -> Stage {
 
 #[test]
 fn rjoin_a_member_of_the_allowed_room_gets_in_with_a_countersignature_and_a_stranger_does_not() {
-    for version in VERSIONS {
+    let with_restricted = |version: &RoomVersion| version.rules().restricted;
+    for version in VERSIONS.into_iter().filter(with_restricted) {
         let mut stage = restricted(version);
         forbidden(stage.join("two"));
         stage.join("three").unwrap();

@@ -20,7 +20,20 @@ use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Map, Value, json};
 
 /// The versions that differ most from each other and are most in use.
-pub const VERSIONS: [RoomVersion; 3] = [RoomVersion::V10, RoomVersion::V11, RoomVersion::V12];
+pub const VERSIONS: [RoomVersion; 12] = [
+    RoomVersion::V1,
+    RoomVersion::V2,
+    RoomVersion::V3,
+    RoomVersion::V4,
+    RoomVersion::V5,
+    RoomVersion::V6,
+    RoomVersion::V7,
+    RoomVersion::V8,
+    RoomVersion::V9,
+    RoomVersion::V10,
+    RoomVersion::V11,
+    RoomVersion::V12,
+];
 
 /// Servers and one room that all of them may be in.
 pub struct Stage {

@@ -27,10 +27,10 @@ fn join_the_trap(
                 .object();
             event.insert("sender".to_owned(), json!("@bob:two"));
             event.insert("content".to_owned(), json!({ "membership": "join" }));
-            let auth: Vec<&str> = ["m.room.create", "m.room.join_rules"]
+            let auth: Vec<Value> = ["m.room.create", "m.room.join_rules"]
                 .into_iter()
                 .filter(|kind| *kind != "m.room.create" || trap.version != RoomVersion::V12)
-                .map(|kind| trap.state.get(kind, "").unwrap().as_str())
+                .map(|kind| trap.name_of(trap.state.get(kind, "").unwrap()))
                 .collect();
             event.insert("auth_events".to_owned(), json!(auth));
             let version = trap.version.as_str();
