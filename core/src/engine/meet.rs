@@ -1,7 +1,7 @@
 //! Meeting needs: from a job's question to an action, and from the answer back to every job that
 //! asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma_common::{OwnedEventId, OwnedServerName};
 
@@ -84,6 +84,14 @@ impl Engine {
             self.abandon(id, "blocked on nothing");
             return;
         }
+        if missing
+            .needs
+            .iter()
+            .any(|need| self.waits_for_itself(id, need))
+        {
+            self.abandon(id, "the event builds on itself");
+            return;
+        }
         let mut unread = Vec::new();
         for need in missing.needs {
             let elsewhere = work_that_meets(&need)
@@ -97,6 +105,41 @@ impl Engine {
             }
         }
         self.read_events(unread);
+    }
+
+    /// Whether the job that is at work on what `id` needs waits for `id` in turn, directly or
+    /// through others.
+    ///
+    /// Events whose ids are hashes cannot build on each other; where servers choose the ids, a
+    /// hostile one can make them do so.
+    fn waits_for_itself(&self, id: JobId, need: &Need) -> bool {
+        let Need::Event(event_id) = need else {
+            return false;
+        };
+        let identity = Identity::Event(event_id.clone());
+        let Some(worker) = self.registry.at_work(&identity) else {
+            return false;
+        };
+        let chosen = event_id.server_name().is_some();
+        chosen && worker != id && self.waiting_for(id).contains(&worker)
+    }
+
+    /// The jobs that cannot go on before this one ends.
+    fn waiting_for(&self, id: JobId) -> BTreeSet<JobId> {
+        let mut waiting = BTreeSet::new();
+        let mut to_visit = vec![id];
+        while let Some(id) = to_visit.pop() {
+            let Some(running) = self.jobs.get(&id).filter(|_| waiting.insert(id)) else {
+                continue;
+            };
+            to_visit.extend(running.parent.map(|(parent, _)| parent));
+            if let Some(Identity::Event(event_id)) = running.job.identity() {
+                let others = self.pending.waiting.get(&Need::Event(event_id));
+                let others = others.filter(|others| !others.asked);
+                to_visit.extend(others.into_iter().flat_map(|others| &others.jobs));
+            }
+        }
+        waiting
     }
 
     fn ask_for(

@@ -307,7 +307,7 @@ impl SendJoin {
             None => self.event.clone(),
             Some(json) => events_of(&[json], &self.room_id, version)
                 .pop()
-                .filter(|event| event.event_id() == self.event.event_id())
+                .filter(|event| event.is_same_event(&self.event))
                 .ok_or_else(|| RemoteError::Nonsense("another event came back".to_owned()))?,
         };
         let state = events_of(&joined.state, &self.room_id, version);

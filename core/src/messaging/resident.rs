@@ -178,7 +178,14 @@ impl SendMembership {
 
     fn take(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<MatrixError>> {
         let room = resident_room(&self.room_id, &self.origin, facts)?;
-        let event = self.countersigned(self.event(room)?, facts)?;
+        let event = self.event(room)?;
+        if let Some(known) = facts.event(event.event_id())?
+            && !event.is_same_event(&known.pdu)
+        {
+            let reason = "another event has that id";
+            return Err(MatrixError::new(ErrorCode::InvalidParam, reason).into());
+        }
+        let event = self.countersigned(event, facts)?;
         let keys = facts.keys_for([&event])?;
         signing::verify_event(&event, &keys).map_err(|error| forbidden(&error.to_string()))?;
         let (event_id, from) = (event.event_id().to_owned(), self.origin.clone());

@@ -256,6 +256,12 @@ impl Pdu {
         hash::reference_hash(&self.text, self.version)
     }
 
+    /// Whether `other` is this event, as it was or redacted. Where servers choose the ids of their
+    /// events, one id is not enough to tell.
+    pub fn is_same_event(&self, other: &Self) -> bool {
+        self.event_id == other.event_id && self.reference_hash() == other.reference_hash()
+    }
+
     /// Whether the event holds what its content hash says: check 3 on receipt of a PDU.
     pub fn has_claimed_content(&self) -> bool {
         let hashes = self.text.get(Field::Hashes);
