@@ -52,8 +52,8 @@ impl View {
     /// What `event` names as authorising it, as far as that is here, and the create event.
     pub fn of_auth_events(event: &Pdu, facts: &Facts<'_>) -> Result<Self, Blocked> {
         let named_by_room = create_event_named_by_room(event);
-        let ids = event.auth_events().iter().chain(&named_by_room);
-        let found = facts.all_held(ids.map(|event_id| &**event_id))?;
+        let ids = event.auth_events().iter().chain(named_by_room.as_deref());
+        let found = facts.all_held(ids)?;
         Ok(Self::made_of(
             found.values().map(|event| event.pdu.clone()).collect(),
         ))
