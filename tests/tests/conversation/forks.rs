@@ -56,6 +56,7 @@ fn the_same_state_changed_on_both_sides_ends_the_same_on_all() {
             }
         }
         mend(&mut stage);
+        assert_ne!(stage.must_explain_itself("one"), 0, "nothing was merged");
     }
 }
 

@@ -10,6 +10,7 @@
 )]
 
 mod chosen_ids;
+mod explained;
 mod forger;
 mod forks;
 mod holes;

@@ -270,6 +270,7 @@ impl Stage {
         for (server, digest) in servers.iter().zip(&digests) {
             assert_eq!(*digest, digests[0], "{server} and {} differ", servers[0]);
             self.must_keep_promises(server);
+            self.must_explain_itself(server);
         }
     }
 
