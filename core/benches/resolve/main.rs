@@ -13,6 +13,7 @@
 
 mod room;
 mod ruma;
+mod ruma_event;
 
 use std::{
     hint::black_box,

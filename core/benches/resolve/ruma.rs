@@ -5,16 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use comity_core::pdu::{Pdu, StateMap, event_type::CREATE, state::Entry};
-use ruma_common::{
-    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, RoomVersionId, UserId,
-    room_version_rules::RoomVersionRules,
-};
-use ruma_events::{StateEventType, TimelineEventType};
-use ruma_state_res::{Event, utils::event_id_set::EventIdSet};
-use serde_json::value::RawValue;
+use comity_core::pdu::{Pdu, StateMap, state::Entry};
+use ruma_common::{EventId, OwnedEventId, RoomVersionId, room_version_rules::RoomVersionRules};
+use ruma_events::StateEventType;
+use ruma_state_res::utils::event_id_set::EventIdSet;
 
-use crate::room::Case;
+use crate::{room::Case, ruma_event::RumaEvent};
 
 type RumaState = ruma_state_res::StateMap<OwnedEventId>;
 
@@ -109,81 +105,4 @@ fn subgraph(case: &Case) -> EventIdSet<OwnedEventId> {
         }
     }
     found.into_iter().collect()
-}
-
-#[derive(Clone)]
-struct RumaEvent(Arc<Inner>);
-
-struct Inner {
-    pdu: Arc<Pdu>,
-    event_id: OwnedEventId,
-    event_type: TimelineEventType,
-    content: Box<RawValue>,
-    prev_events: Vec<OwnedEventId>,
-    auth_events: Vec<OwnedEventId>,
-}
-
-impl RumaEvent {
-    fn new(pdu: &Arc<Pdu>) -> Self {
-        let content = serde_json::value::to_raw_value(&pdu.content()).unwrap();
-        Self(Arc::new(Inner {
-            pdu: pdu.clone(),
-            event_id: pdu.event_id().to_owned(),
-            event_type: pdu.event_type().into(),
-            content,
-            prev_events: pdu.prev_events().to_vec(),
-            auth_events: pdu.auth_events().to_vec(),
-        }))
-    }
-}
-
-impl Event for RumaEvent {
-    type Id = OwnedEventId;
-
-    fn event_id(&self) -> &OwnedEventId {
-        &self.0.event_id
-    }
-
-    fn room_id(&self) -> Option<&RoomId> {
-        let rules = self.0.pdu.room_version().rules();
-        let named = !rules.room_id_is_create_event || self.0.pdu.event_type() != CREATE;
-        named.then(|| self.0.pdu.room_id())
-    }
-
-    fn sender(&self) -> &UserId {
-        self.0.pdu.sender()
-    }
-
-    fn origin_server_ts(&self) -> MilliSecondsSinceUnixEpoch {
-        let time = u64::try_from(self.0.pdu.origin_server_ts()).unwrap();
-        MilliSecondsSinceUnixEpoch(time.try_into().unwrap())
-    }
-
-    fn event_type(&self) -> &TimelineEventType {
-        &self.0.event_type
-    }
-
-    fn content(&self) -> &RawValue {
-        &self.0.content
-    }
-
-    fn state_key(&self) -> Option<&str> {
-        self.0.pdu.state_key()
-    }
-
-    fn prev_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.0.prev_events.iter())
-    }
-
-    fn auth_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.0.auth_events.iter())
-    }
-
-    fn redacts(&self) -> Option<&OwnedEventId> {
-        None
-    }
-
-    fn rejected(&self) -> bool {
-        false
-    }
 }
