@@ -23,6 +23,7 @@ use super::{
     hash,
     redaction::{redact, signed_text},
     room_version::RoomVersion,
+    unpadded_base64,
 };
 
 /// One event of a room. See the module for what it promises.
@@ -266,7 +267,8 @@ impl Pdu {
     pub fn has_claimed_content(&self) -> bool {
         let hashes = self.text.get(Field::Hashes);
         let claimed = hashes.and_then(format::claimed_content_hash);
-        claimed.is_some_and(|claimed| claimed == hash::content_hash(&self.text))
+        let claimed = claimed.and_then(|claimed| unpadded_base64::decode_exact(&claimed));
+        claimed == Some(hash::content_hash(&self.text))
     }
 
     /// The event after a redaction: same id, same signatures, without the content that its room

@@ -48,6 +48,14 @@ struct Span {
     length: u16,
 }
 
+/// Where a field stands in the text.
+pub(super) struct Place {
+    /// Its key and its value, without commas around them.
+    pub entry: Range<usize>,
+    /// Its value.
+    pub value: Range<usize>,
+}
+
 /// What the scan of an event finds.
 struct Scan {
     is_canonical: bool,
@@ -172,10 +180,22 @@ impl EventText {
 
     /// The text without `hashes` and `signatures`, in pieces.
     pub fn without_hashes_and_signatures(&self) -> [&str; 3] {
-        pieces_between(
-            &self.json,
-            [Field::Hashes, Field::Signatures].map(|f| self.entry(f)),
-        )
+        let entry = |field| {
+            self.place(field)
+                .map(|place| place.entry)
+                .unwrap_or_default()
+        };
+        pieces_between(&self.json, [Field::Hashes, Field::Signatures].map(entry))
+    }
+
+    /// Where a field stands, if it is there.
+    pub(super) fn place(&self, field: Field) -> Option<Place> {
+        let value = self.span(field);
+        let key = field.name().len() + r#""":"#.len();
+        (!value.is_empty()).then(|| Place {
+            entry: value.start - key..value.end,
+            value,
+        })
     }
 
     /// The text with another value for a field that it has.
@@ -190,15 +210,6 @@ impl EventText {
         let span = self.values.get(field as usize).copied();
         let Span { start, length } = span.unwrap_or_default();
         usize::from(start)..usize::from(start) + usize::from(length)
-    }
-
-    /// Where a field's key and value stand; an empty place if it is not there.
-    fn entry(&self, field: Field) -> Range<usize> {
-        let value = self.span(field);
-        match value.is_empty() {
-            true => value,
-            false => value.start - field.name().len() - r#""":"#.len()..value.end,
-        }
     }
 }
 

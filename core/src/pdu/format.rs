@@ -148,33 +148,42 @@ pub(super) fn check_event_ids(
 ) -> Result<(), FormatError> {
     let list = event.get(field).filter(|list| list.starts_with('['));
     let list = list.ok_or_else(|| is_not(field.name(), "array"))?;
-    let (field, count) = (field.name(), Items::of(list).count());
-    if count > limit {
-        return Err(FormatError::TooMany {
+    let field = field.name();
+    let (mut count, in_pairs) = (0, version.rules().event_ids == EventIds::Chosen);
+    for item in Items::of(list) {
+        count += 1;
+        if count <= limit {
+            check_event_id(item, field, in_pairs)?;
+        }
+    }
+    match count <= limit {
+        true => Ok(()),
+        false => Err(FormatError::TooMany {
             field,
             count,
             limit,
-        });
+        }),
     }
-    let in_pairs = version.rules().event_ids == EventIds::Chosen;
-    Items::of(list).try_for_each(|item| check_event_id(item, field, in_pairs))
 }
 
 fn check_event_id(item: &str, field: &'static str, in_pair: bool) -> Result<(), FormatError> {
-    let mut parts = Items::of(item);
-    let mut is_pair =
-        || (parts.nth(1)).is_some_and(|hashes| hashes.starts_with('{')) && parts.next().is_none();
-    let is_named = if in_pair {
-        is_pair()
+    let is_right = if in_pair {
+        is_pair(item)
     } else {
         item.starts_with('"')
     };
-    let id = id_in(item).filter(|_| is_named).and_then(text);
+    let id = id_in(item).filter(|_| is_right).and_then(text);
     let id = id.ok_or_else(|| is_not(field, "list of events named as in its room version"))?;
     check_length(&id, field)?;
     let id = <&EventId>::try_from(&*id);
     id.map(drop)
         .map_err(|source| FormatError::InvalidId { field, source })
+}
+
+fn is_pair(item: &str) -> bool {
+    let mut parts = Items::of(item);
+    let hashes = parts.nth(1);
+    hashes.is_some_and(|hashes| hashes.starts_with('{')) && parts.next().is_none()
 }
 
 /// The event's room. Where room ids are made of create events, the create event `event_id` must
@@ -221,8 +230,14 @@ pub(super) fn check_envelope(event: &EventText, version: RoomVersion) -> Result<
     }
     check_signatures(object(event, Field::Signatures)?)?;
     let hash = claimed_content_hash(object(event, Field::Hashes)?);
-    hash.map(drop)
-        .ok_or_else(|| is_not("hashes.sha256", "base64 string"))
+    let is_base64 = |hash: &str| {
+        unpadded_base64::decode_exact::<32>(hash).is_some()
+            || unpadded_base64::decode(hash).is_some()
+    };
+    match hash.is_some_and(|hash| is_base64(&hash)) {
+        true => Ok(()),
+        false => Err(is_not("hashes.sha256", "base64 string")),
+    }
 }
 
 /// They are strings, by server and key, whoever made them.
@@ -238,9 +253,9 @@ fn check_signatures(signatures: &str) -> Result<(), FormatError> {
     }
 }
 
-/// The content hash that an event claims to have, in the text of its `hashes`; of any length.
-pub(super) fn claimed_content_hash(hashes: &str) -> Option<Vec<u8>> {
-    unpadded_base64::decode(&text(member(hashes, "sha256")?)?)
+/// The content hash that an event claims to have, in the text of its `hashes`.
+pub(super) fn claimed_content_hash(hashes: &str) -> Option<Cow<'_, str>> {
+    text(member(hashes, "sha256")?)
 }
 
 fn is_not(field: &'static str, expected: &'static str) -> FormatError {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     event_text::{EventText, Field},
-    redaction::signed_text,
+    redaction::signed_pieces,
     room_version::{EventIds, RoomVersion},
     unpadded_base64,
 };
@@ -20,21 +20,27 @@ pub fn content_hash(event: &EventText) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// SHA-256 over [`signed_text`].
+/// SHA-256 over [`super::redaction::signed_text`].
 pub fn reference_hash(event: &EventText, version: RoomVersion) -> [u8; 32] {
-    Sha256::digest(signed_text(event, version)).into()
+    let mut hasher = Sha256::new();
+    signed_pieces(event, version, |piece| hasher.update(piece));
+    hasher.finalize().into()
 }
 
 /// The event's id: what its server chose, or `$` and its reference hash (room versions, "Event
 /// IDs").
 pub fn event_id(event: &EventText, version: RoomVersion) -> Result<OwnedEventId, IdParseError> {
-    let hash = || reference_hash(event, version);
-    let id = match version.rules().event_ids {
-        EventIds::Chosen => event.string(Field::EventId).unwrap_or_default(),
-        EventIds::Base64 => format!("${}", unpadded_base64::encode(&hash())).into(),
-        EventIds::UrlSafeBase64 => format!("${}", unpadded_base64::encode_url_safe(&hash())).into(),
+    let is_url_safe = match version.rules().event_ids {
+        EventIds::Chosen => {
+            let chosen = event.string(Field::EventId).unwrap_or_default();
+            return OwnedEventId::try_from(&*chosen);
+        }
+        EventIds::Base64 => false,
+        EventIds::UrlSafeBase64 => true,
     };
-    OwnedEventId::try_from(&*id)
+    let hash = reference_hash(event, version);
+    let id = unpadded_base64::name_of_hash(b'$', &hash, is_url_safe);
+    OwnedEventId::try_from(std::str::from_utf8(&id).unwrap_or_default())
 }
 
 /// The id of the room that this create event starts, where room ids are made of create events

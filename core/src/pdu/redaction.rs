@@ -4,6 +4,8 @@
 //! signatures when it is redacted, and peers must agree on it to the byte. `unsigned` is never
 //! part of it.
 
+use std::ops::Range;
+
 use super::{
     canonical_json::members,
     event_text::{EventText, Field},
@@ -183,35 +185,55 @@ impl RedactionRules {
 
 /// The text of an event without what its room version lets a redaction remove.
 pub fn redact(event: &EventText, version: RoomVersion) -> String {
-    redacted_text(event, version, |_| true)
+    let mut text = String::with_capacity(event.json().len());
+    redacted_pieces(event, version, |_| true, |piece| text.push_str(piece));
+    text
 }
 
 /// The text that a server signs to sign an event, and that an event is named by: the redacted event
 /// without `signatures`.
 pub fn signed_text(event: &EventText, version: RoomVersion) -> String {
-    redacted_text(event, version, |field| field != Field::Signatures)
+    let mut text = String::with_capacity(event.json().len());
+    signed_pieces(event, version, |piece| text.push_str(piece));
+    text
 }
 
-fn redacted_text(
+/// Calls `piece` with one piece after the other of [`signed_text`].
+pub(super) fn signed_pieces(event: &EventText, version: RoomVersion, piece: impl FnMut(&str)) {
+    let is_wanted = |field| field != Field::Signatures;
+    redacted_pieces(event, version, is_wanted, piece);
+}
+
+/// What stands together in the event and stays makes one piece.
+fn redacted_pieces(
     event: &EventText,
     version: RoomVersion,
     is_wanted: impl Fn(Field) -> bool,
-) -> String {
-    let rules = &version.rules().redaction;
-    let mut out = String::with_capacity(event.json().len());
-    out.push('{');
+    mut piece: impl FnMut(&str),
+) {
+    let (json, rules) = (event.json(), &version.rules().redaction);
+    let text = |range: Range<usize>| json.get(range).unwrap_or_default();
+    // What is to be given away next, from the opening brace on.
+    let mut run = 0..1;
     for field in rules.top_level.iter().copied().filter(|f| is_wanted(*f)) {
-        match event.get(field) {
-            Some(content) if field == Field::Content && content.starts_with('{') => {
-                write_key(&mut out, field.name());
-                write_kept(&mut out, content, rules.kept_content(event));
-            }
-            Some(value) => write_entry(&mut out, field.name(), value),
-            None => {}
+        let Some(place) = event.place(field) else {
+            continue;
+        };
+        // Between two entries there is a comma, but none before the first.
+        if place.entry.start > run.end + usize::from(run.end > 1) {
+            piece(text(run.clone()));
+            piece(if run.end > 1 { "," } else { "" });
+            run = place.entry.clone();
+        }
+        run.end = place.entry.end;
+        if field == Field::Content && text(place.value.clone()).starts_with('{') {
+            piece(text(run.start..place.value.start));
+            kept_pieces(text(place.value), rules.kept_content(event), &mut piece);
+            run.start = run.end;
         }
     }
-    out.push('}');
-    out
+    piece(text(run));
+    piece("}");
 }
 
 impl RedactionRules {
@@ -222,20 +244,35 @@ impl RedactionRules {
     }
 }
 
-fn write_kept(out: &mut String, content: &str, kept: KeptContent) {
+fn kept_pieces(object: &str, kept: KeptContent, piece: &mut impl FnMut(&str)) {
     match kept {
-        All => out.push_str(content),
-        Keys([]) => out.push_str("{}"),
+        All => piece(object),
+        Keys([]) => piece("{}"),
         Keys(keys) => {
-            out.push('{');
-            members(content, |key, value| {
-                if let Some(kept) = keys.iter().find(|kept| kept.name() == key) {
-                    kept.write(out, value);
-                }
-            });
-            out.push('}');
+            let mut kept = String::with_capacity(object.len());
+            write_kept(&mut kept, object, keys);
+            piece(&kept);
         }
     }
+}
+
+/// Writes what is kept of an object. The kept keys are ones that need no escapes.
+fn write_kept(out: &mut String, object: &str, keys: &[KeptKey]) {
+    out.push('{');
+    members(object, |key, value| {
+        match keys.iter().find(|kept| kept.name() == key) {
+            Some(Whole(_)) => {
+                write_key(out, key);
+                out.push_str(value);
+            }
+            Some(Inside(_, inner)) if value.starts_with('{') => {
+                write_key(out, key);
+                write_kept(out, value, &[Whole(inner)]);
+            }
+            Some(Inside(..)) | None => {}
+        }
+    });
+    out.push('}');
 }
 
 impl KeptKey {
@@ -244,31 +281,9 @@ impl KeptKey {
             Whole(name) | Inside(name, _) => name,
         }
     }
-
-    fn write(self, out: &mut String, value: &str) {
-        match self {
-            Whole(name) => write_entry(out, name, value),
-            Inside(_, _) if !value.starts_with('{') => {}
-            Inside(name, inner) => {
-                write_key(out, name);
-                out.push('{');
-                members(value, |key, value| {
-                    if key == inner {
-                        write_entry(out, key, value);
-                    }
-                });
-                out.push('}');
-            }
-        }
-    }
 }
 
-/// Writes the next entry of an object. The key is one that needs no escapes.
-fn write_entry(out: &mut String, key: &str, value: &str) {
-    write_key(out, key);
-    out.push_str(value);
-}
-
+/// Writes the key of the next entry of an object.
 fn write_key(out: &mut String, key: &str) {
     if !out.ends_with('{') {
         out.push(',');

@@ -39,6 +39,16 @@ pub fn decode_exact<const N: usize>(text: &str) -> Option<[u8; N]> {
     buffer.get(..length)?.try_into().ok()
 }
 
+/// A SHA-256 hash behind a sigil, with the standard alphabet or the URL-safe one.
+pub fn name_of_hash(sigil: u8, hash: &[u8; 32], is_url_safe: bool) -> [u8; 44] {
+    let mut name = [sigil; 44];
+    let alphabet = if is_url_safe { &URL_SAFE } else { &STANDARD };
+    let room = name.split_first_mut().map(|(_, room)| room);
+    // 32 bytes take 43 characters, which is the room there is.
+    let _ = alphabet.encode_slice(hash, room.unwrap_or_default());
+    name
+}
+
 /// Decodes either alphabet, for the keys of third-party invites and policy servers, which come in
 /// both (appendices, "Binary data").
 pub fn decode_either_alphabet(text: &str) -> Option<Vec<u8>> {

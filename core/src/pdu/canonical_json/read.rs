@@ -4,10 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{
-    JsonError, Numbers, Object, number,
-    scan::{Scanner, Text},
-};
+use super::{JsonError, Numbers, Object, number, scan::Scanner};
 
 /// Parses a text.
 pub(super) fn value(json: &str, numbers: Numbers) -> Result<Value, JsonError> {
@@ -55,8 +52,11 @@ pub(in crate::pdu) fn object(json: &str) -> Object {
 
 /// The string that this text is, if it is one. For text that was scanned before.
 pub(in crate::pdu) fn text(json: &str) -> Option<Cow<'_, str>> {
-    let mut scanner = Scanner::new(json, Numbers::Any);
-    scanner.string().ok().map(Text::unescaped)
+    let raw = json.strip_prefix('"')?.strip_suffix('"')?;
+    Some(match raw.contains('\\') {
+        true => Cow::Owned(unescape(raw)),
+        false => Cow::Borrowed(raw),
+    })
 }
 
 /// Calls `member` with every key of an object, as it is written, and the text of its value. Says

@@ -242,23 +242,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over what a string may hold as it is, eight bytes at a time.
+    /// Passes over what a string may hold as it is.
     fn plain_characters(&mut self) {
-        let bytes = self.text.as_bytes();
-        while let Some(eight) = bytes.get(self.at..).and_then(|rest| rest.first_chunk()) {
-            let special = special_bytes(u64::from_le_bytes(*eight));
-            if special != 0 {
-                self.at += special.trailing_zeros() as usize / 8;
-                return;
-            }
-            self.at += 8;
-        }
-        while self
-            .peek()
-            .is_some_and(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
-        {
-            self.at += 1;
-        }
+        let rest = self.text.as_bytes().get(self.at..);
+        self.at += plain_length(rest.unwrap_or_default());
     }
 
     fn escape(&mut self) -> Result<(), JsonError> {
@@ -317,6 +304,39 @@ impl<'a> Text<'a> {
             Cow::Borrowed(self.raw)
         }
     }
+}
+
+/// How many bytes at the beginning a string can hold as they are: looks at eight of them at a time,
+/// and behind the first eight, as most of a long string is plain, at 32.
+fn plain_length(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    let mut is_long = true;
+    while let Some((eight, after)) = rest.split_first_chunk() {
+        let special = special_bytes(u64::from_le_bytes(*eight));
+        if special != 0 {
+            return bytes.len() - rest.len() + special.trailing_zeros() as usize / 8;
+        }
+        rest = after;
+        while is_long {
+            match rest.split_first_chunk() {
+                Some((block, after)) if is_plain(block) => rest = after,
+                _ => is_long = false,
+            }
+        }
+    }
+    let tail = rest.iter().take_while(|byte| !is_special(**byte));
+    bytes.len() - rest.len() + tail.count()
+}
+
+/// Without a branch for each byte, so that they are looked at together.
+fn is_plain(block: &[u8; 32]) -> bool {
+    !block
+        .iter()
+        .fold(false, |found, byte| found | is_special(*byte))
+}
+
+fn is_special(byte: u8) -> bool {
+    (byte < b' ') | (byte == b'"') | (byte == b'\\')
 }
 
 /// Sets the highest bit of the first byte that a string cannot hold as it is, and maybe of bytes
