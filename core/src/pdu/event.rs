@@ -293,7 +293,7 @@ impl Unescaped {
             Field::PrevEvents,
             Field::AuthEvents,
         ];
-        let has_escapes = |field: Field| text.get(field).is_some_and(|value| value.contains('\\'));
+        let has_escapes = |field: Field| text.get(field).is_some_and(canonical_json::has_escapes);
         let string = |field: Field| text.string(field).unwrap_or_default().into();
         let ids = |field: Field| event_ids::unescaped(text.get(field).unwrap_or_default());
         fields.into_iter().any(has_escapes).then(|| Self {

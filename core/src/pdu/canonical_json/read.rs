@@ -53,10 +53,17 @@ pub(in crate::pdu) fn object(json: &str) -> Object {
 /// The string that this text is, if it is one. For text that was scanned before.
 pub(in crate::pdu) fn text(json: &str) -> Option<Cow<'_, str>> {
     let raw = json.strip_prefix('"')?.strip_suffix('"')?;
-    Some(match raw.contains('\\') {
+    Some(match has_escapes(raw) {
         true => Cow::Owned(unescape(raw)),
         false => Cow::Borrowed(raw),
     })
+}
+
+/// Whether some string in this text is written with escapes.
+pub(in crate::pdu) fn has_escapes(text: &str) -> bool {
+    // Without a branch for each byte, so that many are looked at together.
+    let found = |found, byte| found | u8::from(byte == b'\\');
+    text.bytes().fold(0, found) != 0
 }
 
 /// Calls `member` with every key of an object, as it is written, and the text of its value. Says
