@@ -23,3 +23,4 @@ mod redactions;
 mod stage;
 mod talking;
 mod traps;
+mod verdicts;
