@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use ruma_common::{EventId, OwnedEventId};
 use sha2::{Digest, Sha256};
 
-use self::tree::{Tree, balanced, inserted, removed, size};
+use self::tree::{Change, Tree, changed, size};
 pub use self::walk::{Iter, StateChange};
 use self::walk::{Pending, as_event_id};
 use super::unpadded_base64;
@@ -103,14 +103,27 @@ impl StateMap {
 
     /// Sets the event for an entry.
     pub fn set(&mut self, entry: Entry<'_>, event_id: &EventId) {
-        self.root = Some(inserted(&self.root, entry, event_id.as_str()));
+        self.change([(entry, Some(event_id))]);
     }
 
     /// Removes a key, if it is there.
     pub fn remove(&mut self, key: &StateKey) {
         if self.get_key(key).is_some() {
-            self.root = removed(&self.root, key.as_entry());
+            self.change([(key.as_entry(), None)]);
         }
+    }
+
+    /// Sets or removes many entries at once, which is cheaper than one by one. They are to be in
+    /// order and no two of them the same.
+    pub fn change<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = (Entry<'a>, Option<&'a EventId>)>,
+    ) {
+        let changes = changes.into_iter();
+        let changes: Vec<Change<'a>> = changes
+            .map(|(entry, event_id)| (entry, event_id.map(EventId::as_str)))
+            .collect();
+        self.root = changed(&self.root, &changes);
     }
 
     /// All entries in the order of their keys.
@@ -173,13 +186,10 @@ impl fmt::Debug for StateMap {
 impl FromIterator<(StateKey, OwnedEventId)> for StateMap {
     fn from_iter<I: IntoIterator<Item = (StateKey, OwnedEventId)>>(entries: I) -> Self {
         let sorted: BTreeMap<_, _> = entries.into_iter().collect();
-        let rows: Vec<_> = sorted
-            .iter()
-            .map(|(key, event_id)| [&*key.event_type, &*key.state_key, event_id.as_str()])
-            .collect();
-        Self {
-            root: balanced(&rows),
-        }
+        let mut state = Self::new();
+        let entries = sorted.iter();
+        state.change(entries.map(|(key, event_id)| (key.as_entry(), Some(&**event_id))));
+        state
     }
 }
 

@@ -59,15 +59,16 @@ impl<'a> Chains<'a> {
         by_state: &[Vec<Node<'a>>],
         graph: &mut Graph<'a, L>,
     ) -> Self {
+        let conflicted: NodeSet<'a> = by_state.iter().flatten().copied().collect();
         let (mut met, mut agreed_met) = (NodeSet::default(), NodeSet::default());
         let mut in_chains = Table::<usize>::default();
         for of_state in by_state {
             let mut chain = Table::<bool>::default();
             graph.walk(of_state.iter().copied(), |node| {
-                let is_known = met.contains(node);
                 if chain.set(node, true) || agreed_met.contains(node) {
                     return false;
                 }
+                let is_known = conflicted.contains(node) || met.contains(node);
                 if !is_known && conflicts.is_agreed(node.event) {
                     agreed_met.insert(node);
                     return false;
@@ -77,7 +78,6 @@ impl<'a> Chains<'a> {
                 true
             });
         }
-        let conflicted: NodeSet<'a> = by_state.iter().flatten().copied().collect();
         let is_common = |node: &Node<'a>| in_chains.get(*node) == by_state.len();
         let others = met.iter().filter(|node| !is_common(node));
         Self {

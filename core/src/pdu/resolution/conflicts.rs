@@ -8,7 +8,7 @@ use super::{
     EventLookup, Observer,
     graph::{Citations, Graph, Node, NodeSet},
 };
-use crate::pdu::{Pdu, StateKey, StateMap, state::Entry};
+use crate::pdu::{Pdu, StateMap, state::Entry};
 
 /// The entries on which states differ. All others are agreed.
 pub(super) struct Conflicts<'a> {
@@ -52,9 +52,10 @@ impl<'a> Conflicts<'a> {
 
     /// The event of an entry on which the states agree.
     pub fn agreed(&self, (event_type, state_key): Entry<'_>) -> Option<&'a EventId> {
-        let event_id = self.first.get(event_type, state_key)?;
-        let is_agreed = !self.candidates.contains_key(&(event_type, state_key));
-        is_agreed.then_some(event_id)
+        if self.candidates.contains_key(&(event_type, state_key)) {
+            return None;
+        }
+        self.first.get(event_type, state_key)
     }
 
     /// All agreed entries' events.
@@ -84,24 +85,19 @@ impl<'a> Conflicts<'a> {
     }
 
     /// The state that has the agreed entries and, for all others, what was resolved.
-    pub fn settled(&self, resolved: &BTreeMap<Entry<'a>, Option<&'a EventId>>) -> StateMap {
-        let mut state = self.first.clone();
-        let unresolved = self
-            .candidates
-            .keys()
-            .filter(|entry| !resolved.contains_key(*entry));
-        let unresolved = unresolved.map(|entry| (entry, &None));
-        for ((event_type, state_key), event_id) in resolved.iter().chain(unresolved) {
-            let before = self.first.get(event_type, state_key);
-            let is_agreed = || !self.candidates.contains_key(&(event_type, state_key));
-            if before == *event_id || (before.is_some() && is_agreed()) {
-                continue;
-            }
-            match event_id {
-                Some(event_id) => state.set((event_type, state_key), event_id),
-                None => state.remove(&StateKey::new(*event_type, *state_key)),
+    pub fn settled(&self, mut resolved: BTreeMap<Entry<'a>, Option<&'a EventId>>) -> StateMap {
+        for (entry, candidates) in &self.candidates {
+            let event_id = resolved.entry(*entry).or_default();
+            if *event_id == candidates.first().copied().flatten() {
+                resolved.remove(entry);
             }
         }
+        let is_change = |entry: &Entry<'_>| {
+            self.candidates.contains_key(entry) || self.first.get(entry.0, entry.1).is_none()
+        };
+        resolved.retain(|entry, _| is_change(entry));
+        let mut state = self.first.clone();
+        state.change(resolved);
         state
     }
 }

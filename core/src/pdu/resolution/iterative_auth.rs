@@ -13,9 +13,12 @@ use crate::pdu::{
     Pdu,
     auth_events::needed_state,
     authorisation::{Denied, StateView, check_state},
-    event_type::CREATE,
+    event_type::{CREATE, JOIN_RULES, POWER_LEVELS},
     state::Entry,
 };
+
+/// Entries whose places are searched for only once.
+const NEEDED_BY_MOST: [Entry<'static>; 3] = [(CREATE, ""), (JOIN_RULES, ""), (POWER_LEVELS, "")];
 
 /// A partially resolved state, as far as the events to replay are concerned with it.
 pub(super) struct Resolving<'a> {
@@ -45,16 +48,25 @@ impl<'a> Resolving<'a> {
             state: Vec::new(),
             needs: Table::default(),
         };
+        let mut by_most = [None; 3];
         for node in full_set.iter() {
             let event: &'a Pdu = node.event;
             let mut place = |entry| {
-                *resolving.places.entry(entry).or_insert_with(|| {
+                let index = NEEDED_BY_MOST.iter().position(|known| *known == entry);
+                let mut known = index.and_then(|index| by_most.get_mut(index));
+                if let Some(place) = known.as_deref().copied().flatten() {
+                    return place;
+                }
+                let place = *resolving.places.entry(entry).or_insert_with(|| {
                     let event_id = start(entry);
-                    resolving
-                        .state
-                        .push(event_id.and_then(|event_id| graph.get(event_id)));
+                    let node = event_id.and_then(|event_id| graph.get(event_id));
+                    resolving.state.push(node);
                     resolving.state.len() - 1
-                })
+                });
+                if let Some(known) = &mut known {
+                    **known = Some(place);
+                }
+                place
             };
             let mut needs = Needs {
                 sets: place((event.event_type(), event.state_key().unwrap_or_default())),

@@ -103,7 +103,7 @@ fn split<'a, L: EventLookup>(
             conflicted.insert(entry, in_order(candidates, graph, observer));
         }
     }
-    (conflicts.settled(&agreed), conflicted)
+    (conflicts.settled(agreed), conflicted)
 }
 
 fn in_order<'a, L: EventLookup>(

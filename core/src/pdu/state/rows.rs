@@ -14,11 +14,11 @@ pub(super) type Row<'a, const COLUMNS: usize> = [&'a str; COLUMNS];
 
 impl<const COLUMNS: usize> Rows<COLUMNS> {
     /// Packs rows.
-    pub fn pack<'a>(rows: impl Iterator<Item = Row<'a, COLUMNS>> + Clone) -> Self {
-        let texts = || rows.clone().flatten();
-        let mut text = String::with_capacity(texts().map(str::len).sum());
-        let mut ends = Vec::with_capacity(texts().count());
-        for one in texts() {
+    pub fn pack(rows: &[Row<'_, COLUMNS>]) -> Self {
+        let texts = rows.as_flattened();
+        let mut text = String::with_capacity(texts.iter().map(|text| text.len()).sum());
+        let mut ends = Vec::with_capacity(texts.len());
+        for one in texts {
             text.push_str(one);
             // Texts of events are short: no event is longer than 65,536 bytes.
             ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
@@ -46,17 +46,7 @@ impl<const COLUMNS: usize> Rows<COLUMNS> {
         })
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = Row<'_, COLUMNS>> + Clone {
+    pub fn iter(&self) -> impl Iterator<Item = Row<'_, COLUMNS>> {
         (0..self.len()).map(|row| self.get(row))
-    }
-
-    /// These rows with others in place of some.
-    pub fn splice<'a>(
-        &'a self,
-        range: std::ops::Range<usize>,
-        replacement: impl Iterator<Item = Row<'a, COLUMNS>> + Clone,
-    ) -> impl Iterator<Item = Row<'a, COLUMNS>> + Clone {
-        let (before, after) = (self.iter().take(range.start), self.iter().skip(range.end));
-        before.chain(replacement).chain(after)
     }
 }

@@ -77,7 +77,7 @@ fn checked_height(node: &Node, is_root: bool) -> usize {
             assert!((1..=MAX).contains(&rows.len()));
             assert!(
                 rows.iter()
-                    .is_sorted_by(|one, other| key_of(one) < key_of(other))
+                    .is_sorted_by(|one, other| key_of(*one) < key_of(*other))
             );
             1
         }

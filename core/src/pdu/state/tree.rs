@@ -1,12 +1,13 @@
 //! A persistent B+ tree, as functions from trees to trees.
 //!
-//! All leaves are equally deep. A node that is full is split into halves, which is the only way in
-//! which a tree grows: its height is at most log₁₆ of the number of insertions, whatever keys they
-//! have. Nodes do not merge when entries are removed; states hardly ever lose any.
+//! All leaves are equally deep. A node that gets too large is split into equal parts, which is the
+//! only way in which a tree grows: its height is at most log₁₆ of the number of insertions,
+//! whatever keys they have. Nodes do not merge when entries are removed; states hardly ever lose
+//! any.
 //!
 //! Recursion is as deep as a tree is high.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use super::{
     Entry,
@@ -15,8 +16,6 @@ use super::{
 
 /// How many entries a leaf has at most, and how many children any other node.
 pub(super) const MAX: usize = 32;
-/// How many they get when a tree is made at once, so that there is room for some more.
-const FILLED: usize = 24;
 
 /// A tree, or nothing.
 pub(super) type Tree = Option<Arc<Node>>;
@@ -27,7 +26,7 @@ pub(super) enum Node {
     Leaf(Rows<3>),
     /// Subtrees.
     Inner {
-        /// Type and state key of the first entry of each child.
+        /// For each child a key that is not greater than its first, and greater than all before it.
         firsts: Rows<2>,
         children: Box<[Arc<Node>]>,
         /// How many entries there are in all.
@@ -35,33 +34,36 @@ pub(super) enum Node {
     },
 }
 
-/// A node, or two where one would be too large.
-struct Grown(Arc<Node>, Option<Arc<Node>>);
+/// What becomes of an entry: its new event id, or `None` if it goes.
+pub(super) type Change<'a> = (Entry<'a>, Option<&'a str>);
+
+/// A subtree with a key as in [`Node::Inner`].
+type Child<'a> = (Row<'a, 2>, Arc<Node>);
 
 pub(super) fn size(tree: &Tree) -> usize {
     tree.as_ref().map_or(0, |node| node.size())
 }
 
-/// Where a key is or belongs among rows that begin with keys.
-fn search<const COLUMNS: usize>(rows: &Rows<COLUMNS>, key: Entry<'_>) -> Result<usize, usize> {
-    let (mut low, mut high) = (0, rows.len());
-    while low < high {
-        let middle = low.midpoint(high);
-        match key_of(&rows.get(middle)).cmp(&key) {
-            std::cmp::Ordering::Less => low = middle + 1,
-            std::cmp::Ordering::Equal => return Ok(middle),
-            std::cmp::Ordering::Greater => high = middle,
-        }
+/// The tree after some changes, which are in order and no two for one key.
+pub(super) fn changed(tree: &Tree, changes: &[Change<'_>]) -> Tree {
+    let mut level = match tree {
+        Some(root) => root.changed(changes),
+        None => leaves(&merged(&[], changes)),
+    };
+    while level.len() > 1 {
+        let children: Vec<_> = level
+            .iter()
+            .map(|node| (node.first(), node.clone()))
+            .collect();
+        level = inners(&children);
     }
-    Err(low)
-}
-
-pub(super) fn key_of<'a, const COLUMNS: usize>(row: &Row<'a, COLUMNS>) -> Entry<'a> {
-    let mut texts = row.iter().copied();
-    (
-        texts.next().unwrap_or_default(),
-        texts.next().unwrap_or_default(),
-    )
+    let mut root = level.pop()?;
+    while let Node::Inner { children, .. } = &*root
+        && let [only] = &**children
+    {
+        root = only.clone();
+    }
+    Some(root)
 }
 
 impl Node {
@@ -72,18 +74,9 @@ impl Node {
         }
     }
 
-    fn inner(firsts: Rows<2>, children: Box<[Arc<Self>]>) -> Arc<Self> {
-        let size = children.iter().map(|child| child.size()).sum();
-        Arc::new(Self::Inner {
-            firsts,
-            children,
-            size,
-        })
-    }
-
     pub fn first(&self) -> Row<'_, 2> {
         match self {
-            Self::Leaf(rows) => key_of(&rows.get(0)).into(),
+            Self::Leaf(rows) => key_of(rows.get(0)).into(),
             Self::Inner { firsts, .. } => firsts.get(0),
         }
     }
@@ -97,133 +90,100 @@ impl Node {
             }
             Self::Inner {
                 firsts, children, ..
-            } => children.get(child_for(firsts, key))?.get(key),
+            } => {
+                let after = search(firsts, key).map_or_else(|index| index, |index| index + 1);
+                children.get(after.checked_sub(1)?)?.get(key)
+            }
         }
     }
 
-    fn inserted(&self, entry: Row<'_, 3>) -> Grown {
-        let key = key_of(&entry);
-        match self {
+    /// This node after some changes, as many nodes as it takes, perhaps none.
+    fn changed(&self, mut changes: &[Change<'_>]) -> Vec<Arc<Self>> {
+        let (firsts, children) = match self {
             Self::Leaf(rows) => {
-                let range = match search(rows, key) {
-                    Ok(index) => index..index + 1,
-                    Err(index) => index..index,
-                };
-                leaves(rows.splice(range, [entry].into_iter()))
+                let rows: Vec<_> = rows.iter().collect();
+                return leaves(&merged(&rows, changes));
             }
             Self::Inner {
                 firsts, children, ..
-            } => {
-                let index = child_for(firsts, key);
-                match children.get(index).map(|child| child.inserted(entry)) {
-                    Some(grown) => inners(firsts, children, index, &grown),
-                    None => leaves([entry].into_iter()),
-                }
+            } => (firsts, children),
+        };
+        let mut grown = Vec::with_capacity(children.len());
+        for (index, child) in children.iter().enumerate() {
+            let is_last = index + 1 == children.len();
+            let next = key_of(firsts.get(index + 1));
+            let end = changes.partition_point(|(key, _)| is_last || *key < next);
+            let (own, rest) = changes.split_at_checked(end).unwrap_or_default();
+            changes = rest;
+            match own {
+                [] => grown.push((Some(firsts.get(index)), child.clone())),
+                own => grown.extend(child.changed(own).into_iter().map(|node| (None, node))),
             }
         }
+        let children = grown.iter().map(|(first, node)| {
+            let first = first.unwrap_or_else(|| node.first());
+            (first, node.clone())
+        });
+        inners(&children.collect::<Vec<_>>())
     }
+}
 
-    /// `None` if nothing is left.
-    fn removed(&self, key: Entry<'_>) -> Tree {
-        match self {
-            Self::Leaf(rows) => {
-                let index = search(rows, key).ok()?;
-                let rest = Rows::pack(rows.splice(index..index + 1, [].into_iter()));
-                (rest.len() > 0).then(|| Arc::new(Self::Leaf(rest)))
-            }
-            Self::Inner {
-                firsts, children, ..
-            } => {
-                let index = child_for(firsts, key);
-                let child = children.get(index)?.removed(key);
-                let first = child.iter().map(|child| child.first());
-                let firsts = Rows::pack(firsts.splice(index..index + 1, first));
-                let children = spliced(children, index, child.as_slice());
-                (!children.is_empty()).then(|| Self::inner(firsts, children))
-            }
+/// Where a key is or belongs among rows that begin with keys.
+fn search<const COLUMNS: usize>(rows: &Rows<COLUMNS>, key: Entry<'_>) -> Result<usize, usize> {
+    let (mut low, mut high) = (0, rows.len());
+    while low < high {
+        let middle = low.midpoint(high);
+        match key_of(rows.get(middle)).cmp(&key) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Equal => return Ok(middle),
+            Ordering::Greater => high = middle,
         }
     }
+    Err(low)
 }
 
-/// The child in which a key is or belongs.
-fn child_for(firsts: &Rows<2>, key: Entry<'_>) -> usize {
-    match search(firsts, key) {
-        Ok(index) => index,
-        Err(index) => index.saturating_sub(1),
-    }
-}
-
-/// The children with others in place of one.
-fn spliced(children: &[Arc<Node>], index: usize, by: &[Arc<Node>]) -> Box<[Arc<Node>]> {
-    let (before, after) = (children.iter().take(index), children.iter().skip(index + 1));
-    before.chain(by).chain(after).cloned().collect()
-}
-
-fn leaves<'a>(rows: impl Iterator<Item = Row<'a, 3>> + Clone) -> Grown {
-    let leaf = |rows| Arc::new(Node::Leaf(rows));
-    let count = rows.clone().count();
-    if count <= MAX {
-        return Grown(leaf(Rows::pack(rows)), None);
-    }
-    let half = count / 2;
-    let lower = Rows::pack(rows.clone().take(half));
-    Grown(leaf(lower), Some(leaf(Rows::pack(rows.skip(half)))))
-}
-
-/// The node with these children, of which one has grown.
-fn inners(firsts: &Rows<2>, children: &[Arc<Node>], index: usize, grown: &Grown) -> Grown {
-    let by: Vec<_> = [Some(&grown.0), grown.1.as_ref()]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
-    let children = spliced(children, index, &by);
-    let firsts = firsts.splice(index..index + 1, by.iter().map(|child| child.first()));
-    if children.len() <= MAX {
-        return Grown(Node::inner(Rows::pack(firsts), children), None);
-    }
-    let half = children.len() / 2;
-    let (lower, upper) = children.split_at_checked(half).unwrap_or_default();
-    let lower = Node::inner(Rows::pack(firsts.clone().take(half)), lower.into());
-    Grown(
-        lower,
-        Some(Node::inner(Rows::pack(firsts.skip(half)), upper.into())),
+pub(super) fn key_of<const COLUMNS: usize>(row: Row<'_, COLUMNS>) -> Entry<'_> {
+    let mut texts = row.into_iter();
+    (
+        texts.next().unwrap_or_default(),
+        texts.next().unwrap_or_default(),
     )
 }
 
-pub(super) fn inserted(tree: &Tree, key: Entry<'_>, event_id: &str) -> Arc<Node> {
-    let entry = [key.0, key.1, event_id];
-    let grown = match tree {
-        None => leaves([entry].into_iter()),
-        Some(root) => root.inserted(entry),
+/// Entries after some changes; both are in order.
+fn merged<'a>(rows: &[Row<'a, 3>], changes: &[Change<'a>]) -> Vec<Row<'a, 3>> {
+    let mut merged = Vec::with_capacity(rows.len() + changes.len());
+    let mut rows = rows.iter().copied().peekable();
+    for (key, event_id) in changes {
+        while let Some(row) = rows.next_if(|row| key_of(*row) < *key) {
+            merged.push(row);
+        }
+        rows.next_if(|row| key_of(*row) == *key);
+        merged.extend(event_id.map(|event_id| [key.0, key.1, event_id]));
+    }
+    merged.extend(rows);
+    merged
+}
+
+fn leaves(rows: &[Row<'_, 3>]) -> Vec<Arc<Node>> {
+    let leaf = |rows| Arc::new(Node::Leaf(Rows::pack(rows)));
+    parts(rows).map(leaf).collect()
+}
+
+fn inners(children: &[Child<'_>]) -> Vec<Arc<Node>> {
+    let inner = |children: &[Child<'_>]| {
+        let firsts: Vec<_> = children.iter().map(|(first, _)| *first).collect();
+        Arc::new(Node::Inner {
+            firsts: Rows::pack(&firsts),
+            size: children.iter().map(|(_, node)| node.size()).sum(),
+            children: children.iter().map(|(_, node)| node.clone()).collect(),
+        })
     };
-    match grown {
-        Grown(root, None) => root,
-        Grown(lower, Some(upper)) => parent(&[lower, upper]),
-    }
+    parts(children).map(inner).collect()
 }
 
-pub(super) fn removed(tree: &Tree, key: Entry<'_>) -> Tree {
-    let mut root = tree.as_ref()?.removed(key)?;
-    while let Node::Inner { children, .. } = &*root
-        && let [only] = &**children
-    {
-        root = only.clone();
-    }
-    Some(root)
-}
-
-fn parent(children: &[Arc<Node>]) -> Arc<Node> {
-    let firsts = Rows::pack(children.iter().map(|child| child.first()));
-    Node::inner(firsts, children.into())
-}
-
-/// The tree of these entries, which are in order and no two for one key.
-pub(super) fn balanced(entries: &[Row<'_, 3>]) -> Tree {
-    let leaf = |entries: &[Row<'_, 3>]| Arc::new(Node::Leaf(Rows::pack(entries.iter().copied())));
-    let mut level: Vec<_> = entries.chunks(FILLED).map(leaf).collect();
-    while level.len() > 1 {
-        level = level.chunks(FILLED).map(parent).collect();
-    }
-    level.pop()
+/// As few equal parts as it takes for none to be too large.
+fn parts<T>(items: &[T]) -> std::slice::Chunks<'_, T> {
+    let count = items.len().div_ceil(MAX).max(1);
+    items.chunks(items.len().div_ceil(count).max(1))
 }
