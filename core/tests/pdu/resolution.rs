@@ -1,5 +1,6 @@
 //! The cases that state resolution is known for.
 
+mod msc4297;
 mod trace;
 mod version_1;
 
