@@ -9,7 +9,7 @@
 
 use std::{borrow::Cow, num::IntErrorKind, sync::Arc};
 
-use ruma_common::OwnedUserId;
+use ruma_common::{OwnedUserId, UserId};
 use serde_json::Value;
 
 use super::{
@@ -96,6 +96,7 @@ pub struct JoinRulesContent {
 pub struct PowerLevelsContent {
     named: [Option<Level>; NamedLevel::ALL.len()],
     lists: [LevelList; LevelsOf::ALL.len()],
+    stranger: Option<Box<str>>,
 }
 
 /// A power level; `None` is a value that is none in the event's room version.
@@ -367,14 +368,24 @@ fn level_in_text(text: &str) -> Level {
 
 impl PowerLevelsContent {
     fn read(content: &Object, form: LevelForm) -> Self {
-        Self {
-            named: NamedLevel::ALL.map(|name| {
-                content
-                    .get(name.name())
-                    .map(|level| read_level(level, form))
-            }),
+        let named = |name: NamedLevel| {
+            let level = content.get(name.name())?;
+            Some(read_level(level, form))
+        };
+        let mut read = Self {
+            named: NamedLevel::ALL.map(named),
             lists: LevelsOf::ALL.map(|list| LevelList::read(content.get(list.name()), form)),
-        }
+            stranger: None,
+        };
+        let mut users = read.list(LevelsOf::Users).entries().iter();
+        let stranger = users.find(|(user, _)| <&UserId>::try_from(&**user).is_err());
+        read.stranger = stranger.map(|(user, _)| user.clone());
+        read
+    }
+
+    /// The first key in `users` that is no user id.
+    pub fn stranger(&self) -> Option<&str> {
+        self.stranger.as_deref()
     }
 
     /// The level of this name, if there is any value for it.

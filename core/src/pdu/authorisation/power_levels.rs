@@ -160,9 +160,9 @@ fn malformed<'a>(
     if is_malformed(users) {
         return Some((Rule::LevelsUsers, "users", "an object of levels"));
     }
-    let mut users = users.entries().iter();
-    let (stranger, _) = users.find(|(user, _)| <&UserId>::try_from(&**user).is_err())?;
-    Some((Rule::LevelsUsers, stranger, "a user id"))
+    levels
+        .stranger()
+        .map(|stranger| (Rule::LevelsUsers, stranger, "a user id"))
 }
 
 fn is_malformed(list: &LevelList) -> bool {
