@@ -49,11 +49,14 @@ pub struct Proposal {
 }
 
 impl History {
-    /// The room of this seed, before its first event.
+    /// The room of this seed, before its first event. Each version has other rooms.
     pub fn new(version: RoomVersion, seed: u64) -> Self {
+        let of_version = version.as_str().bytes().fold(seed, |seed, byte| {
+            seed.wrapping_mul(1_000_003).wrapping_add(u64::from(byte))
+        });
         Self {
             version,
-            dice: Dice::new(seed),
+            dice: Dice::new(of_version),
             events: BTreeMap::new(),
             tips: Vec::new(),
             parents: Vec::new(),
