@@ -114,6 +114,7 @@ known! {
     "Fields that are not what they should be" RUMA &[Receive], |asked| {
         (asked.ours("`content` is missing or is no object") && !asked.event["content"].is_object())
             || (asked.ours("`signatures` is missing or is no object") && asked.theirs("taken"))
+            || (asked.ours("`hashes` is missing or is no object of strings") && asked.theirs("taken"))
     };
     "An event id where there should be none" RUMA &[Receive], |asked| {
         asked.ours("`event_id` must not be present") && asked.theirs("taken")
@@ -137,7 +138,7 @@ known! {
     "Altered third-party invites" RUMA &[Receive], is_forged_invite;
     "Altered third-party invites" SYNAPSE &[Receive], is_forged_invite;
     "Third-party invites in versions 1 and 2" RUMA &[Receive], |asked| {
-        asked.theirs("Could not find signatures")
+        asked.ours("taken")
             && asked.difference.version.rules().event_ids == EventIds::Chosen
             && *asked.content("membership") == "invite"
             && asked.has_content("third_party_invite")
@@ -167,6 +168,9 @@ known! {
     "Negative `origin_server_ts`" RUMA &[Receive], |asked| {
         let time = asked.event["origin_server_ts"].as_i64();
         asked.theirs("expected u64") && time.is_some_and(|time| time < 0)
+    };
+    "Depth in versions 1 to 5" SYNAPSE &[Receive], |asked| {
+        asked.theirs("Depth too large") && !asked.difference.version.rules().strict_numbers
     };
     "Size at the limit" RUMA &[Receive], |asked| {
         asked.theirs("PDU is larger") && asked.size() == 65_536
@@ -254,9 +258,17 @@ known! {
         asked.theirs("invalid `m.federate` field")
     };
     "Keys of third-party invites that cannot be decoded" SYNAPSE &[ByAuthEvents, OnState, Resolve], |asked| {
-        let trips = ["has no attribute 'encode'", "Invalid base64-encoded string"];
+        let trips = [
+            "has no attribute 'encode'",
+            "Invalid base64-encoded string",
+            "is not subscriptable",
+            "string indices must be integers",
+        ];
         trips.iter().any(|reason| asked.theirs(reason))
             && asked.a_state_has(|known| known.event["type"] == "m.room.third_party_invite")
+    };
+    "Keys of third-party invites that cannot be decoded" RUMA &[ByAuthEvents, OnState, Resolve], |asked| {
+        asked.theirs("invalid `public_key` or `public_keys` field")
     };
     "User ids" SYNAPSE AUTHORISE, |asked| {
         (asked.ours("needs a user id as state key") && asked.is("m.room.member"))

@@ -148,7 +148,9 @@ class Room:
         }
 
     def state(self, event_ids: Iterable[str]) -> StateMap[str]:
-        events = (self.events[event_id] for event_id in event_ids)
+        """These events by type and state key, leaving out those that are not known."""
+        known = (self.events.get(event_id) for event_id in event_ids)
+        events = (event for event in known if event and event.is_state())
         return {(event.type, event.state_key): event.event_id for event in events}
 
 

@@ -229,7 +229,12 @@ pub(super) fn check_envelope(event: &EventText, version: RoomVersion) -> Result<
         return Err(FormatError::Unexpected("event_id"));
     }
     check_signatures(object(event, Field::Signatures)?)?;
-    let hash = claimed_content_hash(object(event, Field::Hashes)?);
+    let hashes = object(event, Field::Hashes)?;
+    // The specification does not say what other hashes may be; this is what Synapse does.
+    if !holds_strings(hashes) {
+        return Err(is_not("hashes", "object of strings"));
+    }
+    let hash = claimed_content_hash(hashes);
     let is_base64 = |hash: &str| {
         unpadded_base64::decode_exact::<32>(hash).is_some()
             || unpadded_base64::decode(hash).is_some()
@@ -244,13 +249,18 @@ pub(super) fn check_envelope(event: &EventText, version: RoomVersion) -> Result<
 fn check_signatures(signatures: &str) -> Result<(), FormatError> {
     let mut are_strings = true;
     members(signatures, |_, of_server| {
-        let is_object = members(of_server, |_, text| are_strings &= text.starts_with('"'));
-        are_strings &= is_object;
+        are_strings &= holds_strings(of_server)
     });
     match are_strings {
         true => Ok(()),
         false => Err(is_not("signatures", "object of strings by server and key")),
     }
+}
+
+/// Whether this is an object with nothing but strings.
+fn holds_strings(object: &str) -> bool {
+    let mut are_strings = true;
+    members(object, |_, text| are_strings &= text.starts_with('"')) && are_strings
 }
 
 /// The content hash that an event claims to have, in the text of its `hashes`.

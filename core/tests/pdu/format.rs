@@ -127,6 +127,19 @@ fn pdu_2_signatures_are_strings_by_server_and_key() {
     }
 }
 
+/// As in Synapse; the specification speaks of `sha256` alone.
+#[test]
+fn pdu_2_hashes_are_strings() {
+    for version in EVERY_VERSION {
+        let hash = valid_event(version)["hashes"]["sha256"].clone();
+        let with_another = |other| with(version, "hashes", json!({ "sha256": hash, "x": other }));
+        assert!(with_another(json!("no base64!")).is_ok());
+        for wrong in [json!(1), json!(null), json!({})] {
+            assert!(with_another(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+}
+
 #[test]
 fn pdu_2_room_id_is_absent_from_create_events_of_version_12_alone() {
     let create = |version| {
