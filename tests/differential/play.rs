@@ -178,7 +178,10 @@ impl Room<'_> {
         let before: Vec<_> = state.values().map(|id| &known[id]).collect();
         let named = event["auth_events"].as_array().into_iter().flatten();
         let named = named.filter_map(|item| item.get(0).unwrap_or(item).as_str());
-        let auth_events: Vec<_> = named.filter_map(|id| known.get(id)).collect();
+        let Some(auth_events) = named.map(|id| known.get(id)).collect::<Option<Vec<_>>>() else {
+            // A server asks for auth events that it lacks, and judges nothing without them.
+            return;
+        };
         let verdict = self
             .panel
             .authorise(&taken.event_id, &taken.kept, &before, &auth_events);
