@@ -59,15 +59,16 @@ pub fn create(dice: &mut Dice, version: RoomVersion) -> Draft {
 }
 
 /// The events that usually follow the first one.
-pub fn opening(dice: &mut Dice, step: usize, version: RoomVersion) -> Option<Draft> {
+pub fn opening(dice: &mut Dice, step: usize, view: View<'_>) -> Option<Draft> {
     let state = |event_type, content| Some(event(CREATOR, event_type, Some(""), content));
     match step {
         0 => Some(membership(CREATOR, CREATOR, "join")),
-        1 if !dice.once_in(8) => state("m.room.power_levels", power::usual(dice, version)),
+        1 if !dice.once_in(8) => state("m.room.power_levels", power::usual(dice, view.version)),
         2 if !dice.once_in(8) => {
-            let rule = *dice.pick(&["public", "public", "invite", "knock", "restricted"]);
+            let rule = *dice.pick(&["public", "public", "invite", "knock", "knock", "restricted"]);
             state("m.room.join_rules", json!({ "join_rule": rule }))
         }
+        3..6 => Some(join(dice, view, USERS[step - 2])),
         _ => None,
     }
 }
@@ -107,6 +108,12 @@ fn someone_joined(dice: &mut Dice, view: View<'_>) -> &'static str {
 fn member_event(dice: &mut Dice, view: View<'_>) -> Draft {
     let (sender, target) = (someone_joined(dice, view), *dice.pick(&USERS));
     let present = view.membership(target);
+    if may_knock(view)
+        && dice.once_in(3)
+        && let Some(stranger) = view.user_who_is(dice, "leave", &USERS)
+    {
+        return membership(stranger, stranger, "knock");
+    }
     match dice.below(14) {
         0..=2 if present != "join" => join(dice, view, target),
         0..=2 => renamed(dice, view, target),
@@ -114,10 +121,16 @@ fn member_event(dice: &mut Dice, view: View<'_>) -> Draft {
         5..7 => membership(sender, target, "ban"),
         7..9 => membership(sender, target, "leave"),
         9 => membership(target, target, "leave"),
-        10 | 11 => membership(target, target, "knock"),
+        10 => membership(target, target, "knock"),
         12 => membership(sender, target, "join"),
         _ => join(dice, view, target),
     }
+}
+
+fn may_knock(view: View<'_>) -> bool {
+    let rules = view.content("m.room.join_rules");
+    let rule = rules.get("join_rule").and_then(Value::as_str);
+    rule.is_some_and(|rule| rule.starts_with("knock"))
 }
 
 /// A join, vouched for by somebody in the room if it has to be.
@@ -153,6 +166,8 @@ fn join_rules(dice: &mut Dice) -> Value {
         "public",
         "public",
         "invite",
+        "invite",
+        "knock",
         "knock",
         "restricted",
         "restricted",

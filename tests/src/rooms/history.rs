@@ -212,7 +212,7 @@ impl History {
             return deeds::create(dice, self.version);
         }
         let opening = self.proposals.checked_sub(2);
-        let opening = opening.and_then(|step| deeds::opening(dice, step, self.version));
+        let opening = opening.and_then(|step| deeds::opening(dice, step, view));
         opening.unwrap_or_else(|| deeds::any(dice, view))
     }
 
