@@ -119,7 +119,7 @@ impl EventText {
             true => Numbers::Strict,
             false => Numbers::Any,
         };
-        let json = std::str::from_utf8(json).map_err(JsonError::from)?;
+        let json = canonical_json::as_text(json)?;
         let scan = Scan::of(json, numbers)?;
         if scan.is_canonical {
             return Self::without_unsigned(json, scan);

@@ -51,8 +51,8 @@ pub enum Numbers {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum JsonError {
     /// Not UTF-8.
-    #[error("not UTF-8: {0}")]
-    Encoding(#[from] std::str::Utf8Error),
+    #[error("not UTF-8 at byte {0}")]
+    Encoding(usize),
     /// Not JSON.
     #[error("not valid JSON at byte {0}")]
     Syntax(usize),
@@ -70,9 +70,13 @@ pub enum JsonError {
     NotAnObject,
 }
 
+pub(super) fn as_text(json: &[u8]) -> Result<&str, JsonError> {
+    std::str::from_utf8(json).map_err(|error| JsonError::Encoding(error.valid_up_to()))
+}
+
 /// Parses any value, with strict numbers.
 pub fn parse(json: &[u8]) -> Result<Value, JsonError> {
-    read::value(std::str::from_utf8(json)?, Numbers::Strict)
+    read::value(as_text(json)?, Numbers::Strict)
 }
 
 /// Parses an object, with strict numbers.

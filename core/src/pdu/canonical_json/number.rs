@@ -8,8 +8,12 @@ use serde_json::Number;
 
 use super::{MAX_INTEGER, Numbers};
 
+/// No integer of so few characters is out of range.
+const SHORT: usize = 15;
+
 pub(super) fn is_in_range(raw: &str, is_integer: bool, numbers: Numbers) -> bool {
     match numbers {
+        Numbers::Strict if raw.len() <= SHORT => true,
         Numbers::Strict => raw
             .parse()
             .is_ok_and(|integer: i64| integer.unsigned_abs() <= MAX_INTEGER.unsigned_abs()),
@@ -19,7 +23,7 @@ pub(super) fn is_in_range(raw: &str, is_integer: bool, numbers: Numbers) -> bool
 
 pub(super) fn is_canonical(raw: &str, is_integer: bool) -> bool {
     match is_integer {
-        true => raw != "-0",
+        true => !raw.starts_with('-') || raw != "-0",
         false => canonical(raw) == raw,
     }
 }

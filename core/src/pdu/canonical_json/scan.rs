@@ -1,6 +1,6 @@
 //! The grammar of JSON, and what distinguishes canonical text from other text.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cmp::Ordering};
 
 use super::{JsonError, MAX_DEPTH, Numbers, number};
 
@@ -62,7 +62,7 @@ impl<'a> Scanner<'a> {
     /// Passes over a value.
     pub(in crate::pdu) fn skip(&mut self) -> Result<(), JsonError> {
         match self.peek() {
-            Some(b'"') => self.string().map(drop),
+            Some(b'"') => self.skip_string().map(drop),
             Some(b'{') => self.object(|scanner, _| scanner.skip()),
             Some(b'[') => self.array(Self::skip),
             _ => self.scalar().map(drop),
@@ -81,7 +81,7 @@ impl<'a> Scanner<'a> {
         let mut last: Option<Text<'a>> = None;
         loop {
             let key = self.string()?;
-            self.canonical &= !key.has_escapes && last.is_none_or(|last| last.raw < key.raw);
+            self.canonical &= !key.has_escapes && last.is_none_or(|last| last.is_before(&key));
             last = Some(key);
             self.white_space();
             self.expect(b':')?;
@@ -127,6 +127,17 @@ impl<'a> Scanner<'a> {
     /// Reads a string.
     pub(in crate::pdu) fn string(&mut self) -> Result<Text<'a>, JsonError> {
         let start = self.at;
+        let has_escapes = self.skip_string()?;
+        let end = self.at.saturating_sub(1);
+        Ok(Text {
+            raw: self.text.get(start + 1..end).unwrap_or_default(),
+            start,
+            has_escapes,
+        })
+    }
+
+    /// Passes over a string; says whether it has escapes.
+    fn skip_string(&mut self) -> Result<bool, JsonError> {
         self.expect(b'"')?;
         let mut has_escapes = false;
         loop {
@@ -138,13 +149,8 @@ impl<'a> Scanner<'a> {
             }
             has_escapes = true;
         }
-        let raw = self.text.get(start + 1..self.at).unwrap_or_default();
         self.at += 1;
-        Ok(Text {
-            raw,
-            start,
-            has_escapes,
-        })
+        Ok(has_escapes)
     }
 
     /// The next byte.
@@ -296,6 +302,15 @@ impl<'a> Scanner<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// By code point, of strings without escapes. Most keys differ in their first byte.
+    fn is_before(&self, other: &Self) -> bool {
+        let first = |text: &Self| text.raw.as_bytes().first().copied();
+        match first(self).cmp(&first(other)) {
+            Ordering::Equal => self.raw < other.raw,
+            order => order.is_lt(),
+        }
+    }
+
     /// The characters that were meant.
     pub(in crate::pdu) fn unescaped(self) -> Cow<'a, str> {
         if self.has_escapes {
