@@ -91,7 +91,7 @@ fn what_the_banned_says_on_an_old_fork_is_soft_failed_and_not_built_upon() {
         assert!(noticed(&mut stage.network, "one").is_empty());
         let next = stage.say("one", "quiet now");
         let next = stage.held("one", &next).unwrap();
-        assert!(!next.pdu.prev_events().contains(&late.event_id().to_owned()));
+        assert!(!next.pdu.prev_events().contains(late.event_id()));
         forger.last = late;
         let more = forger.message("and more");
         forger.push_one(&mut stage.network, &more);
