@@ -1,6 +1,9 @@
 //! Rooms of any size, and the conflicts to resolve in them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use comity_core::pdu::{
     Pdu, RoomVersion, StateMap,
@@ -26,7 +29,8 @@ pub struct Room {
 /// The states that a fork left, in a room.
 pub struct Case {
     pub version: RoomVersion,
-    pub events: BTreeMap<OwnedEventId, Arc<Pdu>>,
+    /// In a map of the kind that ruma's events are in.
+    pub events: HashMap<OwnedEventId, Arc<Pdu>>,
     pub states: Vec<StateMap>,
     /// Which events name an event among their auth events: what a store answers from an index.
     cited_by: BTreeMap<OwnedEventId, Vec<OwnedEventId>>,
@@ -138,7 +142,7 @@ impl Room {
         }
         Case {
             version: self.version,
-            events: self.events,
+            events: self.events.into_iter().collect(),
             states,
             cited_by,
         }

@@ -1,6 +1,7 @@
 //! The cases that state resolution is known for.
 
 mod msc4297;
+mod properties;
 mod trace;
 mod version_1;
 

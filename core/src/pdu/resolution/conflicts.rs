@@ -1,11 +1,10 @@
 //! What several states agree on, and what not (room versions, version 2, "Definitions").
 
-use std::collections::BTreeMap;
-
 use ruma_common::EventId;
 
 use super::{
     EventLookup, Observer,
+    entry_map::EntryMap,
     graph::{Citations, Graph, Node, NodeSet},
 };
 use crate::pdu::{Pdu, StateMap, state::Entry};
@@ -13,7 +12,7 @@ use crate::pdu::{Pdu, StateMap, state::Entry};
 /// The entries on which states differ. All others are agreed.
 pub(super) struct Conflicts<'a> {
     first: &'a StateMap,
-    candidates: BTreeMap<Entry<'a>, Candidates<'a>>,
+    candidates: EntryMap<'a, Candidates<'a>>,
 }
 
 /// The event of one entry in each state.
@@ -22,11 +21,11 @@ pub(super) type Candidates<'a> = Vec<Option<&'a EventId>>;
 impl<'a> Conflicts<'a> {
     /// Compares states. An entry that is missing in one of them is a difference too.
     pub fn between(first: &'a StateMap, others: &'a [StateMap]) -> Self {
-        let mut candidates = BTreeMap::<Entry<'a>, Candidates<'a>>::new();
+        let mut candidates = EntryMap::<Candidates<'a>>::default();
         for (index, other) in others.iter().enumerate() {
             for change in first.diff(other) {
                 let as_in_first = || vec![change.before; others.len() + 1];
-                let in_each = candidates.entry(change.key).or_insert_with(as_in_first);
+                let in_each = candidates.get_or_insert_with(change.key, as_in_first);
                 if let Some(candidate) = in_each.get_mut(index + 1) {
                     *candidate = change.after;
                 }
@@ -40,9 +39,8 @@ impl<'a> Conflicts<'a> {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Entry<'a>, &[Option<&'a EventId>])> {
-        self.candidates
-            .iter()
-            .map(|(entry, candidates)| (*entry, &**candidates))
+        let entries = self.candidates.iter();
+        entries.map(|(entry, candidates)| (entry, &**candidates))
     }
 
     pub fn tell(&self, observer: &mut impl Observer) {
@@ -52,7 +50,7 @@ impl<'a> Conflicts<'a> {
 
     /// The event of an entry on which the states agree.
     pub fn agreed(&self, (event_type, state_key): Entry<'_>) -> Option<&'a EventId> {
-        if self.candidates.contains_key(&(event_type, state_key)) {
+        if self.candidates.contains((event_type, state_key)) {
             return None;
         }
         self.first.get(event_type, state_key)
@@ -61,7 +59,7 @@ impl<'a> Conflicts<'a> {
     /// All agreed entries' events.
     pub fn all_agreed(&self) -> impl Iterator<Item = &'a EventId> {
         let entries = self.first.iter();
-        let agreed = entries.filter(|(key, _)| !self.candidates.contains_key(key));
+        let agreed = entries.filter(|(key, _)| !self.candidates.contains(*key));
         agreed.map(|(_, event_id)| event_id)
     }
 
@@ -73,31 +71,29 @@ impl<'a> Conflicts<'a> {
 
     /// The conflicted events of each state.
     pub fn by_state<L: EventLookup>(&self, graph: &mut Graph<'a, L>) -> Vec<Vec<Node<'a>>> {
-        let count = self.candidates.values().next().map_or(0, Vec::len);
+        let count = self.iter().next().map_or(0, |(_, in_each)| in_each.len());
         let of_state = |index: usize| {
-            let ids = self
-                .candidates
-                .values()
-                .filter_map(move |ids| *ids.get(index)?);
+            let ids = self.iter().filter_map(|(_, in_each)| *in_each.get(index)?);
             ids.filter_map(|event_id| graph.get(event_id)).collect()
         };
         (0..count).map(of_state).collect()
     }
 
     /// The state that has the agreed entries and, for all others, what was resolved.
-    pub fn settled(&self, mut resolved: BTreeMap<Entry<'a>, Option<&'a EventId>>) -> StateMap {
-        for (entry, candidates) in &self.candidates {
-            let event_id = resolved.entry(*entry).or_default();
-            if *event_id == candidates.first().copied().flatten() {
-                resolved.remove(entry);
-            }
-        }
-        let is_change = |entry: &Entry<'_>| {
-            self.candidates.contains_key(entry) || self.first.get(entry.0, entry.1).is_none()
-        };
-        resolved.retain(|entry, _| is_change(entry));
+    pub fn settled(&self, resolved: &EntryMap<'a, Option<&'a EventId>>) -> StateMap {
+        let conflicted = self.iter().map(|(entry, in_each)| {
+            let event_id = resolved.get(entry).flatten();
+            (entry, in_each.first().copied().flatten(), event_id)
+        });
+        let others = resolved.iter().filter_map(|(entry, event_id)| {
+            let is_new = !self.candidates.contains(entry) && self.agreed(entry).is_none();
+            is_new.then_some((entry, None, *event_id))
+        });
+        let changes = conflicted.chain(others).filter(|(_, old, new)| old != new);
+        let mut changes: Vec<_> = changes.map(|(entry, _, new)| (entry, new)).collect();
+        changes.sort_unstable();
         let mut state = self.first.clone();
-        state.change(resolved);
+        state.change(changes);
         state
     }
 }

@@ -1,29 +1,25 @@
 //! Replaying events over a state, keeping those that are allowed (room versions, version 2,
 //! "Iterative auth checks").
 
-use std::collections::BTreeMap;
-
 use ruma_common::EventId;
 
 use super::{
     EventLookup, Observer, Place, Verdict,
+    entry_map::EntryMap,
     graph::{Graph, Node, NodeSet, Table},
 };
 use crate::pdu::{
     Pdu,
     auth_events::needed_state,
     authorisation::{Denied, StateView, check_state},
-    event_type::{CREATE, JOIN_RULES, POWER_LEVELS},
+    event_type::CREATE,
     state::Entry,
 };
-
-/// Entries whose places are searched for only once.
-const NEEDED_BY_MOST: [Entry<'static>; 3] = [(CREATE, ""), (JOIN_RULES, ""), (POWER_LEVELS, "")];
 
 /// A partially resolved state, as far as the events to replay are concerned with it.
 pub(super) struct Resolving<'a> {
     /// Where in `state` each entry stands that some event needs or sets.
-    places: BTreeMap<Entry<'a>, usize>,
+    places: EntryMap<'a, usize>,
     state: Vec<Option<Node<'a>>>,
     needs: Table<Needs>,
 }
@@ -44,37 +40,32 @@ impl<'a> Resolving<'a> {
         graph: &mut Graph<'a, L>,
     ) -> Self {
         let mut resolving = Self {
-            places: BTreeMap::new(),
+            places: EntryMap::default(),
             state: Vec::new(),
             needs: Table::default(),
         };
-        let mut by_most = [None; 3];
         for node in full_set.iter() {
             let event: &'a Pdu = node.event;
             let mut place = |entry| {
-                let index = NEEDED_BY_MOST.iter().position(|known| *known == entry);
-                let mut known = index.and_then(|index| by_most.get_mut(index));
-                if let Some(place) = known.as_deref().copied().flatten() {
-                    return place;
-                }
-                let place = *resolving.places.entry(entry).or_insert_with(|| {
+                *resolving.places.get_or_insert_with(entry, || {
                     let event_id = start(entry);
                     let node = event_id.and_then(|event_id| graph.get(event_id));
                     resolving.state.push(node);
                     resolving.state.len() - 1
-                });
-                if let Some(known) = &mut known {
-                    **known = Some(place);
-                }
-                place
+                })
             };
+            let own = (event.event_type(), event.state_key().unwrap_or_default());
             let mut needs = Needs {
-                sets: place((event.event_type(), event.state_key().unwrap_or_default())),
+                sets: place(own),
                 ..Needs::default()
             };
             let needed = needed_state(event, event.room_version());
             for (needed, judged_by) in needed.entries().zip(&mut needs.judged_by) {
-                *judged_by = Some(place(needed));
+                *judged_by = Some(if needed == own {
+                    needs.sets
+                } else {
+                    place(needed)
+                });
             }
             resolving.needs.set(node, needs);
             graph.create_event(node);
@@ -84,7 +75,7 @@ impl<'a> Resolving<'a> {
 
     /// The event that the state has by now for this entry.
     pub fn get(&self, entry: Entry<'_>) -> Option<Node<'a>> {
-        *self.state.get(*self.places.get(&entry)?)?
+        *self.state.get(self.places.get(entry)?)?
     }
 
     /// Takes in, one after the other, the events that the state allows by then.
@@ -126,12 +117,13 @@ impl<'a> Resolving<'a> {
     }
 
     /// What each entry came to that was needed or set.
-    pub fn resolved(&self) -> BTreeMap<Entry<'a>, Option<&'a EventId>> {
-        let state = |place: &usize| *self.state.get(*place)?;
-        let entries = self.places.iter();
-        entries
-            .map(|(entry, place)| (*entry, state(place).map(Node::event_id)))
-            .collect()
+    pub fn resolved(&self) -> EntryMap<'a, Option<&'a EventId>> {
+        let mut resolved = EntryMap::default();
+        for (entry, place) in self.places.iter() {
+            let node = self.state.get(*place).copied().flatten();
+            resolved.get_or_insert_with(entry, || node.map(Node::event_id));
+        }
+        resolved
     }
 }
 

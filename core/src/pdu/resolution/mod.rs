@@ -17,6 +17,7 @@
 
 mod auth_difference;
 mod conflicts;
+mod entry_map;
 mod graph;
 mod iterative_auth;
 mod mainline;

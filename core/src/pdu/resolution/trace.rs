@@ -156,6 +156,8 @@ impl Observer for Trace {
     }
 
     fn finish(&mut self) {
+        self.conflicts
+            .sort_unstable_by(|one, other| one.key.cmp(&other.key));
         self.auth_difference.sort_unstable();
         self.subgraph.sort_unstable();
     }

@@ -33,7 +33,7 @@ pub(super) fn resolve<'a, L: EventLookup>(
     let levels = resolving.get((POWER_LEVELS, ""));
     let rest = mainline::sorted(rest, levels, graph, observer);
     resolving.apply(&rest, graph, observer);
-    graph.if_complete(conflicts.settled(resolving.resolved()))
+    graph.if_complete(conflicts.settled(&resolving.resolved()))
 }
 
 /// The conflicted events, the auth difference, and in version 2.1 the conflicted state subgraph.
