@@ -263,8 +263,11 @@ known! {
     "Keys of third-party invites that cannot be decoded" SYNAPSE &[ByAuthEvents, OnState, Resolve], |asked| {
         !asked.theirs("AuthError") && !asked.theirs("allowed") && asked.a_state_has(has_odd_keys)
     };
-    "Keys of third-party invites that cannot be decoded" RUMA &[ByAuthEvents, OnState, Resolve], |asked| {
+    "Keys of third-party invites that cannot be decoded" RUMA AUTHORISE, |asked| {
         asked.theirs("invalid `public_key` or `public_keys` field")
+    };
+    "Keys of third-party invites that cannot be decoded" RUMA &[Resolve], |asked| {
+        asked.a_state_has(has_odd_keys)
     };
     "User ids" SYNAPSE &[Receive], |asked| {
         asked.ours("`join_authorised_via_users_server` is no user id") && asked.theirs("taken")

@@ -17,6 +17,9 @@ use super::{
 /// How many ends the branches of a room have at most.
 const MAX_TIPS: usize = 6;
 
+/// How many events are proposed before the room may fork.
+const UNFORKED_PROPOSALS: usize = 4;
+
 /// A room with a forking history. See the module for how to go on with it.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -89,10 +92,11 @@ impl History {
     /// the first event there are none.
     pub fn branches(&mut self) -> Vec<State> {
         let count = *self.dice.pick(&[1, 1, 2, 3]);
-        let mut parents: Vec<_> = (0..count)
-            .filter(|_| !self.tips.is_empty())
-            .map(|_| self.dice.below(self.tips.len()))
-            .collect();
+        let mut parents: Vec<_> = match self.tips.len().checked_sub(1) {
+            None => Vec::new(),
+            Some(newest) if self.proposals < UNFORKED_PROPOSALS => vec![newest],
+            Some(newest) => (0..count).map(|_| self.dice.below(newest + 1)).collect(),
+        };
         parents.sort_unstable();
         parents.dedup();
         self.parents = parents;
@@ -192,11 +196,14 @@ impl History {
         self.events.insert(event_id.to_owned(), known);
     }
 
+    /// The event ends the branches it joins, or begins another one beside them.
     fn grow(&mut self, tip: Tip) {
-        match self.parents.first() {
-            Some(parent) if self.dice.once_in(3) => self.tips[*parent] = tip,
-            _ => self.tips.push(tip),
+        if !self.dice.once_in(3) {
+            for parent in self.parents.drain(..).rev() {
+                self.tips.remove(parent);
+            }
         }
+        self.tips.push(tip);
         if self.tips.len() > MAX_TIPS {
             self.tips.remove(0);
         }
