@@ -291,6 +291,12 @@ known! {
     "Levels beyond 64 bits" RUMA AUTHORISE, |asked| {
         asked.theirs("number too large to fit") && asked.is("m.room.power_levels")
     };
+    "Redactions of nothing in versions 1 and 2" SYNAPSE AUTHORISE, |asked| {
+        asked.ours("needed to redact nothing")
+            && asked.theirs("allowed")
+            && asked.is("m.room.redaction")
+            && !asked.event["redacts"].is_string()
+    };
     "Power levels without a state key" SYNAPSE AUTHORISE, |asked| {
         asked.theirs("AttributeError: state_key")
             && asked.is("m.room.power_levels")
