@@ -12,11 +12,9 @@
     reason = "a bench that cannot go on fails"
 )]
 
-use std::{
-    collections::BTreeMap,
-    hint::black_box,
-    time::{Duration, Instant},
-};
+mod turns;
+
+use std::{collections::BTreeMap, hint::black_box};
 
 use comity_core::pdu::{
     Pdu, RoomVersion,
@@ -36,14 +34,12 @@ use ruma_signatures::{PublicKeyMap, PublicKeySet};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::turns::alternately;
+
 const VERSION: RoomVersion = RoomVersion::V11;
 const SERVER: &str = "matrix.example.org";
 const SENDER: &str = "@alice:matrix.example.org";
 const KEY_ID: &str = "ed25519:a_XyZw";
-
-/// How many turns each side has, and how long a turn lasts at least.
-const TURNS: usize = 2_000;
-const TURN: Duration = Duration::from_micros(100);
 
 fn main() {
     let sides = Sides::new();
@@ -167,26 +163,6 @@ fn print_line(what: &str, ours: impl Fn(), ruma: impl Fn(), bar: &str) {
         allocation_counter::measure(ours).count_total,
         allocation_counter::measure(ruma).count_total,
     );
-}
-
-/// How many nanoseconds each of these takes, in its middle turn.
-fn alternately<const WAYS: usize>(ways: [&dyn Fn(); WAYS]) -> [f64; WAYS] {
-    let mut turns = [const { Vec::new() }; WAYS];
-    for _ in 0..TURNS {
-        for (way, turns) in ways.iter().zip(&mut turns) {
-            let begun = Instant::now();
-            let mut times = 0_u32;
-            while begun.elapsed() < TURN {
-                way();
-                times += 1;
-            }
-            turns.push(begun.elapsed().as_nanos() as f64 / f64::from(times));
-        }
-    }
-    turns.map(|mut turns| {
-        turns.sort_by(f64::total_cmp);
-        turns[turns.len() / 2]
-    })
 }
 
 fn print_limit(json: &str) {

@@ -15,12 +15,10 @@
 mod room;
 #[path = "../resolve/ruma_event.rs"]
 mod ruma_event;
+#[path = "../turns/mod.rs"]
+mod turns;
 
-use std::{
-    collections::HashMap,
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, hint::black_box};
 
 use allocation_counter::measure;
 use comity_core::pdu::{
@@ -34,11 +32,8 @@ use ruma_state_res::check_state_dependent_auth_rules;
 use crate::{
     room::{Room, member_join, message, more_power_levels},
     ruma_event::RumaEvent,
+    turns::alternately,
 };
-
-/// How many turns each side has, and how long a turn lasts at least.
-const TURNS: usize = 200;
-const TURN: Duration = Duration::from_millis(1);
 
 fn main() {
     println!(
@@ -98,24 +93,4 @@ fn compare(what: &str, wanted: &str, room: &Room, theirs: &RumaRoom, event: Pdu)
         measure(ours).count_total,
         measure(ruma).count_total,
     );
-}
-
-/// How many nanoseconds each of these takes, in its middle turn.
-fn alternately(ways: [&dyn Fn(); 2]) -> [f64; 2] {
-    let mut turns = [const { Vec::new() }; 2];
-    for _ in 0..TURNS {
-        for (way, turns) in ways.iter().zip(&mut turns) {
-            let begun = Instant::now();
-            let mut times = 0_u32;
-            while begun.elapsed() < TURN {
-                (0..16).for_each(|_| way());
-                times += 16;
-            }
-            turns.push(begun.elapsed().as_nanos() as f64 / f64::from(times));
-        }
-    }
-    turns.map(|mut turns| {
-        turns.sort_by(f64::total_cmp);
-        turns[turns.len() / 2]
-    })
 }
