@@ -15,7 +15,7 @@ use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, Serve
 
 use super::{
     auth_content::{AuthContent, MemberContent},
-    canonical_json::{self, Object},
+    canonical_json::{self, Members, Object},
     event_ids::{self, EventIds},
     event_text::{EventText, Field},
     event_type::REDACTION,
@@ -312,9 +312,7 @@ pub struct Signatures<'a>(&'a str);
 impl<'a> Signatures<'a> {
     /// The ids of the keys that signed.
     pub fn key_ids(self) -> Vec<&'a str> {
-        let mut key_ids = Vec::new();
-        canonical_json::members(self.0, |key_id, _| key_ids.push(key_id));
-        key_ids
+        Members::of(self.0).map(|(key_id, _)| key_id).collect()
     }
 
     /// The signature with this key, in base64; empty if it is no string.

@@ -10,7 +10,7 @@ use ruma_common::{EventId, IdParseError, OwnedEventId, OwnedRoomId, OwnedUserId}
 use thiserror::Error;
 
 use super::{
-    canonical_json::{Items, JsonError, MAX_INTEGER, member, members, text},
+    canonical_json::{Items, JsonError, MAX_INTEGER, Members, Numbers, Scanner, member, text},
     event_ids::id_in,
     event_text::{EventText, Field},
     event_type::CREATE,
@@ -231,7 +231,7 @@ pub(super) fn check_envelope(event: &EventText, version: RoomVersion) -> Result<
     check_signatures(object(event, Field::Signatures)?)?;
     let hashes = object(event, Field::Hashes)?;
     // The specification does not say what other hashes may be; this is what Synapse does.
-    if !holds_strings(hashes) {
+    if !Members::of(hashes).all(|(_, hash)| hash.starts_with('"')) {
         return Err(is_not("hashes", "object of strings"));
     }
     let hash = claimed_content_hash(hashes);
@@ -248,19 +248,16 @@ pub(super) fn check_envelope(event: &EventText, version: RoomVersion) -> Result<
 /// They are strings, by server and key, whoever made them.
 fn check_signatures(signatures: &str) -> Result<(), FormatError> {
     let mut are_strings = true;
-    members(signatures, |_, of_server| {
-        are_strings &= holds_strings(of_server)
+    let read = Scanner::new(signatures, Numbers::Any).object(|scanner, _| {
+        scanner.object(|scanner, _| {
+            are_strings &= scanner.peek() == Some(b'"');
+            scanner.skip()
+        })
     });
-    match are_strings {
+    match read.is_ok() && are_strings {
         true => Ok(()),
         false => Err(is_not("signatures", "object of strings by server and key")),
     }
-}
-
-/// Whether this is an object with nothing but strings.
-fn holds_strings(object: &str) -> bool {
-    let mut are_strings = true;
-    members(object, |_, text| are_strings &= text.starts_with('"')) && are_strings
 }
 
 /// The content hash that an event claims to have, in the text of its `hashes`.

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::{
-    canonical_json::members,
+    canonical_json::Members,
     event_text::{EventText, Field},
     event_type::{
         ALIASES, CREATE, HISTORY_VISIBILITY, JOIN_RULES, MEMBER, POWER_LEVELS, REDACTION,
@@ -259,7 +259,7 @@ fn kept_pieces(object: &str, kept: KeptContent, piece: &mut impl FnMut(&str)) {
 /// Writes what is kept of an object. The kept keys are ones that need no escapes.
 fn write_kept(out: &mut String, object: &str, keys: &[KeptKey]) {
     out.push('{');
-    members(object, |key, value| {
+    for (key, value) in Members::of(object) {
         match keys.iter().find(|kept| kept.name() == key) {
             Some(Whole(_)) => {
                 write_key(out, key);
@@ -271,7 +271,7 @@ fn write_kept(out: &mut String, object: &str, keys: &[KeptKey]) {
             }
             Some(Inside(..)) | None => {}
         }
-    });
+    }
     out.push('}');
 }
 

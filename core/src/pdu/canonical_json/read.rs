@@ -66,29 +66,43 @@ pub(in crate::pdu) fn has_escapes(text: &str) -> bool {
     text.bytes().fold(0, found) != 0
 }
 
-/// Calls `member` with every key of an object, as it is written, and the text of its value. Says
-/// whether it is an object. For text that was scanned before.
-pub(in crate::pdu) fn members<'a>(json: &'a str, mut member: impl FnMut(&'a str, &'a str)) -> bool {
-    let mut scanner = Scanner::new(json, Numbers::Any);
-    let read = scanner.object(|scanner, key| {
-        let start = scanner.position();
-        scanner.skip()?;
-        member(key.raw, scanner.since(start));
-        Ok(())
-    });
-    read.is_ok()
+/// The text of the value at this key of an object; the key is one that needs no escapes. For
+/// canonical text that was scanned before.
+pub(in crate::pdu) fn member<'a>(json: &'a str, key: &str) -> Option<&'a str> {
+    Members::of(json).find_map(|(name, value)| (name == key).then_some(value))
 }
 
-/// The text of the value at this key of an object; the key is one that needs no escapes. For text
-/// that was scanned before.
-pub(in crate::pdu) fn member<'a>(json: &'a str, key: &str) -> Option<&'a str> {
-    let mut found = None;
-    members(json, |name, value| {
-        if name == key {
-            found = Some(value);
+/// Every key of an object, as it is written, and the text of its value, in canonical text that was
+/// scanned before; nothing if it is no object.
+pub(in crate::pdu) struct Members<'a> {
+    scanner: Scanner<'a>,
+    separator: u8,
+}
+
+impl<'a> Members<'a> {
+    pub(in crate::pdu) fn of(json: &'a str) -> Self {
+        Self {
+            scanner: Scanner::new(json, Numbers::Any),
+            separator: b'{',
         }
-    });
-    found
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let scanner = &mut self.scanner;
+        if !scanner.take(self.separator) || scanner.peek() == Some(b'}') {
+            return None;
+        }
+        self.separator = b',';
+        let key = scanner.string().ok()?;
+        scanner.take(b':');
+        let start = scanner.position();
+        scanner.skip().ok()?;
+        Some((key.raw, scanner.since(start)))
+    }
 }
 
 /// The text of each item of an array, in canonical text that was scanned before; nothing if it is no
