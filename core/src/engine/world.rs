@@ -14,7 +14,7 @@ use super::{cache::Cache, outcome::Outcome};
 use crate::{
     keys::{OwnKeys, ring::KeyRing},
     messaging::settings::Settings,
-    pdu::{RoomVersion, StateMap, place::NamedState},
+    pdu::{RoomVersion, StateMap, place::NamedState, state::UserSet},
     persistence::{
         queries::{Boot, LoadedRoom, Write},
         tables::{Position, RoomRecord, SnapshotId, StoredEvent},
@@ -108,7 +108,7 @@ pub struct Room {
     /// … and that state.
     pub state: StateMap,
     /// Who is joined in it.
-    pub joined: BTreeSet<OwnedUserId>,
+    pub joined: UserSet,
     /// The servers of those who are joined, with how many each has.
     pub servers: BTreeMap<OwnedServerName, usize>,
     /// The smallest depth of an event whose history we know.
@@ -125,7 +125,7 @@ impl Room {
             extremities: BTreeSet::new(),
             current: SnapshotId::default(),
             state: StateMap::default(),
-            joined: BTreeSet::new(),
+            joined: UserSet::default(),
             servers: BTreeMap::new(),
             least_depth: 0,
         }
@@ -150,7 +150,7 @@ impl Room {
     pub fn set_joined(&mut self, user_id: &OwnedUserId, joined: bool) {
         let server = user_id.server_name().to_owned();
         if joined {
-            if self.joined.insert(user_id.clone()) {
+            if self.joined.insert(user_id) {
                 *self.servers.entry(server).or_default() += 1;
             }
         } else if self.joined.remove(user_id)
@@ -186,8 +186,10 @@ impl From<LoadedRoom> for Room {
             .map(|entry| (entry.key, entry.event_id))
             .collect();
         room.least_depth = loaded.least_depth;
-        for user_id in &loaded.joined {
-            room.set_joined(user_id, true);
+        room.joined = loaded.joined.into_iter().collect();
+        for user_id in room.joined.iter() {
+            let server = user_id.server_name().to_owned();
+            *room.servers.entry(server).or_default() += 1;
         }
         room
     }

@@ -9,6 +9,7 @@
 
 mod rows;
 mod tree;
+mod users;
 mod walk;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ use ruma_common::{EventId, OwnedEventId};
 use sha2::{Digest, Sha256};
 
 use self::tree::{Change, Tree, changed, size};
+pub use self::users::UserSet;
 pub use self::walk::{Iter, StateChange};
 use self::walk::{Pending, as_event_id};
 use super::unpadded_base64;

@@ -1,12 +1,12 @@
 //! A state map against the standard library's map, over sequences of changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{prelude::*, test_runner::RngSeed};
-use ruma_common::{EventId, OwnedEventId};
+use ruma_common::{EventId, OwnedEventId, OwnedUserId};
 
 use super::{
-    StateKey, StateMap,
+    StateKey, StateMap, UserSet,
     tree::{MAX, Node, key_of},
 };
 
@@ -57,7 +57,7 @@ fn differences(
     before: &Model,
     after: &Model,
 ) -> Vec<(StateKey, Option<OwnedEventId>, Option<OwnedEventId>)> {
-    let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     keys.into_iter()
         .map(|key| {
             (
@@ -97,7 +97,7 @@ fn checked_height(node: &Node, is_root: bool) -> usize {
                 assert!(child.first() >= first, "a key that no search finds");
                 checked_height(child, false)
             });
-            let heights: std::collections::BTreeSet<_> = heights.collect();
+            let heights: BTreeSet<_> = heights.collect();
             assert_eq!(heights.len(), 1, "leaves are not equally deep");
             1 + heights.first().unwrap()
         }
@@ -145,6 +145,29 @@ proptest! {
         prop_assert_eq!(&found, &differences(&old_model, &model));
         prop_assert_eq!(old_map == map, found.is_empty());
         prop_assert_eq!(old_map.digest() == map.digest(), found.is_empty());
+    }
+}
+
+proptest! {
+    #![proptest_config(same_cases_each_time())]
+
+    #[test]
+    fn a_set_of_users_holds_what_an_ordinary_set_holds(
+        first in prop::collection::vec(0..300_u32, 0..300),
+        changes in prop::collection::vec((0..300_u32, any::<bool>()), 0..300),
+    ) {
+        let user = |number: u32| OwnedUserId::try_from(format!("@u{number}:example.org")).unwrap();
+        let mut users: UserSet = first.iter().map(|number| user(*number)).collect();
+        let mut model: BTreeSet<_> = first.iter().map(|number| user(*number)).collect();
+        for (number, put_in) in changes {
+            let user = user(number);
+            let expected = if put_in { model.insert(user.clone()) } else { model.remove(&user) };
+            prop_assert_eq!(if put_in { users.insert(&user) } else { users.remove(&user) }, expected);
+            prop_assert_eq!(users.contains(&user), put_in);
+        }
+        prop_assert!(users.iter().eq(model.iter().map(|user| &**user)));
+        prop_assert_eq!(users.len(), model.len());
+        prop_assert_eq!(users.is_empty(), model.is_empty());
     }
 }
 

@@ -30,16 +30,8 @@ impl<'a> Iterator for Iter<'a> {
     type Item = (Entry<'a>, &'a EventId);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.pending.0.last().copied()? {
-                Part::Subtree(node) => self.pending.expand(node),
-                Part::Entries(rows, index) => {
-                    let [event_type, state_key, event_id] = rows.get(index);
-                    self.pending.advance();
-                    return Some(((event_type, state_key), as_event_id(event_id)?));
-                }
-            }
-        }
+        let [event_type, state_key, event_id] = self.pending.next_row()?;
+        Some(((event_type, state_key), as_event_id(event_id)?))
     }
 }
 
@@ -61,6 +53,19 @@ pub(super) enum Part<'a> {
 impl<'a> Pending<'a> {
     pub fn start(tree: &'a Tree) -> Self {
         Self(tree.iter().map(Part::Subtree).collect())
+    }
+
+    /// The next entry, which is then past.
+    pub fn next_row(&mut self) -> Option<Row<'a, 3>> {
+        loop {
+            match self.0.last().copied()? {
+                Part::Subtree(node) => self.expand(node),
+                Part::Entries(rows, index) => {
+                    self.advance();
+                    return Some(rows.get(index));
+                }
+            }
+        }
     }
 
     /// Replaces the subtree on top by its parts.
