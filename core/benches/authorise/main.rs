@@ -13,7 +13,7 @@
 )]
 
 mod room;
-#[path = "../resolve/ruma_event.rs"]
+#[path = "../../tests/pdu/ruma_event.rs"]
 mod ruma_event;
 #[path = "../turns/mod.rs"]
 mod turns;
@@ -65,7 +65,7 @@ impl RumaRoom {
         let mut events: HashMap<_, HashMap<_, _>> = HashMap::new();
         for ((event_type, state_key), event_id) in &room.state {
             let of_type = events.entry(event_type.into()).or_default();
-            let event = RumaEvent::new(&room.events[event_id]);
+            let event = RumaEvent::new(&room.events[event_id], false);
             of_type.insert(state_key.to_owned(), event);
         }
         Self(events)
@@ -82,7 +82,7 @@ impl RumaRoom {
 
 fn compare(what: &str, wanted: &str, room: &Room, theirs: &RumaRoom, event: Pdu) {
     let event = std::sync::Arc::new(event);
-    let for_ruma = RumaEvent::new(&event);
+    let for_ruma = RumaEvent::new(&event, false);
     let ours = || check_state(black_box(&event), &room.create, room).unwrap();
     let ruma = || theirs.check(&for_ruma).unwrap();
     let [our_time, ruma_time] = alternately([&ours, &ruma]);

@@ -15,6 +15,7 @@
 mod memory;
 mod room;
 mod ruma;
+#[path = "../../tests/pdu/ruma_event.rs"]
 mod ruma_event;
 
 use std::{

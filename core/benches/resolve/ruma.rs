@@ -30,7 +30,8 @@ pub type Chains = Vec<EventIdSet<OwnedEventId>>;
 impl RumaCase {
     pub fn new(case: &Case) -> Self {
         let version = RoomVersionId::try_from(case.version.as_str()).unwrap();
-        let event = |(id, pdu): (&OwnedEventId, &Arc<Pdu>)| (id.clone(), RumaEvent::new(pdu));
+        let event =
+            |(id, pdu): (&OwnedEventId, &Arc<Pdu>)| (id.clone(), RumaEvent::new(pdu, false));
         let ids = |state: &StateMap| state.iter().map(|(_, id)| id.to_owned()).collect();
         Self {
             rules: version.rules().unwrap(),

@@ -17,6 +17,7 @@ mod redaction;
 mod resolution;
 mod room;
 mod ruma;
+mod ruma_event;
 mod sending;
 mod signing;
 mod third_party_invite;

@@ -13,7 +13,7 @@ use ruma_common::OwnedRoomId;
 use serde_json::Value;
 
 use crate::{
-    VERSIONS,
+    EVERY_VERSION,
     events::server,
     room::{ALICE, BOB, key, keys_of, same_cases_each_time, user},
 };
@@ -78,7 +78,7 @@ fn object(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Object> 
 
 /// A signed event of any version, whose content no rule has looked at.
 fn event() -> impl Strategy<Value = Pdu> {
-    let version = prop::sample::select(&VERSIONS[..]);
+    let version = prop::sample::select(&EVERY_VERSION[..]);
     let event_type = prop::sample::select(&TYPES[..]);
     let state_key = prop::option::of("[a-z@:. ]{0,8}");
     (version, event_type, state_key, object(value())).prop_map(

@@ -4,13 +4,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use comity_core::pdu::{Pdu, RoomVersion, StateMap, authorisation::AuthEvent, state::Entry};
-use ruma_common::{
-    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, RoomVersionId, UserId,
-    room_version_rules::RoomVersionRules,
-};
-use ruma_events::{StateEventType, TimelineEventType};
-use ruma_state_res::{Event, utils::event_id_set::EventIdSet};
-use serde_json::value::RawValue;
+use ruma_common::{EventId, OwnedEventId, RoomVersionId, room_version_rules::RoomVersionRules};
+use ruma_events::StateEventType;
+use ruma_state_res::utils::event_id_set::EventIdSet;
+
+use crate::ruma_event::RumaEvent;
 
 pub fn rules(version: RoomVersion) -> RoomVersionRules {
     RoomVersionId::try_from(version.as_str())
@@ -19,103 +17,19 @@ pub fn rules(version: RoomVersion) -> RoomVersionRules {
         .unwrap()
 }
 
-#[derive(Clone)]
-pub struct RumaEvent(Arc<Inner>);
-
-struct Inner {
-    pdu: Arc<Pdu>,
-    event_id: OwnedEventId,
-    event_type: TimelineEventType,
-    content: Box<RawValue>,
-    prev_events: Vec<OwnedEventId>,
-    auth_events: Vec<OwnedEventId>,
-    redacts: Option<OwnedEventId>,
-    rejected: bool,
-}
-
-impl RumaEvent {
-    pub fn new(pdu: &Arc<Pdu>) -> Self {
-        Self::judged(pdu, false)
-    }
-
-    pub fn judged(pdu: &Arc<Pdu>, rejected: bool) -> Self {
-        let content = serde_json::to_string(&pdu.content()).unwrap();
-        Self(Arc::new(Inner {
-            pdu: pdu.clone(),
-            event_id: pdu.event_id().to_owned(),
-            event_type: pdu.event_type().into(),
-            content: RawValue::from_string(content).unwrap(),
-            prev_events: pdu.prev_events().to_vec(),
-            auth_events: pdu.auth_events().to_vec(),
-            redacts: pdu.redacts().map(ToOwned::to_owned),
-            rejected,
-        }))
-    }
-}
-
-impl Event for RumaEvent {
-    type Id = OwnedEventId;
-
-    fn event_id(&self) -> &OwnedEventId {
-        &self.0.event_id
-    }
-
-    fn room_id(&self) -> Option<&RoomId> {
-        let rules = self.0.pdu.room_version().rules();
-        let named = !rules.room_id_is_create_event || self.0.pdu.event_type() != "m.room.create";
-        named.then(|| self.0.pdu.room_id())
-    }
-
-    fn sender(&self) -> &UserId {
-        self.0.pdu.sender()
-    }
-
-    fn origin_server_ts(&self) -> MilliSecondsSinceUnixEpoch {
-        serde_json::from_value(self.0.pdu.origin_server_ts().into()).unwrap()
-    }
-
-    fn event_type(&self) -> &TimelineEventType {
-        &self.0.event_type
-    }
-
-    fn content(&self) -> &RawValue {
-        &self.0.content
-    }
-
-    fn state_key(&self) -> Option<&str> {
-        self.0.pdu.state_key()
-    }
-
-    fn prev_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.0.prev_events.iter())
-    }
-
-    fn auth_events(&self) -> Box<dyn DoubleEndedIterator<Item = &OwnedEventId> + '_> {
-        Box::new(self.0.auth_events.iter())
-    }
-
-    fn redacts(&self) -> Option<&OwnedEventId> {
-        self.0.redacts.as_ref()
-    }
-
-    fn rejected(&self) -> bool {
-        self.0.rejected
-    }
-}
-
 pub fn check_state(event: &Arc<Pdu>, state: &[Arc<Pdu>]) -> Result<(), String> {
     let state: HashMap<_, _> = state
         .iter()
         .map(|pdu| {
             (
                 (pdu.event_type(), pdu.state_key().unwrap()),
-                RumaEvent::new(pdu),
+                RumaEvent::new(pdu, false),
             )
         })
         .collect();
     ruma_state_res::check_state_dependent_auth_rules(
         &rules(event.room_version()).authorization,
-        RumaEvent::new(event),
+        RumaEvent::new(event, false),
         |event_type, state_key| {
             state
                 .get(&(event_type.to_string().as_str(), state_key))
@@ -127,12 +41,12 @@ pub fn check_state(event: &Arc<Pdu>, state: &[Arc<Pdu>]) -> Result<(), String> {
 pub fn check_auth_events(event: &Arc<Pdu>, known: &[AuthEvent<'_>]) -> Result<(), String> {
     ruma_state_res::check_state_independent_auth_rules(
         &rules(event.room_version()).authorization,
-        RumaEvent::new(event),
+        RumaEvent::new(event, false),
         |event_id| {
             let found = known
                 .iter()
                 .find(|known| known.event.event_id() == event_id)?;
-            Some(RumaEvent::judged(
+            Some(RumaEvent::new(
                 &Arc::new(found.event.clone()),
                 found.rejected,
             ))
@@ -181,7 +95,7 @@ pub fn resolve<'a>(
         rules.state_res.v2_rules().unwrap(),
         &maps,
         chains,
-        |event_id| get(event_id).map(RumaEvent::new),
+        |event_id| get(event_id).map(|pdu| RumaEvent::new(pdu, false)),
         |conflicted: &ruma_state_res::StateMap<Vec<OwnedEventId>>| {
             let conflicted: Vec<_> = conflicted.values().flatten().cloned().collect();
             let reachable = chain(&mut conflicted.iter().cloned());

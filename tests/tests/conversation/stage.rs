@@ -19,7 +19,7 @@ use comity_tests::simulation::{Finished, Network};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Map, Value, json};
 
-/// The versions that differ most from each other and are most in use.
+/// Every room version.
 pub const VERSIONS: [RoomVersion; 12] = [
     RoomVersion::V1,
     RoomVersion::V2,

@@ -19,18 +19,22 @@ struct Inner {
     content: Box<RawValue>,
     prev_events: Vec<OwnedEventId>,
     auth_events: Vec<OwnedEventId>,
+    redacts: Option<OwnedEventId>,
+    rejected: bool,
 }
 
 impl RumaEvent {
-    pub fn new(pdu: &Arc<Pdu>) -> Self {
-        let content = serde_json::value::to_raw_value(&pdu.content()).unwrap();
+    pub fn new(pdu: &Arc<Pdu>, rejected: bool) -> Self {
+        let content = serde_json::to_string(&pdu.content()).unwrap();
         Self(Arc::new(Inner {
             pdu: pdu.clone(),
             event_id: pdu.event_id().to_owned(),
             event_type: pdu.event_type().into(),
-            content,
+            content: RawValue::from_string(content).unwrap(),
             prev_events: pdu.prev_events().to_vec(),
             auth_events: pdu.auth_events().to_vec(),
+            redacts: pdu.redacts().map(ToOwned::to_owned),
+            rejected,
         }))
     }
 }
@@ -53,8 +57,7 @@ impl Event for RumaEvent {
     }
 
     fn origin_server_ts(&self) -> MilliSecondsSinceUnixEpoch {
-        let time = u64::try_from(self.0.pdu.origin_server_ts()).unwrap();
-        MilliSecondsSinceUnixEpoch(time.try_into().unwrap())
+        serde_json::from_value(self.0.pdu.origin_server_ts().into()).unwrap()
     }
 
     fn event_type(&self) -> &TimelineEventType {
@@ -78,10 +81,10 @@ impl Event for RumaEvent {
     }
 
     fn redacts(&self) -> Option<&OwnedEventId> {
-        None
+        self.0.redacts.as_ref()
     }
 
     fn rejected(&self) -> bool {
-        false
+        self.0.rejected
     }
 }
