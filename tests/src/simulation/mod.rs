@@ -16,10 +16,14 @@
     reason = "what is not as it must be fails the test"
 )]
 
+mod database;
+mod disk;
 mod liar;
 mod network;
 mod server;
 
+pub use database::{Database, DatabaseKind};
+pub use disk::Disk;
 pub use liar::Liar;
 pub use network::{Network, Sent};
 pub use server::{Finished, Server};

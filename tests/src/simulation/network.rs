@@ -310,7 +310,7 @@ impl Network {
         let now = self.now;
         for server in self.servers.values_mut() {
             if server.next_deadline().is_some_and(|at| at <= now.monotonic) {
-                server.handle(now, Input::Tick);
+                server.wake(now);
             }
         }
     }

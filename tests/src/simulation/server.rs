@@ -12,29 +12,32 @@ use comity_core::{
         settings::Settings,
     },
     pdu::signing::SigningKey,
-    persistence::queries::{Answer, Query, Read},
+    persistence::queries::{Answer, Read},
 };
-use comity_store::Store;
 use http::Response;
 use ruma_common::OwnedServerName;
+
+use super::{
+    database::DatabaseKind,
+    disk::{Disk, DiskEvent},
+};
 
 /// How a command ended.
 pub type Finished = Result<Reply, CommandError>;
 
-/// A server: its core while it is up, and its database, which outlives a crash.
+/// A server: its core while it is up, and its disk, which outlives a crash.
 pub struct Server {
     /// Its name.
     pub name: OwnedServerName,
     /// Everything that it told its application since the world began.
     pub notices: Vec<Notice>,
-    /// What it was halted for, if it was.
+    /// What it was halted for, if it was, though its disk had not failed.
     pub halted: Option<String>,
     pub(super) calls: Vec<Call>,
     pub(super) responses: Vec<(RequestId, Response<Bytes>)>,
-    /// How many more batches are committed before the server crashes.
-    fuse: Option<u32>,
+    /// What it keeps its database on.
+    pub disk: Disk,
     core: Option<Federation>,
-    store: Store,
     signing_key: Arc<SigningKey>,
     /// What it chooses, from its next start on.
     pub settings: Settings,
@@ -47,6 +50,11 @@ pub struct Server {
 impl Server {
     /// A server that was never started, with an empty database.
     pub fn new(name: &str) -> Self {
+        Self::on(name, DatabaseKind::default())
+    }
+
+    /// A server that was never started, with an empty database of this kind.
+    pub fn on(name: &str, database: DatabaseKind) -> Self {
         let seed = std::array::from_fn(|index| {
             name.as_bytes()
                 .get(index % name.len().max(1))
@@ -59,9 +67,8 @@ impl Server {
             halted: None,
             calls: Vec::new(),
             responses: Vec::new(),
-            fuse: None,
+            disk: Disk::new(database, seed),
             core: None,
-            store: Store::in_memory().expect("SQLite opens a database in memory"),
             signing_key: Arc::new(SigningKey::from_seed("ed25519:1", &seed).expect("a key id")),
             settings: Settings::default(),
             starts: 0,
@@ -87,7 +94,7 @@ impl Server {
     /// Stops it at once: what it had in memory is gone, and so is all that it was about to send.
     pub(super) fn crash(&mut self) {
         self.core = None;
-        self.fuse = None;
+        self.disk.crash();
         self.calls.clear();
         self.responses.clear();
     }
@@ -95,7 +102,7 @@ impl Server {
     /// Makes it crash right after so many more batches are on its disk, before it knows of the
     /// last one.
     pub fn crash_after(&mut self, commits: u32) {
-        self.fuse = Some(commits);
+        self.disk.lose_power_after(commits);
     }
 
     /// How often it was started.
@@ -136,56 +143,76 @@ impl Server {
 
     /// Hands in an input and carries out every action that needs no network.
     pub fn handle(&mut self, now: Now, input: Input) {
-        let Some(core) = &mut self.core else { return };
-        core.handle(now, input);
-        while let Some(action) = core.next_action() {
-            match action {
-                Action::Query(id, query) => {
-                    let answer = self.store.run(&query);
-                    if burnt_down(&mut self.fuse, &query) {
-                        self.crash();
-                        return;
-                    }
-                    core.handle(now, Input::Answer(id, answer));
+        if let Some(core) = &mut self.core {
+            core.handle(now, input);
+            self.carry_out(now);
+        }
+    }
+
+    /// Hands in what is due by now: answers of its disk, and the end of a pause.
+    pub(super) fn wake(&mut self, now: Now) {
+        self.carry_out(now);
+        let is_due = |core: &Federation| core.next_deadline().is_some_and(|at| at <= now.monotonic);
+        if self.core.as_ref().is_some_and(is_due) {
+            self.handle(now, Input::Tick);
+        }
+    }
+
+    fn carry_out(&mut self, now: Now) {
+        self.take_answers(now);
+        while let Some(action) = self.core.as_mut().and_then(Federation::next_action) {
+            self.begin(now, action);
+            self.take_answers(now);
+        }
+    }
+
+    fn begin(&mut self, now: Now, action: Action) {
+        match action {
+            Action::Query(id, query) => self.disk.submit(now.monotonic, id, query),
+            Action::Compute(id, work) => self.tell_core(now, Input::Computed(id, work.run())),
+            Action::Ask(id, question) => {
+                let told = self.answers.get(&question).cloned();
+                self.tell_core(now, Input::Told(id, told.unwrap_or(Told::NotFound)));
+            }
+            Action::Call(call) => self.calls.push(*call),
+            Action::Respond(id, response) => self.responses.push((id, response)),
+            Action::Complete(id, result) => drop(self.finished.insert(id, result)),
+            Action::Notify(notice) => self.notices.push(notice),
+            Action::Halt(reason) => {
+                if !self.disk.has_failed() {
+                    self.halted = Some(reason);
                 }
-                Action::Compute(id, work) => core.handle(now, Input::Computed(id, work.run())),
-                Action::Ask(id, question) => {
-                    let told = self
-                        .answers
-                        .get(&question)
-                        .cloned()
-                        .unwrap_or(Told::NotFound);
-                    core.handle(now, Input::Told(id, told));
-                }
-                Action::Call(call) => self.calls.push(*call),
-                Action::Respond(id, response) => self.responses.push((id, response)),
-                Action::Complete(id, result) => {
-                    self.finished.insert(id, result);
-                }
-                Action::Notify(notice) => self.notices.push(notice),
-                Action::Halt(reason) => self.halted = Some(reason),
+                self.crash();
             }
         }
     }
 
-    /// Runs a query on its database, whether it is up or not.
+    fn take_answers(&mut self, now: Now) {
+        while self.is_up()
+            && let Some(event) = self.disk.next_event(now.monotonic)
+        {
+            match event {
+                DiskEvent::Answer(id, answer) => self.tell_core(now, Input::Answer(id, answer)),
+                DiskEvent::PowerLoss => self.crash(),
+            }
+        }
+    }
+
+    fn tell_core(&mut self, now: Now, input: Input) {
+        if let Some(core) = &mut self.core {
+            core.handle(now, input);
+        }
+    }
+
+    /// Asks its database, whether it is up or not.
     pub fn read(&mut self, read: Read) -> Answer {
-        self.store
-            .run(&Query::Read(read))
-            .expect("the database answers")
+        self.disk.look_up(read)
     }
 
     /// When it wants to be woken.
     pub fn next_deadline(&self) -> Option<comity_core::Monotonic> {
-        self.core.as_ref().and_then(Federation::next_deadline)
+        let core = self.core.as_ref()?;
+        let deadlines = [core.next_deadline(), self.disk.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
-}
-
-/// Whether this was the last query before a crash.
-fn burnt_down(fuse: &mut Option<u32>, query: &Query) -> bool {
-    if let (Some(left), Query::Commit(_)) = (fuse, query) {
-        *left = left.saturating_sub(1);
-        return *left == 0;
-    }
-    false
 }
