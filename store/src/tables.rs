@@ -23,7 +23,7 @@ const APPLICATION_ID: i64 = 0x434d_5459;
 
 /// The steps from an empty database to the present schema. The first `user_version` of them have
 /// been taken.
-const MIGRATIONS: &[&str] = &[FIRST_SCHEMA, REDACTIONS];
+const MIGRATIONS: &[&str] = &[FIRST_SCHEMA, REDACTIONS, HEIGHTS];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
 /// error in one is a signal instead of an error code.
@@ -239,6 +239,15 @@ const REDACTIONS: &str = "
         SELECT event_ids.event, redactions_held.event
         FROM redactions_held JOIN event_ids ON event_id = target;
     DROP TABLE redactions_held;
+";
+
+/// Snapshots that were there before all have the height 0, and stay below their parents.
+const HEIGHTS: &str = "
+    -- How many snapshots were made one from the other up to this one. Its parent here is the
+    -- nearest of them whose height has fewer binary ones.
+    ALTER TABLE snapshots ADD COLUMN height INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX members_by_server ON state_keys (substr(state_key, instr(state_key, ':') + 1))
+        WHERE event_type = 'm.room.member';
 ";
 
 /// Makes a connection ready for use, and its database one of the present schema.

@@ -17,7 +17,7 @@ use crate::{
         outcome::{Outcome, SendEdu},
         stop::{Stop, for_command},
     },
-    pdu::serve::gate,
+    pdu::gate,
 };
 
 /// An ephemeral message for everybody in a room.
@@ -97,8 +97,8 @@ fn may_speak_in(origin: &ServerName, room: &str, facts: &Facts<'_>) -> Result<bo
     let Ok(room_id) = <&RoomId>::try_from(room) else {
         return Ok(false);
     };
-    match gate(facts.room(room_id)?, origin, facts) {
-        Ok(()) => Ok(true),
+    match gate::enter(room_id, origin, facts) {
+        Ok(_) => Ok(true),
         Err(Stop::Refused(_)) => Ok(false),
         Err(Stop::Blocked) => Err(Blocked),
     }

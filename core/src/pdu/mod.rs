@@ -23,7 +23,7 @@
 //! | [`admit`], [`place`], [`view`] | an event from another server is judged and put into its room |
 //! | [`gap`], [`bridge`], [`answers`] | what it builds on is missing: it is asked for |
 //! | [`import`], [`history`] | a joined room comes as a whole, its past piece by piece |
-//! | [`serve`] | other servers ask for events and states |
+//! | [`serve`], [`gate`] | other servers ask for events and states |
 
 pub mod acl;
 pub mod admit;
@@ -41,6 +41,7 @@ pub mod event_type;
 pub mod explain;
 pub mod format;
 pub mod gap;
+pub mod gate;
 pub mod hash;
 pub mod history;
 pub mod import;

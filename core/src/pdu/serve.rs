@@ -7,13 +7,12 @@ use http::StatusCode;
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
 use serde::Deserialize;
 
-use super::{StateMap, acl, view};
+use super::{Pdu, StateMap, gate, view};
 use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::Outcome,
         stop::{Stop, for_request},
-        world::Room,
     },
     persistence::{
         queries::{Answer, Read},
@@ -111,7 +110,7 @@ impl ServeEvents {
 
     fn answer(&self, facts: &Facts<'_>) -> Result<String, Stop<MatrixError>> {
         if let Some(room_id) = &self.room_id {
-            gate(facts.room(room_id)?, &self.origin, facts)?;
+            gate::enter(room_id, &self.origin, facts)?;
         }
         match &self.asked {
             Asked::Event(event_id) => self.event(event_id, facts),
@@ -131,6 +130,7 @@ impl ServeEvents {
             Asked::Backfill(from, limit) => {
                 let limit = (*limit).min(BACKFILL_MAX);
                 let events = self.ancestors(from, &[], true, limit, facts)?;
+                let events = gate::shown(&events, &self.origin, facts)?;
                 Ok(transaction(facts.our_name(), facts.now().wall, &events))
             }
             Asked::Missing(question) => self.missing(question, facts),
@@ -142,9 +142,14 @@ impl ServeEvents {
         event_id: &OwnedEventId,
         facts: &Facts<'_>,
     ) -> Result<String, Stop<MatrixError>> {
-        let event = facts.event(event_id)?.ok_or_else(unknown_event)?;
-        gate(facts.room(event.pdu.room_id())?, &self.origin, facts)?;
-        Ok(transaction(facts.our_name(), facts.now().wall, &[event]))
+        let event = facts.event(event_id)?.ok_or_else(not_for_you)?;
+        match gate::enter(event.pdu.room_id(), &self.origin, facts) {
+            Err(Stop::Refused(_)) => return Err(not_for_you().into()),
+            entered => entered?,
+        };
+        let shown = gate::shown(&[event], &self.origin, facts)?;
+        let shown = shown.first().ok_or_else(not_for_you)?.clone();
+        Ok(transaction(facts.our_name(), facts.now().wall, &[shown]))
     }
 
     fn state(
@@ -180,7 +185,8 @@ impl ServeEvents {
         let mut events = self.ancestors(from, stop_at, false, limit, facts)?;
         events.retain(|event| event.pdu.depth() >= question.min_depth);
         events.reverse();
-        Ok(format!(r#"{{"events":{}}}"#, list(&events)))
+        let events = gate::shown(&events, &self.origin, facts)?;
+        Ok(format!(r#"{{"events":{}}}"#, list_of(&events)))
     }
 
     fn event_of_room(
@@ -221,24 +227,6 @@ impl ServeEvents {
     }
 }
 
-/// The one gate for all reading by other servers: they must have a user in the room, and the
-/// room's server ACL must allow them (STATEREQ-2, ACL-6).
-///
-/// # Errors
-/// 403 `M_FORBIDDEN`.
-pub fn gate(
-    room: Option<&Room>,
-    origin: &ServerName,
-    facts: &Facts<'_>,
-) -> Result<(), Stop<MatrixError>> {
-    let room = room.filter(|room| room.has_server(facts.our_name()) && room.has_server(origin));
-    let room = room.ok_or_else(|| forbidden("your server is not in the room"))?;
-    match acl::allows(facts, room, origin)? {
-        true => Ok(()),
-        false => Err(forbidden("your server is denied by the room").into()),
-    }
-}
-
 /// The events of a state, and everything that authorises them.
 pub struct StateAndAuthChain {
     /// The events of the state.
@@ -270,8 +258,15 @@ pub fn with_auth_chain(state: &StateMap, facts: &Facts<'_>) -> Result<StateAndAu
 /// Events as a JSON list.
 #[must_use]
 pub fn list(events: &[Arc<StoredEvent>]) -> String {
-    let texts: Vec<&str> = events.iter().map(|event| event.pdu.json()).collect();
-    format!("[{}]", texts.join(","))
+    joined(events.iter().map(|event| event.pdu.json()))
+}
+
+fn list_of(events: &[Arc<Pdu>]) -> String {
+    joined(events.iter().map(|event| event.json()))
+}
+
+fn joined<'e>(texts: impl Iterator<Item = &'e str>) -> String {
+    format!("[{}]", texts.collect::<Vec<_>>().join(","))
 }
 
 fn ids(events: &[Arc<StoredEvent>]) -> String {
@@ -285,10 +280,10 @@ fn ids(events: &[Arc<StoredEvent>]) -> String {
     ids
 }
 
-fn transaction(origin: &ServerName, now: WallTime, events: &[Arc<StoredEvent>]) -> String {
+fn transaction(origin: &ServerName, now: WallTime, events: &[Arc<Pdu>]) -> String {
     format!(
         r#"{{"origin":"{origin}","origin_server_ts":{now},"pdus":{}}}"#,
-        list(events)
+        list_of(events)
     )
 }
 
@@ -299,6 +294,8 @@ fn unknown_event() -> MatrixError {
     )
 }
 
-fn forbidden(reason: &str) -> MatrixError {
+/// An event alone is asked for without its room: whoever may not see it learns nothing by asking.
+fn not_for_you() -> MatrixError {
+    let reason = "the event is not known here, or not for your server";
     MatrixError::new(ErrorCode::Forbidden, reason)
 }

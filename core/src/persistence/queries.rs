@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId};
 
 use super::tables::{
-    BegunTransaction, DestinationRecord, LocalMembership, OutgoingRecord, Position, RoomRecord,
-    ServerKeyRecord, SnapshotId, SnapshotRecord, StateChange, StateEntry, StoredEvent,
+    BegunTransaction, DestinationRecord, LocalMembership, OutgoingRecord, Outlook, Position,
+    RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord, StateChange, StateEntry, StoredEvent,
 };
 use crate::{
     pdu::{RoomVersion, StateKey},
@@ -112,6 +112,13 @@ pub enum Read {
     CurrentStateEvent(OwnedRoomId, StateKey),
     /// The events of a snapshot, sorted by type and state key. → [`Answer::Events`]
     SnapshotEvents(SnapshotId),
+    /// What each of these snapshots says of what one server may see. → [`Answer::Outlooks`]
+    Outlooks {
+        /// The snapshots.
+        snapshots: Vec<SnapshotId>,
+        /// Whose users count.
+        server: OwnedServerName,
+    },
     /// The accepted events, of this room or another, that ask to redact these, held or not; those
     /// stored first come first, at most 1,000. → [`Answer::Events`]
     RedactionsOf(Vec<OwnedEventId>),
@@ -153,6 +160,8 @@ pub enum Answer {
     EventIds(Vec<OwnedEventId>),
     /// To [`Read::Snapshot`]; `None` if there is no such snapshot.
     State(Option<Vec<StateEntry>>),
+    /// To [`Read::Outlooks`], in the same order.
+    Outlooks(Vec<(SnapshotId, Outlook)>),
     /// To [`Read::ReceivedTransaction`]: the body of the response given then.
     Response(Option<Vec<u8>>),
     /// To [`Read::ServerKeys`].

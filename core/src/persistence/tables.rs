@@ -131,6 +131,19 @@ pub struct StateEntry {
     pub event_id: OwnedEventId,
 }
 
+/// What one state says of what one server's users may see of the events that stand in it
+/// (client-server API, "Room history visibility").
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// The room's history visibility, if the state has one that is a text.
+    pub history_visibility: Option<String>,
+    /// Whether a user of the server is joined; looked up only where the visibility is `joined` or
+    /// `invited`, as most rooms' is not.
+    pub joined: bool,
+    /// The same for whether one is invited.
+    pub invited: bool,
+}
+
 /// A room this server takes part in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomRecord {

@@ -11,6 +11,7 @@ mod rooms;
 mod start;
 mod state;
 mod statement;
+mod visibility;
 
 use comity_core::persistence::queries::{Answer, Read, Write};
 use rusqlite::Connection;
@@ -62,6 +63,9 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
             Answer::Events(rooms::current_state_event(database, room_id, key)?)
         }
         Read::Snapshot(id) => Answer::State(state::snapshot(database, *id)?),
+        Read::Outlooks { snapshots, server } => {
+            Answer::Outlooks(visibility::outlooks(database, snapshots, server)?)
+        }
         Read::SnapshotEvents(id) => Answer::Events(state::snapshot_events(database, *id)?),
         Read::Memberships(user_id) => Answer::Memberships(local::memberships(database, user_id)?),
         Read::Once(key) => Answer::Once(local::once(database, key)?),

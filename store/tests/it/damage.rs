@@ -159,6 +159,10 @@ fn everything() -> Vec<Read> {
         },
         Read::CurrentState(room()),
         Read::SnapshotEvents(SnapshotId(1)),
+        Read::Outlooks {
+            snapshots: vec![SnapshotId(1)],
+            server: server("ann.example"),
+        },
         Read::Memberships("@ann:ann.example".try_into().unwrap()),
         Read::NewestPosition,
         Read::Counts,

@@ -20,3 +20,4 @@ mod redactions;
 mod rooms;
 mod state;
 mod thread;
+mod visibility;

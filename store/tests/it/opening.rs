@@ -65,7 +65,12 @@ fn a_database_of_the_first_schema_is_brought_up_to_date() {
     commit(&mut store, [vec![write_version()], writes.into()].concat());
     store.close().unwrap();
     let older = Connection::open(&path).unwrap();
-    older.execute_batch("DROP TABLE redactions").unwrap();
+    let undo = "
+        DROP TABLE redactions;
+        DROP INDEX members_by_server;
+        ALTER TABLE snapshots DROP COLUMN height;
+    ";
+    older.execute_batch(undo).unwrap();
     older.pragma_update(None, "user_version", 1).unwrap();
     drop(older);
     let mut store = Store::open(&path).unwrap();
@@ -82,13 +87,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     drop(other);
     let error = Store::open(&path).unwrap_err();
     assert!(
-        matches!(
-            error,
-            OpenError::Newer {
-                found: 99,
-                known: 2
-            }
-        ),
+        matches!(error, OpenError::Newer { found: 99, .. }),
         "{error}"
     );
 }

@@ -1,10 +1,14 @@
 //! Snapshots of state.
 
+use std::collections::BTreeMap;
+
 use comity_core::persistence::{
     queries::{Answer, Read, StoreError, Write},
     tables::{SnapshotId, SnapshotRecord, StateChange, StateEntry},
 };
 use comity_store::Store;
+use ruma_common::OwnedEventId;
+use rusqlite::Connection;
 use serde_json::json;
 
 use crate::builder::*;
@@ -111,6 +115,62 @@ fn a_long_line_of_snapshots_is_read_whole() {
     commit(&mut store, writes.collect());
     let expected: Vec<_> = users.iter().map(entry).collect();
     assert_eq!(whole(&mut store, 2000), Some(expected));
+}
+
+/// However often a room's state changes, and whatever state a new one is made from, it is read in
+/// few steps.
+#[test]
+fn forking_lines_of_snapshots_stay_short_and_right() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("comity.db");
+    let mut store = Store::open(&path).unwrap();
+    let mut states: Vec<BTreeMap<usize, OwnedEventId>> = vec![BTreeMap::new()];
+    let mut writes = vec![write_version(), snapshot(1, None, vec![])];
+    for id in 2..=600_usize {
+        let from_far = id % 7 == 0 && id > 100;
+        let parent = if from_far {
+            id - 1 - id * 31 % 90
+        } else {
+            id - 1
+        };
+        let key = id * 17 % 23;
+        let topic = state_event("m.room.topic", &key.to_string(), json!({ "topic": id }));
+        let mut state = states[parent - 1].clone();
+        let event_id = (id % 5 != 0).then(|| topic.event_id().to_owned());
+        match event_id.clone() {
+            Some(event_id) => drop(state.insert(key, event_id)),
+            None => drop(state.remove(&key)),
+        }
+        states.push(state);
+        let change = StateChange {
+            key: key_of(&topic),
+            event_id,
+        };
+        writes.push(snapshot(id as u64, Some(parent as u64), vec![change]));
+    }
+    commit(&mut store, writes);
+    for (index, state) in states.iter().enumerate() {
+        let entries = whole(&mut store, index as u64 + 1).unwrap().into_iter();
+        let found: BTreeMap<usize, OwnedEventId> = entries
+            .map(|entry| (entry.key.state_key.parse().unwrap(), entry.event_id))
+            .collect();
+        assert_eq!(found, *state, "snapshot {}", index + 1);
+    }
+    store.close().unwrap();
+    let longest: i64 = Connection::open(&path)
+        .unwrap()
+        .query_row(
+            "WITH RECURSIVE up (top, snapshot) AS (
+                SELECT snapshot, parent FROM snapshots
+                UNION ALL
+                SELECT top, parent FROM up JOIN snapshots USING (snapshot)
+            )
+            SELECT max(steps) FROM (SELECT count(*) AS steps FROM up GROUP BY top)",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert!(longest <= 10, "{longest} steps for 600 snapshots");
 }
 
 #[test]

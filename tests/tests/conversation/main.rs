@@ -13,6 +13,7 @@ mod chosen_ids;
 mod explained;
 mod forger;
 mod forks;
+mod gate;
 mod holes;
 mod lies;
 mod memberships;

@@ -1,0 +1,123 @@
+//! The one gate that everything passes which another server reads of a room.
+//!
+//! **Contract.** [`enter`] lets a server look at a room at all; [`shown`] says what it sees of
+//! single events, by the room's history visibility where each of them stands (client-server API,
+//! "Room history visibility"). A server that may not enter is told the same whether the room, or
+//! the event, exists or not.
+//!
+//! A state and what authorises it is not filtered: whoever is in the room gets it with the join.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ruma_common::{RoomId, ServerName};
+
+use super::{Pdu, acl, event_type::MEMBER};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        stop::Stop,
+        world::Room,
+    },
+    persistence::{
+        queries::{Answer, Read},
+        tables::{Outlook, SnapshotId, StoredEvent},
+    },
+    transport::matrix_error::{ErrorCode, MatrixError},
+};
+
+const HISTORY_VISIBILITY: &str = "m.room.history_visibility";
+
+/// A room, for a server that may read it and speak in it: a user of it is joined, as one of ours
+/// is, and the room's server ACL does not deny it (STATEREQ-2, ACL-6).
+///
+/// # Errors
+/// 403 `M_FORBIDDEN`.
+pub fn enter<'f>(
+    room_id: &RoomId,
+    server: &ServerName,
+    facts: &Facts<'f>,
+) -> Result<&'f Room, Stop<MatrixError>> {
+    let room = facts.room(room_id)?;
+    let room = room.filter(|room| room.has_server(facts.our_name()) && room.has_server(server));
+    let room = room.ok_or_else(|| forbidden("your server is not in the room"))?;
+    match acl::allows(facts, room, server)? {
+        true => Ok(room),
+        false => Err(forbidden("your server is denied by the room").into()),
+    }
+}
+
+/// These events, all of a room that `server` may enter, as it may see them: whole or, where its
+/// users were not to see them, redacted (PDU-30, PDU-35).
+///
+/// Where an event stands is unknown if we hold it without its history. As part of some state it is
+/// shown; anything else is left out, since nobody can say who was to see it.
+pub fn shown(
+    events: &[Arc<StoredEvent>],
+    server: &ServerName,
+    facts: &Facts<'_>,
+) -> Result<Vec<Arc<Pdu>>, Blocked> {
+    let outlooks = outlooks(events, server, facts)?;
+    let open = |snapshot: SnapshotId| outlooks.get(&snapshot).is_some_and(is_open);
+    let shown = |event: &Arc<StoredEvent>| match event.state {
+        None => event.pdu.state_key().map(|_| event.pdu.clone()),
+        Some(state) if open(state.before) => Some(event.pdu.clone()),
+        Some(state) if opens_itself(&event.pdu, server) && open(state.after) => {
+            Some(event.pdu.clone())
+        }
+        Some(_) => Some(Arc::new(event.pdu.redacted())),
+    };
+    Ok(events.iter().filter_map(shown).collect())
+}
+
+/// What the states around these events say of what a server may see, in one question.
+fn outlooks(
+    events: &[Arc<StoredEvent>],
+    server: &ServerName,
+    facts: &Facts<'_>,
+) -> Result<BTreeMap<SnapshotId, Outlook>, Blocked> {
+    let around = events.iter().filter_map(|event| event.state);
+    let mut snapshots: Vec<SnapshotId> = around
+        .flat_map(|state| [state.before, state.after])
+        .collect();
+    snapshots.sort();
+    snapshots.dedup();
+    if snapshots.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let read = Read::Outlooks {
+        snapshots,
+        server: server.to_owned(),
+    };
+    Ok(match facts.read(read)? {
+        Answer::Outlooks(outlooks) => outlooks.iter().cloned().collect(),
+        _ => BTreeMap::new(),
+    })
+}
+
+/// Whether a server may see the events that stand in such a state. What is no valid visibility
+/// counts as `shared`.
+fn is_open(outlook: &Outlook) -> bool {
+    match outlook.history_visibility.as_deref() {
+        Some("joined") => outlook.joined,
+        Some("invited") => outlook.joined || outlook.invited,
+        Some(_) | None => true,
+    }
+}
+
+/// Whether an event is also seen by those who may see what follows it: one that changes who may
+/// see what, and one about a user of that server.
+fn opens_itself(event: &Pdu, server: &ServerName) -> bool {
+    let of_server = |user_id: &str| {
+        let parts = user_id.split_once(':');
+        parts.is_some_and(|(_, name)| name == server.as_str())
+    };
+    match event.event_type() {
+        HISTORY_VISIBILITY => event.state_key() == Some(""),
+        MEMBER => event.state_key().is_some_and(of_server),
+        _ => false,
+    }
+}
+
+fn forbidden(reason: &str) -> MatrixError {
+    MatrixError::new(ErrorCode::Forbidden, reason)
+}
