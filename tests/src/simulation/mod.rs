@@ -19,6 +19,7 @@
 mod database;
 mod disk;
 mod liar;
+pub mod model;
 mod network;
 mod server;
 

@@ -21,6 +21,7 @@ use ruma_common::OwnedServerName;
 use serde_json::Value;
 
 use super::{
+    database::DatabaseKind,
     liar::Liar,
     server::{Finished, Server},
 };
@@ -36,6 +37,7 @@ type Arrival = (Monotonic, u64);
 
 /// Servers, the messages between them, and the time.
 pub struct Network {
+    database: DatabaseKind,
     servers: BTreeMap<OwnedServerName, Server>,
     liars: BTreeMap<OwnedServerName, Liar>,
     now: Now,
@@ -90,7 +92,13 @@ enum Message {
 impl Network {
     /// Servers with these names, all started.
     pub fn of(names: &[&str]) -> Self {
+        Self::on(DatabaseKind::default(), names)
+    }
+
+    /// Servers with these names on databases of this kind, all started.
+    pub fn on(database: DatabaseKind, names: &[&str]) -> Self {
         let mut network = Self {
+            database,
             servers: BTreeMap::new(),
             liars: BTreeMap::new(),
             now: Now {
@@ -116,7 +124,7 @@ impl Network {
 
     /// Adds a server and starts it.
     pub fn add_server(&mut self, name: &str) {
-        let server = Server::new(name);
+        let server = Server::on(name, self.database);
         self.servers.insert(server.name.clone(), server);
         self.start(name);
     }

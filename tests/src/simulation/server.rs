@@ -48,11 +48,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that was never started, with an empty database.
-    pub fn new(name: &str) -> Self {
-        Self::on(name, DatabaseKind::default())
-    }
-
     /// A server that was never started, with an empty database of this kind.
     pub fn on(name: &str, database: DatabaseKind) -> Self {
         let seed = std::array::from_fn(|index| {

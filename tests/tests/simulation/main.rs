@@ -28,11 +28,16 @@ use comity_core::{
     persistence::queries::Read,
     transaction::backoff::Spread,
 };
-use comity_tests::simulation::{Network, Sent};
+use comity_tests::simulation::{DatabaseKind, Network, Sent};
 use promises::{check_heard, check_notices, events, summary, timeline};
 use ruma_common::{OwnedRoomId, OwnedUserId};
 use serde_json::{Map, Value, json};
 
+const DATABASES: [DatabaseKind; 3] = [
+    DatabaseKind::Model,
+    DatabaseKind::Sqlite,
+    DatabaseKind::Compared,
+];
 const SERVERS: [&str; 4] = ["one", "two", "three", "four"];
 const ACTIONS: usize = 120;
 const SEEDS: u64 = 12;
@@ -54,7 +59,8 @@ impl World {
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut random = Spread::new(&bytes);
         let servers = SERVERS[..3 + below(&mut random, 2)].to_vec();
-        let mut network = Network::of(&servers);
+        let database = DATABASES[below(&mut random, DATABASES.len())];
+        let mut network = Network::on(database, &servers);
         network.set_jitter(bytes);
         introduce(&mut network, &servers);
         Self {

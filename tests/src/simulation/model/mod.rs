@@ -1,0 +1,169 @@
+//! A store in plain memory: what the core's queries mean, said a second time.
+//!
+//! **Contract.** It answers every [`Query`] exactly as `comity-store` does, but for the order where
+//! the query leaves that open, and for the words of an error. It is written to be read, one file for
+//! each topic, as the store's SQL is; and it is fast, since an event that is read is not parsed
+//! again. Whether the two agree is tested with random writes, and may be watched all through a
+//! simulation: see [`DatabaseKind::Compared`](super::DatabaseKind::Compared).
+//!
+//! **To add a query,** give it an arm in [`Model::read`] or [`Model::write`], a function in the file
+//! of its topic, and, if it stores something, a table in `tables.rs`. Then let
+//! `tests/tests/model_store` write it and ask for it.
+
+mod events;
+mod federation;
+mod graph;
+mod local;
+mod outgoing;
+mod redactions;
+mod rooms;
+mod start;
+mod state;
+mod table;
+mod tables;
+mod visibility;
+
+use comity_core::persistence::queries::{Answer, Query, Read, StoreError, Write};
+
+use tables::Tables;
+
+/// The store; see the module.
+#[derive(Debug, Default)]
+pub struct Model {
+    tables: Tables,
+}
+
+impl Model {
+    /// Executes one query. After an error of a commit nothing of its batch is there.
+    pub fn run(&mut self, query: &Query) -> Result<Answer, StoreError> {
+        match query {
+            Query::Read(read) => self.read(read),
+            Query::Commit(batch) => {
+                self.tables.begin();
+                match batch.writes.iter().try_for_each(|write| self.write(write)) {
+                    Ok(()) => Ok(Answer::Committed),
+                    Err(error) => {
+                        self.tables.roll_back();
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, read: &Read) -> Result<Answer, StoreError> {
+        let tables = &self.tables;
+        Ok(match read {
+            Read::Boot => Answer::Boot(start::boot(&mut self.tables)),
+            Read::NewestPosition => Answer::Position(start::newest_position(tables)),
+            Read::Counts => Answer::Counts(start::counts(tables)),
+            Read::Events(ids) => Answer::Events(events::stored(tables, ids)),
+            Read::AuthChain(ids) => Answer::Events(graph::auth_chain(tables, ids)),
+            Read::Ancestors {
+                room_id,
+                from,
+                include_from,
+                stop_at,
+                limit,
+            } => {
+                let walk = graph::Walk::new(tables, room_id, from, stop_at, *limit);
+                Answer::Events(walk.ancestors(*include_from))
+            }
+            Read::BackwardExtremities(room_id) => {
+                Answer::BackwardExtremities(graph::backward_extremities(tables, room_id))
+            }
+            Read::Timeline {
+                room_id,
+                from,
+                to,
+                direction,
+                limit,
+            } => Answer::Events(events::timeline(
+                tables, room_id, *from, *to, *direction, *limit,
+            )),
+            Read::RedactionsOf(ids) => Answer::Events(redactions::of(tables, ids)),
+            Read::SetAside { room_id, limit } => {
+                Answer::Events(events::set_aside(tables, room_id, *limit))
+            }
+            Read::EventIds { prefix, limit } => {
+                Answer::EventIds(events::ids_by_prefix(tables, prefix, *limit))
+            }
+            Read::Room(room_id) => Answer::Room(rooms::load(tables, room_id)?),
+            Read::CurrentState(room_id) => Answer::Events(rooms::current_state(tables, room_id)),
+            Read::CurrentStateEvent(room_id, key) => {
+                Answer::Events(rooms::current_state_event(tables, room_id, key))
+            }
+            Read::Snapshot(id) => Answer::State(state::snapshot(tables, *id)),
+            Read::Outlooks { snapshots, server } => {
+                Answer::Outlooks(visibility::outlooks(tables, snapshots, server))
+            }
+            Read::SnapshotEvents(id) => Answer::Events(state::snapshot_events(tables, *id)),
+            Read::Memberships(user_id) => Answer::Memberships(local::memberships(tables, user_id)),
+            Read::Once(key) => Answer::Once(tables.once.get(key).cloned()),
+            Read::Outgoing {
+                destination,
+                after,
+                limit,
+            } => Answer::Outgoing(outgoing::queue(tables, destination, *after, *limit)),
+            Read::ReceivedTransaction {
+                origin,
+                transaction_id,
+            } => Answer::Response(federation::response(tables, origin, transaction_id)),
+            Read::ServerKeys(server) => Answer::Keys(federation::server_keys(tables, server)),
+        })
+    }
+
+    fn write(&mut self, write: &Write) -> Result<(), StoreError> {
+        let tables = &mut self.tables;
+        match write {
+            Write::RoomVersion(room_id, version) => {
+                rooms::remember_version(tables, room_id, *version);
+            }
+            Write::Event(event) => events::insert(tables, event)?,
+            Write::Redact { redacted } => events::redact(tables, redacted)?,
+            Write::Snapshot(snapshot) => state::insert_snapshot(tables, snapshot)?,
+            Write::Room { record, changes } => rooms::replace(tables, record, changes)?,
+            Write::Membership(membership) => local::replace_membership(tables, membership)?,
+            Write::Once { key, event_id } => local::remember_once(tables, key, event_id),
+            Write::Enqueue {
+                sequence,
+                event_id,
+                destinations,
+            } => outgoing::enqueue(tables, *sequence, event_id, destinations)?,
+            Write::TransactionBegun {
+                destination,
+                transaction,
+            } => outgoing::begin(tables, destination, transaction),
+            Write::TransactionDelivered {
+                destination,
+                through,
+            } => outgoing::delivered(tables, destination, *through),
+            Write::DestinationFailed {
+                destination,
+                failures,
+                retry_at,
+            } => outgoing::failed(tables, destination, *failures, *retry_at),
+            Write::ServerKeys(keys) => federation::keep_keys(tables, keys),
+            Write::ReceivedTransaction {
+                origin,
+                transaction_id,
+                response,
+                received_at,
+            } => federation::keep_response(tables, origin, transaction_id, response, *received_at),
+            Write::ForgetTransactions { received_before } => {
+                federation::forget_responses(tables, *received_before);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An error for what the writes of a batch say and cannot be.
+fn damaged(what: impl Into<String>) -> StoreError {
+    StoreError::Damaged(what.into())
+}
+
+/// An error for a row that cannot stand beside those that are there.
+fn refused(what: impl Into<String>) -> StoreError {
+    StoreError::Failed(what.into())
+}

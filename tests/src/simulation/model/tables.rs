@@ -1,0 +1,162 @@
+//! What is stored, table by table.
+
+use std::sync::Arc;
+
+use comity_core::{
+    pdu::{RoomVersion, StateKey},
+    persistence::tables::{
+        BegunTransaction, LocalMembership, Position, ServerKeyRecord, SnapshotId, SnapshotRecord,
+        StoredEvent,
+    },
+    time::WallTime,
+};
+use ruma_common::{
+    EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedServerSigningKeyId,
+    OwnedTransactionId, OwnedUserId,
+};
+
+use super::table::{Batched, Table};
+
+/// Every table.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    /// When an event was first heard of, held or not: before what has a larger number.
+    pub(super) heard: Table<OwnedEventId, u64>,
+    /// The same, the other way round.
+    pub(super) in_order: Table<u64, OwnedEventId>,
+    /// The events held.
+    pub(super) events: Table<OwnedEventId, Arc<StoredEvent>>,
+    /// Those of them that are shown.
+    pub(super) timeline: Table<(OwnedRoomId, Position), OwnedEventId>,
+    /// Where the history of a room ends, with the depth of the shallowest event that says so.
+    pub(super) ends: Table<(OwnedEventId, OwnedRoomId), u64>,
+    /// Redactions by target, then by when they were heard of.
+    pub(super) redactions: Table<(OwnedEventId, u64), OwnedEventId>,
+    pub(super) rooms: Table<OwnedRoomId, RoomRow>,
+    pub(super) current_state: Table<(OwnedRoomId, StateKey), CurrentEntry>,
+    pub(super) snapshots: Table<SnapshotId, SnapshotRecord>,
+    pub(super) memberships: Table<(OwnedUserId, OwnedRoomId), LocalMembership>,
+    /// The events that commands have produced.
+    pub(super) once: Table<String, OwnedEventId>,
+    /// The queues towards other servers, by sequence.
+    pub(super) outgoing: Table<(OwnedServerName, u64), OwnedEventId>,
+    /// Servers that failed, or to which a transaction was begun.
+    pub(super) destinations: Table<OwnedServerName, DestinationRow>,
+    pub(super) received: Table<(OwnedServerName, OwnedTransactionId), ReceivedRow>,
+    pub(super) server_keys: Table<(OwnedServerName, OwnedServerSigningKeyId), ServerKeyRecord>,
+    /// The extremes of the numbers that the core has chosen.
+    pub(super) counters: Table<Counter, i64>,
+}
+
+/// A room of which at least the version is known.
+#[derive(Clone, Debug)]
+pub(super) struct RoomRow {
+    pub(super) version: RoomVersion,
+    /// Its current state; `None` if we take no part in it.
+    pub(super) current: Option<SnapshotId>,
+    pub(super) extremities: Vec<OwnedEventId>,
+}
+
+/// One entry of a room's current state.
+#[derive(Clone, Debug)]
+pub(super) struct CurrentEntry {
+    pub(super) event_id: OwnedEventId,
+    /// Whether it says that a user is joined.
+    pub(super) joins: bool,
+}
+
+/// Where we stand with another server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DestinationRow {
+    pub(super) failures: u32,
+    pub(super) retry_at: WallTime,
+    pub(super) begun: Option<BegunTransaction>,
+}
+
+/// An answered transaction.
+#[derive(Clone, Debug)]
+pub(super) struct ReceivedRow {
+    pub(super) response: Vec<u8>,
+    pub(super) received_at: WallTime,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Counter {
+    Starts,
+    LastSnapshot,
+    NewestPosition,
+    OldestPosition,
+    LastSequence,
+}
+
+impl Tables {
+    pub(super) fn begin(&mut self) {
+        self.all().into_iter().for_each(Batched::begin);
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        self.all().into_iter().for_each(Batched::roll_back);
+    }
+
+    fn all(&mut self) -> [&mut dyn Batched; 16] {
+        [
+            &mut self.heard,
+            &mut self.in_order,
+            &mut self.events,
+            &mut self.timeline,
+            &mut self.ends,
+            &mut self.redactions,
+            &mut self.rooms,
+            &mut self.current_state,
+            &mut self.snapshots,
+            &mut self.memberships,
+            &mut self.once,
+            &mut self.outgoing,
+            &mut self.destinations,
+            &mut self.received,
+            &mut self.server_keys,
+            &mut self.counters,
+        ]
+    }
+
+    /// Notes that an event was heard of, and says when that was for the first time.
+    pub(super) fn hear(&mut self, event_id: &EventId) -> u64 {
+        let event_id = event_id.to_owned();
+        if let Some(number) = self.heard.get(&event_id) {
+            return *number;
+        }
+        let number = self.heard.len() as u64 + 1;
+        self.in_order.set(number, event_id.clone());
+        self.heard.set(event_id, number);
+        number
+    }
+
+    /// When an event was first heard of.
+    pub(super) fn heard_at(&self, event_id: &EventId) -> u64 {
+        let number = self.heard.get(&event_id.to_owned());
+        number.copied().unwrap_or_default()
+    }
+
+    pub(super) fn event(&self, event_id: &EventId) -> Option<&Arc<StoredEvent>> {
+        self.events.get(&event_id.to_owned())
+    }
+
+    pub(super) fn counter(&self, counter: Counter) -> i64 {
+        self.counters.get(&counter).copied().unwrap_or_default()
+    }
+
+    /// Raises a counter to this number, if it is lower.
+    pub(super) fn raise(&mut self, counter: Counter, number: i64) {
+        if self.counter(counter) < number {
+            self.counters.set(counter, number);
+        }
+    }
+}
+
+/// The largest number that is kept as it is; only a peer's idea of time or depth is larger.
+pub(super) const LARGEST: u64 = i64::MAX as u64;
+
+/// A time as it is kept.
+pub(super) fn kept(time: WallTime) -> WallTime {
+    WallTime(time.0.min(LARGEST))
+}

@@ -1,0 +1,146 @@
+//! One random write.
+
+use std::sync::Arc;
+
+use comity_core::{
+    persistence::{
+        queries::Write,
+        tables::{
+            BegunTransaction, LocalMembership, Position, RoomRecord, ServerKeyRecord, SnapshotId,
+            SnapshotRecord, StateChange, StoredEvent,
+        },
+    },
+    time::WallTime,
+};
+use comity_tests::rooms::Dice;
+use serde_json::json;
+
+use crate::events::{Events, ROOMS, server, user};
+
+/// The largest id of a snapshot.
+pub const SNAPSHOTS: usize = 100;
+
+pub fn write(events: &Events, dice: &mut Dice) -> Write {
+    match dice.below(40) {
+        0..15 => Write::Event(events.stored(dice)),
+        15..17 => version(dice.below(3)),
+        17..19 => redact(events, dice),
+        19..22 => Write::Snapshot(snapshot(events, dice)),
+        22..25 => room(events, dice),
+        25..27 => Write::Membership(membership(events, dice)),
+        27..29 => Write::ServerKeys(vec![key(dice), key(dice)]),
+        29..31 => Write::ReceivedTransaction {
+            origin: server(dice),
+            transaction_id: name(dice).into(),
+            response: name(dice).into_bytes(),
+            received_at: time(dice),
+        },
+        31 => Write::ForgetTransactions {
+            received_before: WallTime(dice.below(10) as u64),
+        },
+        32..35 => Write::Enqueue {
+            sequence: dice.below(200) as u64,
+            event_id: events.id(dice),
+            destinations: vec![server(dice)],
+        },
+        35 => Write::TransactionBegun {
+            destination: server(dice),
+            transaction: BegunTransaction {
+                transaction_id: name(dice),
+                through: dice.below(100) as u64,
+                begun_at: time(dice),
+            },
+        },
+        36 => Write::TransactionDelivered {
+            destination: server(dice),
+            through: dice.below(100) as u64,
+        },
+        37 => Write::DestinationFailed {
+            destination: server(dice),
+            failures: u32::try_from(dice.below(9)).unwrap(),
+            retry_at: time(dice),
+        },
+        _ => Write::Once {
+            key: name(dice),
+            event_id: events.id(dice),
+        },
+    }
+}
+
+/// A few names, so that the same one comes again.
+pub fn name(dice: &mut Dice) -> String {
+    format!("name{}", dice.below(6))
+}
+
+/// Now and then later than a database can say.
+fn time(dice: &mut Dice) -> WallTime {
+    match dice.once_in(20) {
+        true => WallTime(u64::MAX),
+        false => WallTime(dice.below(100) as u64),
+    }
+}
+
+/// Says which version one of the first rooms has.
+pub fn version(room: usize) -> Write {
+    let (room_id, version) = ROOMS[room];
+    Write::RoomVersion(room_id.try_into().unwrap(), version)
+}
+
+fn redact(events: &Events, dice: &mut Dice) -> Write {
+    let redacted = Arc::new(StoredEvent {
+        pdu: Arc::new(events.pick(dice).redacted()),
+        redacted_because: Some(events.id(dice)),
+        ..StoredEvent::clone(&events.stored(dice))
+    });
+    Write::Redact { redacted }
+}
+
+/// Hardly more than one: all must be of events that are held.
+fn changes(events: &Events, dice: &mut Dice) -> Vec<StateChange> {
+    (0..dice.below(3)).map(|_| events.change(dice)).collect()
+}
+
+fn snapshot(events: &Events, dice: &mut Dice) -> SnapshotRecord {
+    let id = 1 + dice.below(SNAPSHOTS);
+    let changes = (0..dice.below(8)).map(|_| events.change(dice)).collect();
+    SnapshotRecord {
+        id: SnapshotId(id as u64),
+        parent: (!dice.once_in(3)).then(|| SnapshotId(dice.below(id) as u64)),
+        changes,
+    }
+}
+
+fn room(events: &Events, dice: &mut Dice) -> Write {
+    let (room_id, version) = ROOMS[dice.below(ROOMS.len() - 1)];
+    let record = RoomRecord {
+        room_id: room_id.try_into().unwrap(),
+        version,
+        extremities: events.ids(dice),
+        current: SnapshotId(dice.below(20) as u64),
+    };
+    let changes = changes(events, dice);
+    Write::Room { record, changes }
+}
+
+fn membership(events: &Events, dice: &mut Dice) -> LocalMembership {
+    let event = events.stored(dice);
+    LocalMembership {
+        user_id: user(dice),
+        room_id: event.pdu.room_id().to_owned(),
+        membership: name(dice),
+        event,
+        position: Position(i64::try_from(dice.below(500)).unwrap()),
+        stripped_state: vec![json!({ "type": name(dice) })],
+    }
+}
+
+fn key(dice: &mut Dice) -> ServerKeyRecord {
+    let public = u8::try_from(dice.below(3)).unwrap();
+    ServerKeyRecord {
+        server: server(dice),
+        key_id: format!("ed25519:{}", dice.below(2)).try_into().unwrap(),
+        public: [public; 32],
+        valid_until: time(dice),
+        retired: dice.once_in(3),
+    }
+}
