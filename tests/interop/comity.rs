@@ -8,6 +8,7 @@ use crate::client::{Client, Door};
 use crate::failure::Failure;
 use crate::homeserver::Homeserver;
 use crate::process::{Process, free_port, make_directory, output_of};
+use crate::wire::Wire;
 
 /// A `comity serve` in a directory of its own.
 pub struct Comity {
@@ -17,6 +18,7 @@ pub struct Comity {
     program: PathBuf,
     configuration: PathBuf,
     process: Process,
+    wire: Wire,
 }
 
 impl Comity {
@@ -24,9 +26,10 @@ impl Comity {
     pub fn prepare(label: &str, parent: &Path, authority: &Authority) -> Result<Self, Failure> {
         let program = built_program()?;
         let directory = make_directory(parent, label)?;
-        let (federation_port, client_port) = (free_port()?, free_port()?);
-        let server_name = format!("localhost:{federation_port}");
         let identity = authority.identity(&directory)?;
+        let wire = Wire::lay(&identity, authority)?;
+        let (federation_port, client_port) = (wire.behind, free_port()?);
+        let server_name = format!("localhost:{}", wire.port);
         output_of(
             Command::new(&program)
                 .args(["init", "--server-name", &server_name])
@@ -51,6 +54,7 @@ impl Comity {
             program,
             configuration: directory.join("comity.toml"),
             process: Process::new(directory.join("output.log")),
+            wire,
         })
     }
 
@@ -79,6 +83,10 @@ impl Homeserver for Comity {
 
     fn process(&self) -> &Process {
         &self.process
+    }
+
+    fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     fn launch(&self) -> Result<(), Failure> {

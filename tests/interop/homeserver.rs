@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Client, Door};
 use crate::failure::Failure;
 use crate::process::Process;
+use crate::wire::Wire;
 
 /// How long a server may take until it answers its first request.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -25,6 +26,9 @@ pub trait Homeserver: Send + Sync {
 
     /// The process behind it.
     fn process(&self) -> &Process;
+
+    /// What lies between it and the other server.
+    fn wire(&self) -> &Wire;
 
     /// Starts the process, without waiting for it.
     fn launch(&self) -> Result<(), Failure>;

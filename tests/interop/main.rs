@@ -26,6 +26,7 @@ mod seen;
 mod soak;
 mod stage;
 mod synapse;
+mod wire;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::choice::Choice;
 use crate::pair::SharedPair;
-use crate::scenarios::{SCENARIOS, SCENARIOS_OF_OLD, restarts};
+use crate::scenarios::{SCENARIOS, SCENARIOS_OF_OLD, backlog, restarts, weather};
 use crate::stage::{ROOM_VERSIONS, ROOM_VERSIONS_OF_OLD};
 
 /// Scenarios mostly wait, so more of them run at once than there are processors.
@@ -80,6 +81,15 @@ fn trials(shared: &Arc<SharedPair>) -> Vec<Trial> {
         trials.push(Trial::test(name, move || {
             Ok(restarted.play_alone(|pair| restarts::goes_down_while_all_talk(pair, server))?)
         }));
+        let behind = shared.clone();
+        let name = format!("outage::{label}_misses_much_and_hears_it_all");
+        trials.push(Trial::test(name, move || {
+            Ok(behind.play_alone(|pair| backlog::is_made_good(pair, server))?)
+        }));
+    }
+    for (name, scenario) in weather::SCENARIOS {
+        let shared = shared.clone();
+        trials.push(Trial::test(*name, move || Ok(shared.play_alone(scenario)?)));
     }
     let soaked = shared.clone();
     let soak = Trial::test("soak", move || Ok(soaked.play_alone(soak::soak)?));

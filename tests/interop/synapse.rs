@@ -10,7 +10,8 @@ use crate::authority::{Authority, Identity};
 use crate::client::{Client, Door};
 use crate::failure::Failure;
 use crate::homeserver::Homeserver;
-use crate::process::{Process, free_port, make_directory};
+use crate::process::{Process, make_directory};
+use crate::wire::Wire;
 
 /// A Synapse in a directory of its own.
 pub struct Synapse {
@@ -20,6 +21,7 @@ pub struct Synapse {
     python: PathBuf,
     configuration: PathBuf,
     process: Process,
+    wire: Wire,
 }
 
 impl Synapse {
@@ -33,21 +35,22 @@ impl Synapse {
         authority: &Authority,
     ) -> Result<Self, Failure> {
         let directory = make_directory(parent, label)?;
-        let port = free_port()?;
-        let server_name = format!("{host}:{port}");
         let identity = authority.identity(&directory)?;
-        let settings = settings(&server_name, port, &directory, &identity, authority);
+        let wire = Wire::lay(&identity, authority)?;
+        let server_name = format!("{host}:{}", wire.port);
+        let settings = settings(&server_name, wire.behind, &directory, &identity, authority);
         let configuration = directory.join("homeserver.yaml");
         // Every JSON document is a YAML document.
         write_json(&configuration, &settings)?;
         write_json(&directory.join("log.yaml"), &log_settings())?;
         Ok(Self {
             label: label.to_owned(),
-            door: Door::new(format!("https://{server_name}"), authority.roots()),
+            door: Door::new(format!("https://{host}:{}", wire.behind), authority.roots()),
             server_name,
             python: python.to_owned(),
             configuration,
             process: Process::new(directory.join("output.log")),
+            wire,
         })
     }
 }
@@ -67,6 +70,10 @@ impl Homeserver for Synapse {
 
     fn process(&self) -> &Process {
         &self.process
+    }
+
+    fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     fn launch(&self) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 //! A scenario knows neither software: it is given a stage, makes its own users and rooms, and
 //! returns at the first thing that is not as it should be.
 
+pub mod backlog;
 mod history;
 mod in_short;
 mod inviting;
@@ -13,6 +14,7 @@ mod redacting;
 pub mod restarts;
 mod state;
 mod talking;
+pub mod weather;
 
 use crate::failure::Failure;
 use crate::stage::Stage;
