@@ -88,8 +88,11 @@ impl Federation {
         }
     }
 
-    /// Takes in something that happened at `now`.
+    /// Takes in something that happened at `now`. After [`Action::Halt`] it is ignored.
     pub fn handle(&mut self, now: Now, input: Input) {
+        if self.engine.is_halted() {
+            return;
+        }
         self.engine.set_now(now);
         match (&mut self.waiting, input) {
             (Some(_), Input::Answer(BOOT, result)) => self.boot(result),
@@ -118,10 +121,8 @@ impl Federation {
     fn boot(&mut self, result: Result<Answer, StoreError>) {
         match result {
             Ok(Answer::Boot(boot)) => self.engine.boot(boot),
-            Ok(_) => self
-                .first
-                .push_back(Action::Halt("the store answered nonsense".to_owned())),
-            Err(error) => self.first.push_back(Action::Halt(error.to_string())),
+            Ok(_) => return self.engine.halt("the store answered nonsense".to_owned()),
+            Err(error) => return self.engine.halt(error.to_string()),
         }
         for input in self.waiting.take().unwrap_or_default() {
             self.dispatch(input);

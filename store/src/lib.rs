@@ -114,8 +114,9 @@ impl Store {
 
     /// Executes queries, the batches among them in one transaction, and answers each in order.
     ///
-    /// A batch that fails takes nothing with it. If the transaction fails as a whole, all queries
-    /// have failed, the reads too, since they may have seen what is gone.
+    /// A batch that fails takes all that come after it with it, since they were made believing in
+    /// it. If the transaction fails as a whole, all queries have failed, the reads too, since they
+    /// may have seen what is gone.
     pub fn run_group(&mut self, queries: &[Query]) -> Vec<Result<Answer, StoreError>> {
         self.count(queries);
         self.try_group(queries).unwrap_or_else(|error| {
@@ -162,8 +163,14 @@ impl Store {
                 Err(error) if group.is_autocommit() => return Err(error),
                 answer => answers.push(answer.map_err(rows::store_error)),
             }
+            if matches!((query, answers.last()), (Query::Commit(_), Some(Err(_)))) {
+                break;
+            }
         }
         group.commit()?;
+        if let Some(Err(error)) = answers.last().cloned() {
+            answers.resize(queries.len(), Err(error));
+        }
         Ok(answers)
     }
 }

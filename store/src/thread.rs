@@ -23,7 +23,8 @@ const GROUP_LIMIT: usize = 256;
 
 type Job = (QueryId, Query);
 
-/// A store on a thread of its own.
+/// A store on a thread of its own. Once a batch has failed, so does everything after it, which was
+/// asked believing in that batch: start again from what is on the disk.
 ///
 /// Dropping it executes what was submitted, closes the database and ends the thread.
 #[derive(Debug)]
@@ -101,6 +102,7 @@ fn serve(
     abandoned: &AtomicBool,
     on_answer: &impl Fn(QueryId, Result<Answer, StoreError>),
 ) {
+    let mut failure = None;
     while let Ok(first) = waiting.recv() {
         let jobs = iter::once(first)
             .chain(waiting.try_iter())
@@ -111,10 +113,12 @@ fn serve(
                 return;
             }
             let (ids, queries): (Vec<_>, Vec<_>) = part.into_iter().unzip();
-            let answers = match queries.as_slice() {
-                [read @ Query::Read(_)] => vec![store.run(read)],
-                group => store.run_group(group),
+            let answers = match (queries.as_slice(), &failure) {
+                (queries, Some(error)) => vec![Err(StoreError::clone(error)); queries.len()],
+                ([read @ Query::Read(_)], None) => vec![store.run(read)],
+                (group, None) => store.run_group(group),
             };
+            failure = failure.or_else(|| failed_commit(&queries, &answers));
             *published.lock().unwrap_or_else(PoisonError::into_inner) = store.statistics();
             iter::zip(ids, answers).for_each(|(id, answer)| on_answer(id, answer));
         }
@@ -122,6 +126,15 @@ fn serve(
     if let Err(error) = store.close() {
         tracing::error!(%error, "cannot close the database");
     }
+}
+
+/// The error of the first batch that failed.
+fn failed_commit(queries: &[Query], answers: &[Result<Answer, StoreError>]) -> Option<StoreError> {
+    let mut pairs = iter::zip(queries, answers);
+    pairs.find_map(|(query, answer)| match (query, answer) {
+        (Query::Commit(_), Err(error)) => Some(error.clone()),
+        (Query::Commit(_) | Query::Read(_), _) => None,
+    })
 }
 
 /// The parts to execute one after the other: each read before the first batch and after the last

@@ -254,12 +254,13 @@ impl Engine {
         };
         match (purpose, result) {
             (QueryFor::Commit, Ok(_)) => self.committed(query),
-            (QueryFor::Commit, Err(error)) => self.halt(&error),
+            (QueryFor::Commit | QueryFor::Queue(_), Err(error)) => {
+                return self.halt(error.to_string());
+            }
             (QueryFor::Queue(destination), Ok(Answer::Outgoing(queue))) => {
                 self.queue_loaded(&destination, queue);
             }
             (QueryFor::Queue(_), Ok(_)) => {}
-            (QueryFor::Queue(_), Err(error)) => self.halt(&error),
             (QueryFor::Events(event_ids), Ok(Answer::Events(events))) => {
                 self.events_read(event_ids, events);
             }
@@ -363,11 +364,11 @@ impl Engine {
         self.run_ready();
     }
 
-    fn halt(&mut self, error: &StoreError) {
-        if !self.halted {
-            self.halted = true;
-            self.actions.push_back(Action::Halt(error.to_string()));
-        }
+    /// What was decided since the failed batch was made builds on what is not there: nothing of it
+    /// may leave.
+    pub(crate) fn halt(&mut self, reason: String) {
+        self.halted = true;
+        self.actions = [Action::Halt(reason)].into();
     }
 }
 

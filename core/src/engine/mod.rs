@@ -144,6 +144,11 @@ impl Engine {
         self.world.own.published(self.now.wall)
     }
 
+    /// Whether the database failed: nothing that happens counts any more.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.halted
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.jobs.len() >= JOBS_MAX
     }
