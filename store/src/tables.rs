@@ -23,7 +23,7 @@ const APPLICATION_ID: i64 = 0x434d_5459;
 
 /// The steps from an empty database to the present schema. The first `user_version` of them have
 /// been taken.
-const MIGRATIONS: &[&str] = &[FIRST_SCHEMA, REDACTIONS, HEIGHTS];
+const MIGRATIONS: &[&str] = &[FIRST_SCHEMA, REDACTIONS, HEIGHTS, STAGING];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
 /// error in one is a signal instead of an error code.
@@ -248,6 +248,20 @@ const HEIGHTS: &str = "
     ALTER TABLE snapshots ADD COLUMN height INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX members_by_server ON state_keys (substr(state_key, instr(state_key, ':') + 1))
         WHERE event_type = 'm.room.member';
+";
+
+/// Events that cannot be judged yet.
+const STAGING: &str = "
+    CREATE TABLE staged (
+        staged INTEGER PRIMARY KEY AUTOINCREMENT,
+        event_id TEXT NOT NULL,
+        server INTEGER NOT NULL,    -- who sent it
+        version TEXT NOT NULL,
+        stage TEXT NOT NULL CHECK (stage IN ('received', 'verified')),
+        received_at INTEGER NOT NULL,
+        json TEXT NOT NULL,
+        UNIQUE (event_id, server)
+    ) STRICT;
 ";
 
 /// Makes a connection ready for use, and its database one of the present schema.

@@ -33,6 +33,7 @@ use crate::{
         tables::{SnapshotId, StoredEvent},
     },
     time::{Now, WallTime},
+    transaction::staging::Staging,
     transport::{
         remote_request::{Endpoint, RemoteRequest},
         remote_response::RemoteResponse,
@@ -57,8 +58,10 @@ pub struct Facts<'a> {
     pub(super) begun: Now,
     pub(super) world: &'a World,
     pub(super) registry: &'a Registry,
+    pub(super) staging: &'a Staging,
     pub(super) met: &'a BTreeMap<Need, Met>,
     pub(super) fates: &'a [Fate],
+    pub(super) went_unanswered: bool,
     pub(super) missing: RefCell<Missing>,
     /// The keys in memory that were asked for: whose, and which.
     pub(super) used_keys: RefCell<Vec<(OwnedServerName, String)>>,
@@ -122,6 +125,12 @@ impl<'a> Facts<'a> {
     /// How the jobs fared that came before this phase, in order.
     pub fn fates(&self) -> &'a [Fate] {
         self.fates
+    }
+
+    /// Whether a server that was asked for the sake of this job did not answer: then what was not
+    /// found may be had another time.
+    pub fn went_unanswered(&self) -> bool {
+        self.went_unanswered
     }
 
     /// A room; `None` if we never took part in it. Waits for a join under way.
@@ -242,6 +251,11 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Whether this event of this sender was staged and waits for the next attempt at it.
+    pub fn is_postponed(&self, event_id: &EventId, from: &ServerName) -> bool {
+        self.staging.is_postponed(event_id, from)
+    }
+
     /// The keys that are needed to check the signatures of `events`, as far as they can be had.
     pub fn keys_for<'i>(
         &self,
@@ -299,6 +313,12 @@ impl<'a> Facts<'a> {
     /// Whether keys of this server were asked for so recently that asking again would be rude.
     pub fn key_asked_recently(&self, server: &ServerName) -> bool {
         self.world.keys.asked_recently(server, self.now.monotonic)
+    }
+
+    /// Whether this server told nothing when it was last asked for its keys: then a key that is not
+    /// known may well exist.
+    pub fn is_silent(&self, server: &ServerName) -> bool {
+        self.world.keys.is_silent(server)
     }
 
     /// Whether the signatures of these events hold, computed off the main loop.

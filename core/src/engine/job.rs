@@ -27,6 +27,8 @@ use crate::{
         import::{ImportEvent, ImportOutliers},
         serve::ServeEvents,
     },
+    persistence::tables::StagedEvent,
+    time::WallTime,
     transaction::incoming::{AnswerTransaction, ReceiveTransaction},
     transport::{authenticate::Authenticate, serve::ServeRequest},
 };
@@ -136,6 +138,15 @@ jobs! {
 }
 
 impl Job {
+    /// What is kept of it if it has to wait for another server and nobody has to wait for it.
+    pub(super) fn staged(&self, now: WallTime) -> Option<StagedEvent> {
+        match self {
+            Self::VerifyEvent(job) => job.staged(now),
+            Self::AdmitEvent(job) => job.staged(now),
+            _ => None,
+        }
+    }
+
     /// What no other job should work on at the same time.
     pub(super) fn identity(&self) -> Option<Identity> {
         let event = |id: &ruma_common::EventId| Some(Identity::Event(id.to_owned()));

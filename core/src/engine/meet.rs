@@ -10,6 +10,7 @@ use super::{
     facts::Missing,
     job::Job,
     need::{Met, Need},
+    outcome::Fate,
     registry::Identity,
 };
 use crate::{
@@ -31,6 +32,8 @@ pub(super) struct Pending {
     calls: BTreeMap<CallId, CallFor>,
     computations: BTreeMap<ComputationId, Need>,
     questions: BTreeMap<QuestionId, Need>,
+    /// The jobs that fetch keys.
+    fetching: BTreeMap<Need, JobId>,
 }
 
 /// The jobs that have a need.
@@ -71,9 +74,11 @@ impl Pending {
     }
 
     /// The need that the end of this job meets.
-    pub(super) fn met_by_end_of(&self, job: &Job) -> Option<Need> {
+    pub(super) fn met_by_end_of(&mut self, job: &Job) -> Option<Need> {
         let Job::FetchKey(job) = job else { return None };
-        Some(job.need())
+        let need = job.need();
+        self.fetching.remove(&need);
+        Some(need)
     }
 }
 
@@ -81,7 +86,7 @@ impl Engine {
     /// Begins to meet what a blocked job lacks.
     pub(super) fn meet(&mut self, id: JobId, mut missing: Missing) {
         if missing.needs.is_empty() {
-            self.abandon(id, "blocked on nothing");
+            self.abandon(id, "blocked on nothing", Fate::Failed);
             return;
         }
         if missing
@@ -89,9 +94,10 @@ impl Engine {
             .iter()
             .any(|need| self.waits_for_itself(id, need))
         {
-            self.abandon(id, "the event builds on itself");
+            self.abandon(id, "the event builds on itself", Fate::Failed);
             return;
         }
+        let is_held_up = missing.needs.iter().any(|need| self.is_remote(need));
         let mut unread = Vec::new();
         for need in missing.needs {
             let elsewhere = work_that_meets(&need)
@@ -105,6 +111,23 @@ impl Engine {
             }
         }
         self.read_events(unread);
+        if is_held_up {
+            self.hold_up(id);
+        }
+    }
+
+    /// Whether a need is met only when another server has answered.
+    fn is_remote(&self, need: &Need) -> bool {
+        let worker = work_that_meets(need).and_then(|identity| self.registry.at_work(&identity));
+        let is_held_up = |id: JobId| self.jobs.get(&id).is_some_and(|running| running.is_held_up);
+        match need {
+            Need::Call(_) => true,
+            Need::Key { .. } => {
+                let fetching = self.pending.fetching.get(need);
+                fetching.copied().is_some_and(is_held_up)
+            }
+            _ => worker.is_some_and(is_held_up),
+        }
     }
 
     /// Whether the job that is at work on what `id` needs waits for `id` in turn, directly or
@@ -129,17 +152,32 @@ impl Engine {
         let mut waiting = BTreeSet::new();
         let mut to_visit = vec![id];
         while let Some(id) = to_visit.pop() {
-            let Some(running) = self.jobs.get(&id).filter(|_| waiting.insert(id)) else {
-                continue;
-            };
-            to_visit.extend(running.parent.map(|(parent, _)| parent));
-            if let Some(Identity::Event(event_id)) = running.job.identity() {
-                let others = self.pending.waiting.get(&Need::Event(event_id));
-                let others = others.filter(|others| !others.asked);
-                to_visit.extend(others.into_iter().flat_map(|others| &others.jobs));
+            if waiting.insert(id) {
+                to_visit.extend(self.held_up_by(id));
             }
         }
         waiting
+    }
+
+    /// The jobs that wait for this one to end.
+    pub(super) fn held_up_by(&self, id: JobId) -> Vec<JobId> {
+        let Some(running) = self.jobs.get(&id) else {
+            return Vec::new();
+        };
+        let met = match (running.job.identity(), &running.job) {
+            (Some(Identity::Event(event_id)), _) => Some(Need::Event(event_id)),
+            (Some(Identity::Join(room_id)), _) => Some(Need::Room(room_id)),
+            (_, Job::FetchKey(job)) => Some(job.need()),
+            _ => None,
+        };
+        let waiting = met.and_then(|need| {
+            let waiting = self.pending.waiting.get(&need)?;
+            let for_this_job = !waiting.asked || matches!(need, Need::Key { .. });
+            for_this_job.then_some(&waiting.jobs)
+        });
+        let waiting = waiting.into_iter().flatten().copied();
+        let parent = running.parent.map(|(parent, _)| parent);
+        waiting.chain(parent).collect()
     }
 
     fn ask_for(
@@ -166,7 +204,8 @@ impl Engine {
                     key_id: key_id.clone(),
                     valid_at: *valid_at,
                 };
-                self.create(job.into(), Vec::new(), None);
+                let id = self.create(job.into(), Vec::new(), None);
+                self.pending.fetching.insert(need, id);
             }
             Need::Signatures(_) => self.compute(need, computation),
             Need::Call(request) => {
@@ -224,6 +263,7 @@ impl Engine {
             let Some(running) = self.jobs.get_mut(&id) else {
                 continue;
             };
+            running.went_unanswered |= is_no_answer(met);
             running.waits_for.remove(need);
             running.met.insert(need.clone(), met.clone());
             if running.waits_for.is_empty() {
@@ -327,7 +367,7 @@ impl Engine {
     /// A need that cannot be met ends every job that has it.
     fn fail(&mut self, need: &Need, reason: &str) {
         for id in self.pending.waiting.remove(need).unwrap_or_default().jobs {
-            self.abandon(id, reason);
+            self.abandon(id, reason, Fate::Lacking);
         }
     }
 
@@ -377,6 +417,11 @@ fn unexpected(result: &Result<Answer, StoreError>) -> String {
         Ok(_) => "the store answered another question".to_owned(),
         Err(error) => error.to_string(),
     }
+}
+
+/// Whether a server was asked and gave none.
+fn is_no_answer(met: &Met) -> bool {
+    matches!(met, Met::Response(Err(error)) if !error.is_an_answer())
 }
 
 /// The work whose end meets a need, if another job is at it.

@@ -24,6 +24,7 @@ pub mod outcome;
 pub mod registry;
 mod run;
 mod sending;
+mod staged;
 pub mod stop;
 pub mod world;
 
@@ -47,7 +48,11 @@ use crate::{
     keys::OwnKeys,
     messaging::{command::Statistics, settings::Settings},
     time::{Monotonic, Now},
-    transaction::{incoming::Forgetting, outgoing::Outgoing},
+    transaction::{
+        incoming::Forgetting,
+        outgoing::Outgoing,
+        staging::{self, Staging},
+    },
 };
 
 /// Names a job; ascending in the order of creation.
@@ -80,6 +85,12 @@ struct Running {
     waits_for: BTreeSet<Need>,
     fates: Vec<Fate>,
     children: usize,
+    /// Whether it waits for another server, itself or through other jobs.
+    is_held_up: bool,
+    /// Whether a server that it, or a job before one of its phases, asked did not answer.
+    went_unanswered: bool,
+    /// The staged event that it is an attempt at.
+    staged: Option<staging::Key>,
     runs: u32,
     since: Now,
 }
@@ -95,6 +106,7 @@ pub(crate) struct Engine {
     commits: Commits,
     outgoing: Outgoing,
     forgetting: Forgetting,
+    staging: Staging,
     actions: VecDeque<Action>,
     last_id: u64,
     now: Now,
@@ -114,6 +126,7 @@ impl Engine {
             commits: Commits::default(),
             outgoing,
             forgetting: Forgetting::default(),
+            staging: Staging::default(),
             actions: VecDeque::new(),
             last_id: 0,
             now: Now::default(),
@@ -131,7 +144,12 @@ impl Engine {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Monotonic> {
-        self.outgoing.next_deadline()
+        let staging = self.staging.next_deadline();
+        self.outgoing
+            .next_deadline()
+            .into_iter()
+            .chain(staging)
+            .min()
     }
 
     /// An action that no job asked for.
@@ -159,6 +177,7 @@ impl Engine {
             jobs: self.jobs.len() as u64,
             queued,
             destinations_down,
+            staged: self.staging.count() as u64,
             ..self.statistics
         }
     }

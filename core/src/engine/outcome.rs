@@ -87,8 +87,8 @@ pub struct LearntKeys {
     pub server: OwnedServerName,
     /// The keys; none if the server could not be asked.
     pub keys: Vec<ServerKeyRecord>,
-    /// Whether the server itself was asked, not only the store.
-    pub asked: bool,
+    /// Whether the server answered; `None` if only the store was asked.
+    pub asked: Option<bool>,
 }
 
 /// How an event fared; what the job that waits for it is told.
@@ -98,8 +98,23 @@ pub enum Fate {
     /// that is about no event.
     #[default]
     Handled,
-    /// It was not taken in, with the reason; another attempt may fare better.
+    /// It is refused, with the reason.
     Failed(OwnedEventId, String),
+    /// Something that its judgement needs could not be had; another attempt may fare better.
+    Lacking(OwnedEventId, String),
+}
+
+impl Fate {
+    /// Which event was not taken in, and why.
+    #[must_use]
+    pub fn reason(&self) -> Option<(&OwnedEventId, &str)> {
+        match self {
+            Self::Handled => None,
+            Self::Failed(event_id, reason) | Self::Lacking(event_id, reason) => {
+                Some((event_id, reason))
+            }
+        }
+    }
 }
 
 /// What comes after a decision.
@@ -136,17 +151,40 @@ impl Outcome {
         Self::default()
     }
 
+    /// The end of an attempt to judge an event, since what it needs was not to be had: for good,
+    /// if every server that was asked has answered.
+    #[must_use]
+    pub fn in_vain(
+        event_id: &ruma_common::EventId,
+        reason: impl Into<String>,
+        facts: &Facts<'_>,
+    ) -> Self {
+        match facts.went_unanswered() {
+            true => Self::lacking(event_id, reason),
+            false => Self::failed(event_id, reason),
+        }
+    }
+
     /// The next phase of the same job.
     #[must_use]
     pub fn phase(then: impl Into<Job>) -> Self {
         Self::default().then(Vec::new(), then)
     }
 
-    /// The end of a job about an event that was not taken in.
+    /// The end of a job about an event that is refused.
     #[must_use]
     pub fn failed(event_id: &ruma_common::EventId, reason: impl Into<String>) -> Self {
         Self {
             fate: Fate::Failed(event_id.to_owned(), reason.into()),
+            ..Self::default()
+        }
+    }
+
+    /// The end of an attempt to judge an event that lacks something which could not be had.
+    #[must_use]
+    pub fn lacking(event_id: &ruma_common::EventId, reason: impl Into<String>) -> Self {
+        Self {
+            fate: Fate::Lacking(event_id.to_owned(), reason.into()),
             ..Self::default()
         }
     }

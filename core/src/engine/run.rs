@@ -14,6 +14,8 @@ use super::{
     outcome::{Fate, JobAnswer, Next, Outcome},
     registry::Identity,
 };
+use ruma_common::OwnedEventId;
+
 use crate::{
     action::Action,
     input::QueryId,
@@ -23,7 +25,12 @@ use crate::{
 };
 
 impl Engine {
-    pub(super) fn create(&mut self, job: Job, askers: Vec<Asker>, parent: Option<(JobId, usize)>) {
+    pub(super) fn create(
+        &mut self,
+        job: Job,
+        askers: Vec<Asker>,
+        parent: Option<(JobId, usize)>,
+    ) -> JobId {
         let id = JobId(self.next_id());
         let running = Running {
             job,
@@ -33,11 +40,15 @@ impl Engine {
             waits_for: BTreeSet::new(),
             fates: Vec::new(),
             children: 0,
+            is_held_up: false,
+            went_unanswered: false,
+            staged: None,
             runs: 0,
             since: self.now,
         };
         self.jobs.insert(id, running);
         self.enlist(id);
+        id
     }
 
     /// Registers what a job works on and makes it run, unless it repeats a transaction or command
@@ -72,7 +83,7 @@ impl Engine {
     }
 
     pub(crate) fn run_ready(&mut self) {
-        while let Some(id) = self.ready.pop_front() {
+        while let Some(id) = self.ready.pop_front().or_else(|| self.next_attempt()) {
             self.run(id);
         }
     }
@@ -82,8 +93,9 @@ impl Engine {
             return;
         };
         running.runs += 1;
+        running.is_held_up = false;
         if running.runs > RUNS_MAX {
-            self.abandon(id, "needs too many round trips");
+            self.abandon(id, "needs too many round trips", Fate::Failed);
             return;
         }
         let facts = Facts {
@@ -92,8 +104,10 @@ impl Engine {
             begun: running.since,
             world: &self.world,
             registry: &self.registry,
+            staging: &self.staging,
             met: &running.met,
             fates: &running.fates,
+            went_unanswered: running.went_unanswered,
             missing: RefCell::default(),
             used_keys: RefCell::default(),
         };
@@ -120,6 +134,7 @@ impl Engine {
         }
         let mut writes = std::mem::take(&mut outcome.writes);
         writes.extend(self.forgetting.along_with(&writes, self.now));
+        self.settle(id, &mut outcome, &mut writes);
         let mut held: Vec<Action> = outcome.notices.drain(..).map(Action::Notify).collect();
         if let Some(answer) = outcome.answer.take() {
             held.extend(self.answer(id, answer));
@@ -132,6 +147,7 @@ impl Engine {
         }
         if let Some(server) = outcome.alive.take() {
             self.outgoing.alive(&server, self.now);
+            self.staging.alive(&server, self.now.monotonic);
         }
         self.pump_outgoing(&mut writes, &mut held);
         self.count_received(&writes);
@@ -180,6 +196,7 @@ impl Engine {
         running.job = then;
         running.met.clear();
         running.waits_for.clear();
+        running.is_held_up = false;
         running.runs = 0;
         running.since = self.now;
         running.children = first.len();
@@ -201,25 +218,30 @@ impl Engine {
         }
     }
 
-    fn finish(&mut self, id: JobId, fate: Fate) {
+    pub(super) fn finish(&mut self, id: JobId, fate: Fate) {
         let Some(running) = self.jobs.remove(&id) else {
             return;
         };
         if let Some(identity) = running.job.identity() {
             self.leave_place(id, &identity);
         }
-        self.pending
-            .met_by_end_of(&running.job)
-            .into_iter()
-            .for_each(|need| {
-                self.resolve(&need, &Met::InWorld);
-            });
-        if let Fate::Failed(event_id, _) = &fate {
+        if let Some(need) = self.pending.met_by_end_of(&running.job) {
+            self.resolve(&need, &Met::InWorld);
+        }
+        if let Some((event_id, _)) = fate.reason() {
             self.world.note_failure(event_id, self.now.monotonic);
         }
         let Some((parent, index)) = running.parent else {
             return;
         };
+        if let Some(parent) = self.jobs.get_mut(&parent) {
+            parent.went_unanswered |= running.went_unanswered || matches!(fate, Fate::Lacking(..));
+        }
+        self.report(parent, index, fate);
+    }
+
+    /// Tells a job how one of those that come before it fared.
+    pub(super) fn report(&mut self, parent: JobId, index: usize, fate: Fate) {
         let Some(waiting) = self.jobs.get_mut(&parent) else {
             return;
         };
@@ -232,14 +254,20 @@ impl Engine {
         }
     }
 
-    /// Ends a job that cannot go on; whoever asked is told.
-    pub(super) fn abandon(&mut self, id: JobId, reason: &str) {
+    /// Ends a job that cannot go on; whoever asked is told. If it is about an event, `fate` says
+    /// whether another attempt makes sense.
+    pub(super) fn abandon(
+        &mut self,
+        id: JobId,
+        reason: &str,
+        fate: fn(OwnedEventId, String) -> Fate,
+    ) {
         let Some(running) = self.jobs.get(&id) else {
             return;
         };
         tracing::warn!(job = running.job.name(), reason, "job abandoned");
         let fate = match running.job.identity() {
-            Some(Identity::Event(event_id)) => Fate::Failed(event_id, reason.to_owned()),
+            Some(Identity::Event(event_id)) => fate(event_id, reason.to_owned()),
             _ => Fate::Handled,
         };
         for asker in running.askers.clone() {
@@ -254,7 +282,15 @@ impl Engine {
             };
             self.actions.push_back(action);
         }
-        self.finish(id, fate);
+        let mut outcome = Outcome {
+            fate,
+            ..Outcome::default()
+        };
+        let mut writes = Vec::new();
+        self.settle(id, &mut outcome, &mut writes);
+        let held = outcome.notices.into_iter().map(Action::Notify).collect();
+        self.commit(writes, held);
+        self.finish(id, outcome.fate);
     }
 
     fn answer(&mut self, id: JobId, answer: JobAnswer) -> Vec<Action> {

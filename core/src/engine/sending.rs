@@ -20,8 +20,10 @@ use crate::{
 
 impl Engine {
     /// Takes up where the last run ended.
-    pub(crate) fn boot(&mut self, boot: Boot) {
+    pub(crate) fn boot(&mut self, mut boot: Boot) {
         self.world.counters = (&boot).into();
+        self.staging
+            .boot(std::mem::take(&mut boot.staged), self.now);
         self.outgoing.boot(boot, self.now);
         self.tick();
     }
@@ -31,6 +33,7 @@ impl Engine {
         let (mut writes, mut held) = (Vec::new(), Vec::new());
         self.pump_outgoing(&mut writes, &mut held);
         self.commit(writes, held);
+        self.run_ready();
     }
 
     pub(super) fn enqueue(&mut self, send: SendTo, writes: &mut Vec<Write>) {

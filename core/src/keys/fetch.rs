@@ -64,7 +64,7 @@ impl FetchKey {
             .iter()
             .any(|key| key.key_id.as_str() == self.key_id && key.valid_until >= self.valid_at);
         if enough || facts.key_asked_recently(&self.server) {
-            return Ok(self.learnt(stored.clone(), false, Vec::new()));
+            return Ok(self.learnt(stored.clone(), None, Vec::new()));
         }
         let fetched = match facts.call(&self.server, Endpoint::ServerKeys)? {
             Ok(body) => parse_response(body, &self.server, facts.now().wall),
@@ -74,15 +74,21 @@ impl FetchKey {
             tracing::debug!(server = %self.server, %error, "no keys to be had");
             Vec::new()
         });
+        let answered = !fetched.is_empty();
         let keys = stored.iter().chain(&fetched).cloned().collect();
-        let writes = match fetched.is_empty() {
-            true => Vec::new(),
-            false => vec![Write::ServerKeys(fetched)],
+        let writes = match answered {
+            true => vec![Write::ServerKeys(fetched)],
+            false => Vec::new(),
         };
-        Ok(self.learnt(keys, true, writes))
+        Ok(self.learnt(keys, Some(answered), writes))
     }
 
-    fn learnt(&self, keys: Vec<ServerKeyRecord>, asked: bool, writes: Vec<Write>) -> Outcome {
+    fn learnt(
+        &self,
+        keys: Vec<ServerKeyRecord>,
+        asked: Option<bool>,
+        writes: Vec<Write>,
+    ) -> Outcome {
         let keys = LearntKeys {
             server: self.server.clone(),
             keys,

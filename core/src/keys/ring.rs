@@ -32,6 +32,8 @@ pub struct KeyRing {
 struct Entry {
     keys: Arc<[VerifyKey]>,
     asked: Option<Monotonic>,
+    /// Whether it answered when it was asked last.
+    answers: bool,
 }
 
 impl KeyRing {
@@ -60,6 +62,12 @@ impl KeyRing {
         asked.is_some_and(|asked| now.since(asked) < ASK_AGAIN_AFTER)
     }
 
+    /// Whether this server told nothing when it was asked last, or was never asked.
+    #[must_use]
+    pub fn is_silent(&self, server: &ServerName) -> bool {
+        self.servers.get(server).is_none_or(|entry| !entry.answers)
+    }
+
     /// Adds what was learnt; of two validities of one key the larger counts (KEY-11).
     pub fn learn(&mut self, learnt: LearntKeys, now: Monotonic) {
         if self.servers.len() >= SERVERS_MAX && !self.servers.contains_key(&learnt.server) {
@@ -67,8 +75,9 @@ impl KeyRing {
             self.frequent = FrequentKeys::default();
         }
         let entry = self.servers.entry(learnt.server).or_default();
-        if learnt.asked {
+        if let Some(answers) = learnt.asked {
             entry.asked = Some(now);
+            entry.answers = answers;
         }
         let mut keys = entry.keys.to_vec();
         for record in &learnt.keys {
@@ -151,7 +160,7 @@ mod tests {
 
     fn learn(ring: &mut KeyRing, keys: Vec<ServerKeyRecord>) {
         let server = "a.example".try_into().unwrap();
-        let asked = false;
+        let asked = None;
         let learnt = LearntKeys {
             server,
             keys,

@@ -241,6 +241,8 @@ pub struct Statistics {
     pub queued: u64,
     /// Destinations that are being backed off from.
     pub destinations_down: u64,
+    /// Events that were acknowledged and wait for other servers before they can be judged.
+    pub staged: u64,
 }
 
 /// Why a command failed. The Matrix error codes are those a client should see.

@@ -190,7 +190,7 @@ impl AnswerInvite {
 
     fn answer(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         let forbidden = |reason: &str| CommandError::Forbidden(reason.to_owned());
-        if let Some(Fate::Failed(_, reason)) = facts.fates().first() {
+        if let Some((_, reason)) = facts.fates().first().and_then(Fate::reason) {
             return Err(forbidden(reason).into());
         }
         let event = facts.event(&self.event_id)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ruma_common::{OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
+use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde_json::Value;
 
 use super::command::Content;
@@ -38,6 +38,17 @@ pub enum Notice {
     },
     /// A server that did not answer answers again.
     DestinationUp(OwnedServerName),
+    /// An event that had been acknowledged was refused later on, or given up: it is forged, or
+    /// something that its judgement needs could not be had for
+    /// [a long time](crate::transaction::staging::KEPT_FOR).
+    Refused {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// The event.
+        event_id: OwnedEventId,
+        /// Why.
+        reason: String,
+    },
     /// An event was judged and not accepted.
     NotAccepted {
         /// The room.

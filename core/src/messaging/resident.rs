@@ -257,7 +257,7 @@ impl AnswerSendJoin {
     }
 
     fn answer(&self, facts: &Facts<'_>) -> Result<Response<Bytes>, Stop<MatrixError>> {
-        if let Some(Fate::Failed(_, reason)) = facts.fates().first() {
+        if let Some((_, reason)) = facts.fates().first().and_then(Fate::reason) {
             return Err(forbidden(reason).into());
         }
         let event = facts.event(&self.event_id)?;

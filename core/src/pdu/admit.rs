@@ -16,16 +16,19 @@ use super::{
     place::{self, NamedState},
     policy,
     resolution::MissingEvents,
-    signing, view,
+    signing::{self, SignatureError},
+    view,
 };
 use crate::{
     engine::{
         facts::{Blocked, Facts},
+        job::Job,
         outcome::{Outcome, SendTo},
         stop::Stop,
         world::Room,
     },
-    persistence::tables::{StoredEvent, Verdict},
+    persistence::tables::{Stage, StagedEvent, StoredEvent, Verdict},
+    time::WallTime,
 };
 
 /// How an event came to us.
@@ -38,6 +41,24 @@ pub enum Source {
     Pulled(u8),
     /// Another server handed it in at `send_join` or `send_leave`; we pass it on to the room.
     HandedIn,
+}
+
+impl Source {
+    /// Only who pushed an event has no interest in how it fares, and need not wait.
+    fn staged(
+        self,
+        event: &Arc<Pdu>,
+        from: &OwnedServerName,
+        stage: Stage,
+        received_at: WallTime,
+    ) -> Option<StagedEvent> {
+        (self == Self::Pushed).then(|| StagedEvent {
+            event: event.clone(),
+            from: from.clone(),
+            stage,
+            received_at,
+        })
+    }
 }
 
 /// An event whose format is right.
@@ -62,6 +83,14 @@ impl VerifyEvent {
         }
     }
 
+    /// What is kept of it if it has to wait for another server; see
+    /// [`crate::transaction::staging`].
+    #[must_use]
+    pub fn staged(&self, now: WallTime) -> Option<StagedEvent> {
+        self.source
+            .staged(&self.event, &self.from, Stage::Received, now)
+    }
+
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
         let event_id = self.event.event_id();
@@ -72,18 +101,29 @@ impl VerifyEvent {
             return Ok(Outcome::failed(event_id, "it failed again and again"));
         }
         let keys = facts.keys_for([&self.event])?;
-        Ok(
-            match check_genuine(&self.event, &signing::verify_event(&self.event, &keys)) {
-                Ok(event) => Outcome::phase(AdmitEvent {
-                    event,
-                    from: self.from.clone(),
-                    source: self.source,
-                    gap: gap::Stage::for_source(self.source),
-                    auth_asked: false,
-                }),
-                Err(reason) => Outcome::failed(self.event.event_id(), reason),
-            },
-        )
+        let signatures = signing::verify_event(&self.event, &keys);
+        if let Err(SignatureError::NoValidKey(server)) = &signatures
+            && facts.is_silent(server)
+        {
+            let reason = format!("{server} does not tell its keys");
+            return Ok(Outcome::lacking(event_id, reason));
+        }
+        Ok(match check_genuine(&self.event, &signatures) {
+            Ok(event) => Outcome::phase(AdmitEvent::new(event, self.from.clone(), self.source)),
+            Err(reason) => Outcome::failed(event_id, reason),
+        })
+    }
+}
+
+impl From<StagedEvent> for Job {
+    fn from(staged: StagedEvent) -> Self {
+        let StagedEvent {
+            event, from, stage, ..
+        } = staged;
+        match stage {
+            Stage::Received => VerifyEvent::pushed(event, from).into(),
+            Stage::Verified => AdmitEvent::new(event, from, Source::Pushed).into(),
+        }
     }
 }
 
@@ -124,6 +164,25 @@ pub struct AdmitEvent {
 }
 
 impl AdmitEvent {
+    /// An event that has just been found genuine.
+    #[must_use]
+    pub fn new(event: Arc<Pdu>, from: OwnedServerName, source: Source) -> Self {
+        Self {
+            event,
+            from,
+            source,
+            gap: gap::Stage::for_source(source),
+            auth_asked: false,
+        }
+    }
+
+    /// See [`VerifyEvent::staged`].
+    #[must_use]
+    pub fn staged(&self, now: WallTime) -> Option<StagedEvent> {
+        self.source
+            .staged(&self.event, &self.from, Stage::Verified, now)
+    }
+
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
         let event = &self.event;
@@ -145,6 +204,10 @@ impl AdmitEvent {
             found.as_ref().is_some_and(|event| !event.is_outlier())
         };
         let missing = missing(event.prev_events(), previous.iter().map(in_graph));
+        if missing.iter().any(|id| facts.is_postponed(id, &self.from)) {
+            let reason = "it builds on an event that waits for another server";
+            return Ok(Outcome::lacking(event.event_id(), reason));
+        }
         if !missing.is_empty() {
             return gap::fill(self, room, missing, facts);
         }
@@ -157,7 +220,8 @@ impl AdmitEvent {
         match self.judge(room, &previous, &auth, facts) {
             Ok(outcome) => Ok(outcome),
             Err(Stop::Refused(missing)) => {
-                Ok(Outcome::failed(event.event_id(), missing.to_string()))
+                let reason = missing.to_string();
+                Ok(Outcome::in_vain(event.event_id(), reason, facts))
             }
             Err(Stop::Blocked) => Err(Blocked),
         }

@@ -92,7 +92,7 @@ pub fn fill(
         Stage::Bridge => bridge::bridges(&job.from, room, &missing, facts)?,
         Stage::GiveUp => {
             let reason = format!("the previous events {missing:?} are nowhere to be had");
-            return Ok(Outcome::failed(job.event.event_id(), reason));
+            return Ok(Outcome::in_vain(job.event.event_id(), reason, facts));
         }
     };
     let then = AdmitEvent {
@@ -198,9 +198,10 @@ fn ends(events: &[Arc<Pdu>]) -> usize {
 pub fn fetch_auth_events(job: &AdmitEvent, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
     let event = &job.event;
     if job.auth_asked {
-        return Ok(Outcome::failed(
+        return Ok(Outcome::in_vain(
             event.event_id(),
             "its auth events are nowhere to be had",
+            facts,
         ));
     }
     let endpoint = Endpoint::EventAuth(event.room_id().to_owned(), event.event_id().to_owned());

@@ -6,7 +6,8 @@ use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId
 
 use super::tables::{
     BegunTransaction, DestinationRecord, LocalMembership, OutgoingRecord, Outlook, Position,
-    RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord, StateChange, StateEntry, StoredEvent,
+    RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent, StateChange, StateEntry,
+    StoredEvent,
 };
 use crate::{
     pdu::{RoomVersion, StateKey},
@@ -181,7 +182,7 @@ pub enum Answer {
 }
 
 /// Where the last run ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Boot {
     /// How often this database was started before this time.
     pub starts: u64,
@@ -195,6 +196,8 @@ pub struct Boot {
     pub last_sequence: u64,
     /// Every server that has something queued, or a failure or a begun transaction on record.
     pub destinations: Vec<DestinationRecord>,
+    /// Every staged event, in the order in which they came.
+    pub staged: Vec<StagedEvent>,
 }
 
 /// A room with what is needed to judge its next event.
@@ -268,6 +271,16 @@ pub enum Write {
     ForgetTransactions {
         /// Up to when.
         received_before: WallTime,
+    },
+    /// Stage an event, or replace what is staged under its id and sender; it keeps its place in
+    /// the order.
+    Stage(StagedEvent),
+    /// Forget a staged event.
+    Unstage {
+        /// The event.
+        event_id: OwnedEventId,
+        /// Who sent it.
+        from: OwnedServerName,
     },
     /// Queue one event for several servers.
     Enqueue {

@@ -199,6 +199,29 @@ pub struct OutgoingRecord {
     pub event: Arc<StoredEvent>,
 }
 
+/// How far the judgement of a [`StagedEvent`] has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its format is right.
+    Received,
+    /// It is genuine: signatures and hash were checked, and it was redacted if it was altered.
+    Verified,
+}
+
+/// An event that another server sent us and that cannot be judged before a server has answered.
+/// It waits here, so that its sender need not, and is found again after a crash.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StagedEvent {
+    /// The event, as it is at this stage.
+    pub event: Arc<Pdu>,
+    /// Who sent it. What two servers send under one id waits twice: one of them may be forged.
+    pub from: OwnedServerName,
+    /// How far its judgement has come.
+    pub stage: Stage,
+    /// When it came.
+    pub received_at: WallTime,
+}
+
 /// The transaction that was last begun towards a server and not yet answered with 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BegunTransaction {

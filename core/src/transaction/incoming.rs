@@ -252,11 +252,9 @@ impl AnswerTransaction {
             .iter()
             .map(|event_id| (event_id, json!({})))
             .collect();
-        let failed = facts.fates().iter().filter_map(|fate| match fate {
-            Fate::Failed(event_id, reason) => Some((event_id, reason)),
-            Fate::Handled => None,
-        });
-        for (event_id, reason) in failed.chain(&self.refused) {
+        let failed = facts.fates().iter().filter_map(Fate::reason);
+        let refused = self.refused.iter().map(|(id, reason)| (id, &**reason));
+        for (event_id, reason) in failed.chain(refused) {
             pdus.insert(event_id, json!({ "error": reason }));
         }
         let response = json!({ "pdus": pdus }).to_string().into_bytes();

@@ -11,3 +11,4 @@
 pub mod backoff;
 pub mod incoming;
 pub mod outgoing;
+pub mod staging;

@@ -34,6 +34,19 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
+    /// Whether the server itself has answered, if only with a refusal: asking it the same again
+    /// soon is a waste.
+    #[must_use]
+    pub fn is_an_answer(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::NotAsked(_) => false,
+            Self::Nonsense(_) => true,
+            Self::Refused { status, .. } => {
+                *status < 500 && *status != StatusCode::TOO_MANY_REQUESTS.as_u16()
+            }
+        }
+    }
+
     /// Whether the same question may get another answer from another server (JOIN-8): false only
     /// for a refusal that speaks of the request itself.
     #[must_use]

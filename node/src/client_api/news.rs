@@ -65,6 +65,7 @@ pub(super) fn listen(homeserver: &Arc<dyn Homeserver>, news: &Arc<News>) -> io::
             Notice::Edu { .. }
             | Notice::DestinationDown { .. }
             | Notice::DestinationUp(_)
+            | Notice::Refused { .. }
             | Notice::NotAccepted { .. },
         ) => {}
         Err(_lagged) => listen_again(&listener, &news),

@@ -8,6 +8,7 @@ mod names;
 mod outgoing;
 mod redactions;
 mod rooms;
+mod staged;
 mod start;
 mod state;
 mod statement;
@@ -94,6 +95,8 @@ pub(crate) fn write(database: &Connection, write: &Write) -> rusqlite::Result<()
         Write::Room { record, changes } => rooms::replace(database, record, changes),
         Write::Membership(membership) => local::replace_membership(database, membership),
         Write::Once { key, event_id } => local::remember_once(database, key, event_id),
+        Write::Stage(event) => staged::stage_event(database, event),
+        Write::Unstage { event_id, from } => staged::unstage(database, event_id, from),
         Write::Enqueue {
             sequence,
             event_id,

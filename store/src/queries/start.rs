@@ -6,7 +6,10 @@ use comity_core::persistence::{
 };
 use rusqlite::{Connection, Row};
 
-use super::statement::{execute, one_row, rows};
+use super::{
+    staged,
+    statement::{execute, one_row, rows},
+};
 use crate::rows::{damaged, parsed, time, unsigned};
 
 /// Where the last run ended. Also counts this start, which is durable when the answer is given.
@@ -18,6 +21,7 @@ pub(super) fn boot(database: &Connection) -> rusqlite::Result<Boot> {
         oldest_position: Position(counter(database, "oldest_position")?),
         last_sequence: count(database, "last_sequence")?,
         destinations: destinations(database)?,
+        staged: staged::all(database)?,
     };
     execute(
         database,

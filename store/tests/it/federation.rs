@@ -128,6 +128,7 @@ fn a_start_is_counted_and_finds_the_highest_numbers_ever_used() {
             oldest_position: Position(-4),
             last_sequence: 31,
             destinations: vec![],
+            staged: vec![],
         }
     );
     assert_eq!(boot(&mut store).starts, 2);

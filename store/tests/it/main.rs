@@ -18,6 +18,7 @@ mod graph;
 mod opening;
 mod redactions;
 mod rooms;
+mod staged;
 mod state;
 mod thread;
 mod visibility;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comity_core::{
     keys::OwnKeys,
-    messaging::command::Preset,
+    messaging::{command::Preset, notice::Notice},
     pdu::{
         Pdu, RoomVersion, StateKey, StateMap,
         auth_content::AuthContent,
@@ -251,13 +251,30 @@ impl Forger {
         (response.status().as_u16(), self::body(&response))
     }
 
-    /// Pushes one event and returns why it was not taken in, if it was not.
+    /// Pushes one event, lets it be judged, and returns why it was not taken in, if it was not.
     pub fn push_one(&mut self, network: &mut Network, event: &Pdu) -> Option<String> {
         let (status, answer) = self.push(network, "one", &[event.json().to_owned()]);
         assert_eq!(status, 200);
+        while !network.server("one").describe_jobs().is_empty() && network.step() {}
         let error = answer["pdus"][event.event_id().as_str()]["error"].as_str();
-        error.map(ToOwned::to_owned)
+        error
+            .map(ToOwned::to_owned)
+            .or_else(|| refused(network, "one", event.event_id()))
     }
+}
+
+/// Why a server refused an event that it had acknowledged, if it did.
+pub fn refused(network: &mut Network, server: &str, event_id: &EventId) -> Option<String> {
+    let notices = network.server(server).notices.iter();
+    let reason = |notice: &Notice| match notice {
+        Notice::Refused {
+            event_id: refused,
+            reason,
+            ..
+        } => (refused == event_id).then(|| reason.clone()),
+        _ => None,
+    };
+    notices.rev().find_map(reason)
 }
 
 /// A room of server `one` with the liar in it.

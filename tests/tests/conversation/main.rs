@@ -22,6 +22,7 @@ mod policy;
 mod questions;
 mod redactions;
 mod stage;
+mod staged;
 mod talking;
 mod traps;
 mod verdicts;

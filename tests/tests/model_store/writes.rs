@@ -7,7 +7,7 @@ use comity_core::{
         queries::Write,
         tables::{
             BegunTransaction, LocalMembership, Position, RoomRecord, ServerKeyRecord, SnapshotId,
-            SnapshotRecord, StateChange, StoredEvent,
+            SnapshotRecord, Stage, StagedEvent, StateChange, StoredEvent,
         },
     },
     time::WallTime,
@@ -21,7 +21,7 @@ use crate::events::{Events, ROOMS, server, user};
 pub const SNAPSHOTS: usize = 100;
 
 pub fn write(events: &Events, dice: &mut Dice) -> Write {
-    match dice.below(40) {
+    match dice.below(44) {
         0..15 => Write::Event(events.stored(dice)),
         15..17 => version(dice.below(3)),
         17..19 => redact(events, dice),
@@ -60,9 +60,14 @@ pub fn write(events: &Events, dice: &mut Dice) -> Write {
             failures: u32::try_from(dice.below(9)).unwrap(),
             retry_at: time(dice),
         },
-        _ => Write::Once {
+        38..40 => Write::Once {
             key: name(dice),
             event_id: events.id(dice),
+        },
+        40..43 => Write::Stage(staged(events, dice)),
+        _ => Write::Unstage {
+            event_id: events.id(dice),
+            from: server(dice),
         },
     }
 }
@@ -131,6 +136,15 @@ fn membership(events: &Events, dice: &mut Dice) -> LocalMembership {
         event,
         position: Position(i64::try_from(dice.below(500)).unwrap()),
         stripped_state: vec![json!({ "type": name(dice) })],
+    }
+}
+
+fn staged(events: &Events, dice: &mut Dice) -> StagedEvent {
+    StagedEvent {
+        event: events.pick(dice).clone(),
+        from: server(dice),
+        stage: *dice.pick(&[Stage::Received, Stage::Verified]),
+        received_at: time(dice),
     }
 }
 

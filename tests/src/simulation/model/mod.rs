@@ -17,6 +17,7 @@ mod local;
 mod outgoing;
 mod redactions;
 mod rooms;
+mod staged;
 mod start;
 mod state;
 mod table;
@@ -125,6 +126,8 @@ impl Model {
             Write::Room { record, changes } => rooms::replace(tables, record, changes)?,
             Write::Membership(membership) => local::replace_membership(tables, membership)?,
             Write::Once { key, event_id } => local::remember_once(tables, key, event_id),
+            Write::Stage(event) => staged::stage_event(tables, event),
+            Write::Unstage { event_id, from } => staged::unstage(tables, event_id, from),
             Write::Enqueue {
                 sequence,
                 event_id,

@@ -8,7 +8,10 @@ use comity_core::persistence::{
 };
 use ruma_common::OwnedServerName;
 
-use super::tables::{Counter, Tables};
+use super::{
+    staged,
+    tables::{Counter, Tables},
+};
 
 /// Where the last run ended. Also counts this start.
 pub(super) fn boot(tables: &mut Tables) -> Boot {
@@ -19,6 +22,7 @@ pub(super) fn boot(tables: &mut Tables) -> Boot {
         oldest_position: Position(tables.counter(Counter::OldestPosition)),
         last_sequence: number(tables, Counter::LastSequence),
         destinations: destinations(tables),
+        staged: staged::all(tables),
     };
     let starts = tables.counter(Counter::Starts);
     tables.raise(Counter::Starts, starts + 1);

@@ -6,7 +6,7 @@ use comity_core::{
     pdu::{RoomVersion, StateKey},
     persistence::tables::{
         BegunTransaction, LocalMembership, Position, ServerKeyRecord, SnapshotId, SnapshotRecord,
-        StoredEvent,
+        StagedEvent, StoredEvent,
     },
     time::WallTime,
 };
@@ -43,6 +43,8 @@ pub(super) struct Tables {
     /// Servers that failed, or to which a transaction was begun.
     pub(super) destinations: Table<OwnedServerName, DestinationRow>,
     pub(super) received: Table<(OwnedServerName, OwnedTransactionId), ReceivedRow>,
+    /// The events that wait for other servers, by sender.
+    pub(super) staged: Table<(OwnedEventId, OwnedServerName), StagedRow>,
     pub(super) server_keys: Table<(OwnedServerName, OwnedServerSigningKeyId), ServerKeyRecord>,
     /// The extremes of the numbers that the core has chosen.
     pub(super) counters: Table<Counter, i64>,
@@ -80,6 +82,13 @@ pub(super) struct ReceivedRow {
     pub(super) received_at: WallTime,
 }
 
+/// A staged event, after all those with a smaller number.
+#[derive(Clone, Debug)]
+pub(super) struct StagedRow {
+    pub(super) order: u64,
+    pub(super) staged: StagedEvent,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Counter {
     Starts,
@@ -98,7 +107,7 @@ impl Tables {
         self.all().into_iter().for_each(Batched::roll_back);
     }
 
-    fn all(&mut self) -> [&mut dyn Batched; 16] {
+    fn all(&mut self) -> [&mut dyn Batched; 17] {
         [
             &mut self.heard,
             &mut self.in_order,
@@ -114,6 +123,7 @@ impl Tables {
             &mut self.outgoing,
             &mut self.destinations,
             &mut self.received,
+            &mut self.staged,
             &mut self.server_keys,
             &mut self.counters,
         ]
