@@ -23,7 +23,7 @@ const APPLICATION_ID: i64 = 0x434d_5459;
 
 /// The steps from an empty database to the present schema. The first `user_version` of them have
 /// been taken.
-const MIGRATIONS: &[&str] = &[FIRST_SCHEMA, REDACTIONS, HEIGHTS, STAGING];
+const MIGRATIONS: &[&str] = &[FIRST_SCHEMA, REDACTIONS, HEIGHTS, STAGING, CITATIONS];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
 /// error in one is a signal instead of an error code.
@@ -262,6 +262,20 @@ const STAGING: &str = "
         json TEXT NOT NULL,
         UNIQUE (event_id, server)
     ) STRICT;
+";
+
+/// An event of the state rests on state events only, so that the many other events that cite one
+/// need not be found.
+const CITATIONS: &str = "
+    -- To events, held or not, from the state events that name them among their auth events.
+    CREATE TABLE citations (
+        auth INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        PRIMARY KEY (auth, event)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO citations (auth, event)
+        SELECT auth, event FROM events CROSS JOIN event_auth USING (event)
+        WHERE json_type(json, '$.state_key') = 'text';
 ";
 
 /// Makes a connection ready for use, and its database one of the present schema.

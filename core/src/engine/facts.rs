@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{
     JobId,
     compute::Computation,
-    need::{Met, Need},
+    need::{AuthDescendants, Met, Need},
     outcome::Fate,
     registry::{Identity, Registry},
     world::{Counters, Room, World},
@@ -42,6 +42,9 @@ use crate::{
 
 /// How many random letters a room id of ours has.
 const ROOM_ID_LETTERS: usize = 24;
+
+/// Events that were asked for together.
+pub type EventsById = BTreeMap<OwnedEventId, Arc<StoredEvent>>;
 
 /// A fact is missing; which one is noted in the [`Facts`] that were asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,10 +221,7 @@ impl<'a> Facts<'a> {
     }
 
     /// These events and everything that authorises them, as far as we hold it.
-    pub fn auth_chain(
-        &self,
-        mut event_ids: Vec<OwnedEventId>,
-    ) -> Result<&'a BTreeMap<OwnedEventId, Arc<StoredEvent>>, Blocked> {
+    pub fn auth_chain(&self, mut event_ids: Vec<OwnedEventId>) -> Result<&'a EventsById, Blocked> {
         event_ids.sort();
         event_ids.dedup();
         let need = Need::AuthChain(event_ids);
@@ -231,11 +231,33 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Looks for an event in memory and in the auth chains this job has got, without asking.
+    /// Asks which state events rest on some events; they are then in
+    /// [`Facts::auth_descendants_at_hand`].
+    pub fn auth_descendants(&self, of: AuthDescendants) -> Result<(), Blocked> {
+        let need = Need::AuthDescendants(of);
+        match self.met.get(&need) {
+            Some(Met::Descendants(_)) => Ok(()),
+            _ => self.lacks(need),
+        }
+    }
+
+    /// What this job has got by [`Facts::auth_descendants`], with what it had asked for; `None`
+    /// where it was too much.
+    pub fn auth_descendants_at_hand(
+        &self,
+    ) -> impl Iterator<Item = (&'a AuthDescendants, Option<&'a EventsById>)> {
+        self.met.iter().filter_map(|(need, met)| match (need, met) {
+            (Need::AuthDescendants(of), Met::Descendants(events)) => Some((of, events.as_ref())),
+            _ => None,
+        })
+    }
+
+    /// Looks for an event in memory and in the auth chains, up and down, that this job has got,
+    /// without asking.
     pub fn event_at_hand(&self, event_id: &EventId) -> Option<&'a Arc<StoredEvent>> {
         let in_chains = || {
             self.met.values().find_map(|met| match met {
-                Met::Chain(events) => events.get(event_id),
+                Met::Chain(events) | Met::Descendants(Some(events)) => events.get(event_id),
                 _ => None,
             })
         };

@@ -1,7 +1,10 @@
 //! Meeting needs: from a job's question to an action, and from the answer back to every job that
 //! asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ruma_common::{OwnedEventId, OwnedServerName};
 
@@ -9,7 +12,7 @@ use super::{
     Engine, JobId,
     facts::Missing,
     job::Job,
-    need::{Met, Need},
+    need::{AuthDescendants, Met, Need},
     outcome::Fate,
     registry::Identity,
 };
@@ -20,7 +23,10 @@ use crate::{
     keys::fetch::FetchKey,
     messaging::notice::Told,
     pdu::StateMap,
-    persistence::queries::{Answer, Query, Read, StoreError},
+    persistence::{
+        queries::{Answer, Query, Read, StoreError},
+        tables::StoredEvent,
+    },
     transport::{client, remote_request::RemoteRequest, remote_response},
 };
 
@@ -192,6 +198,10 @@ impl Engine {
             Need::AuthChain(event_ids) => {
                 self.read(need.clone(), Read::AuthChain(event_ids.clone()));
             }
+            Need::AuthDescendants(AuthDescendants { of, limit, .. }) => {
+                let (of, limit) = (of.clone(), *limit);
+                self.read(need, Read::AuthDescendants { of, limit });
+            }
             Need::Snapshot(snapshot) => self.read(need.clone(), Read::Snapshot(*snapshot)),
             Need::Read(read) => self.read(need.clone(), read.clone()),
             Need::Key {
@@ -315,11 +325,7 @@ impl Engine {
         self.run_ready();
     }
 
-    fn events_read(
-        &mut self,
-        event_ids: Vec<OwnedEventId>,
-        events: Vec<std::sync::Arc<crate::persistence::tables::StoredEvent>>,
-    ) {
+    fn events_read(&mut self, event_ids: Vec<OwnedEventId>, events: Vec<Arc<StoredEvent>>) {
         for event in events {
             self.world.load_event(event);
         }
@@ -337,10 +343,10 @@ impl Engine {
             }
             (Need::Room(_), Answer::Room(None)) => self.resolve(need, &Met::NoRoom),
             (Need::AuthChain(_), Answer::Events(events)) => {
-                let by_id = |event: std::sync::Arc<crate::persistence::tables::StoredEvent>| {
-                    (event.pdu.event_id().to_owned(), event)
-                };
-                self.resolve(need, &Met::Chain(events.into_iter().map(by_id).collect()));
+                self.resolve(need, &Met::Chain(by_id(events)));
+            }
+            (Need::AuthDescendants(_), Answer::AuthDescendants(events)) => {
+                self.resolve(need, &Met::Descendants(events.map(by_id)));
             }
             (Need::Snapshot(snapshot), Answer::State(Some(entries))) => {
                 let state: StateMap = entries
@@ -412,6 +418,11 @@ impl Engine {
     }
 }
 
+fn by_id(events: Vec<Arc<StoredEvent>>) -> BTreeMap<OwnedEventId, Arc<StoredEvent>> {
+    let with_id = |event: Arc<StoredEvent>| (event.pdu.event_id().to_owned(), event);
+    events.into_iter().map(with_id).collect()
+}
+
 fn unexpected(result: &Result<Answer, StoreError>) -> String {
     match result {
         Ok(_) => "the store answered another question".to_owned(),
@@ -430,6 +441,7 @@ fn work_that_meets(need: &Need) -> Option<Identity> {
         Need::Room(room_id) => Some(Identity::Join(room_id.clone())),
         Need::Event(event_id) => Some(Identity::Event(event_id.clone())),
         Need::AuthChain(_)
+        | Need::AuthDescendants(_)
         | Need::Snapshot(_)
         | Need::Key { .. }
         | Need::Signatures(_)

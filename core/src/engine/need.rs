@@ -25,6 +25,8 @@ pub enum Need {
     Event(OwnedEventId),
     /// Events with everything that authorises them.
     AuthChain(Vec<OwnedEventId>),
+    /// Who rests on some events.
+    AuthDescendants(AuthDescendants),
     /// A whole state.
     Snapshot(SnapshotId),
     /// A key of a server that is valid at a time: from memory, the store, then that server.
@@ -46,6 +48,17 @@ pub enum Need {
     Told(Question),
 }
 
+/// The state events that we hold in whose auth chains one of these is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AuthDescendants {
+    /// The events, in order.
+    pub of: Vec<OwnedEventId>,
+    /// More descendants than these are too many.
+    pub limit: u32,
+    /// The current state of the room. When it moves on, an answer may have become too old.
+    pub current: SnapshotId,
+}
+
 /// A need, met. That something does not exist, or could not be had, is an answer too.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Met {
@@ -57,6 +70,8 @@ pub enum Met {
     Event(Option<Arc<StoredEvent>>),
     /// To [`Need::AuthChain`].
     Chain(BTreeMap<OwnedEventId, Arc<StoredEvent>>),
+    /// To [`Need::AuthDescendants`]; `None` if they are too many.
+    Descendants(Option<BTreeMap<OwnedEventId, Arc<StoredEvent>>>),
     /// To [`Need::Snapshot`].
     State(StateMap),
     /// To [`Need::Signatures`], in the same order.

@@ -12,7 +12,7 @@ use ruma_common::{EventId, OwnedEventId, OwnedServerName};
 use super::{
     Pdu,
     event_ids::EventIds,
-    gap,
+    gap, merge,
     place::{self, NamedState},
     policy,
     resolution::MissingEvents,
@@ -323,7 +323,7 @@ pub fn state_before(
     if names.len() == 1 {
         return Ok(base);
     }
-    let resolved = view::resolve(room.version, &states, None, facts)?;
+    let resolved = merge::resolve(room, &states, None, facts)?;
     if resolved == room.state {
         return Ok(room.current_state());
     }

@@ -20,7 +20,7 @@
 //!
 //! | file | what happens |
 //! |---|---|
-//! | [`admit`], [`place`], [`view`] | an event from another server is judged and put into its room |
+//! | [`admit`], [`place`], [`view`], [`merge`] | an event from another server is judged and put into its room |
 //! | [`gap`], [`bridge`], [`answers`] | what it builds on is missing: it is asked for |
 //! | [`import`], [`history`] | a joined room comes as a whole, its past piece by piece |
 //! | [`serve`], [`gate`] | other servers ask for events and states |
@@ -45,6 +45,7 @@ pub mod gate;
 pub mod hash;
 pub mod history;
 pub mod import;
+pub mod merge;
 pub mod place;
 pub mod policy;
 pub mod redacting;

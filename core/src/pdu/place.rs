@@ -7,9 +7,9 @@ use ruma_common::{EventId, OwnedUserId, UserId};
 use super::{
     Pdu, StateKey, StateMap,
     event_type::MEMBER,
+    merge,
     redacting::{redact_if_asked, redact_target},
     resolution::MissingEvents,
-    view,
 };
 use crate::{
     engine::{
@@ -226,7 +226,7 @@ fn current_state(
     }
     let old = room.current_state();
     let states: Vec<StateMap> = states.into_iter().map(|named| named.state).collect();
-    let resolved = view::resolve(room.version, &states, Some(event), facts)?;
+    let resolved = merge::resolve(room, &states, Some(event), facts)?;
     Ok(write_state(&old, resolved, facts, outcome))
 }
 

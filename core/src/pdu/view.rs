@@ -1,24 +1,19 @@
-//! Judging by facts: the rules of [`super::authorisation`] and [`super::resolution`], given what
-//! the engine holds.
+//! Judging by facts: the rules of [`super::authorisation`], given what the engine holds.
 
 use std::sync::Arc;
 
-use ruma_common::{EventId, OwnedEventId};
+use ruma_common::OwnedEventId;
 
 use super::{
-    Pdu, RoomVersion, StateMap,
+    Pdu, StateMap,
     auth_events::needed_state,
     authorisation::{self, AuthEvent, Denied, PowerLevels},
     event_type::{CREATE, POWER_LEVELS},
     hash::create_event_id_of_room,
-    resolution::{self, EventLookup, MissingEvents},
     state::Entry,
 };
 use crate::{
-    engine::{
-        facts::{Blocked, Facts},
-        stop::Stop,
-    },
+    engine::facts::{Blocked, Facts},
     persistence::tables::StoredEvent,
 };
 
@@ -137,39 +132,4 @@ pub fn create_event_named_by_room(event: &Pdu) -> Option<OwnedEventId> {
     named
         .then(|| create_event_id_of_room(event.room_id()).ok())
         .flatten()
-}
-
-/// The state that follows from several, of which some may hold a `newcomer` that is not stored yet.
-///
-/// # Errors
-/// Refused names events that nobody we know holds: then there is no answer, and none is guessed.
-pub fn resolve(
-    version: RoomVersion,
-    states: &[StateMap],
-    newcomer: Option<&Arc<Pdu>>,
-    facts: &Facts<'_>,
-) -> Result<StateMap, Stop<MissingEvents>> {
-    let resolved = resolution::resolve(version, states, &AtHand { facts, newcomer });
-    if let Err(missing) = &resolved {
-        facts.auth_chain(missing.0.iter().cloned().collect())?;
-    }
-    resolved.map_err(Stop::Refused)
-}
-
-struct AtHand<'f> {
-    facts: &'f Facts<'f>,
-    newcomer: Option<&'f Arc<Pdu>>,
-}
-
-impl EventLookup for AtHand<'_> {
-    fn get(&self, event_id: &EventId) -> Option<&Arc<Pdu>> {
-        let newcomer = self.newcomer.filter(|event| event.event_id() == event_id);
-        newcomer.or_else(|| self.facts.event_at_hand(event_id).map(|event| &event.pdu))
-    }
-
-    fn is_rejected(&self, event_id: &EventId) -> bool {
-        self.facts
-            .event_at_hand(event_id)
-            .is_some_and(|event| event.verdict.is_rejected())
-    }
 }

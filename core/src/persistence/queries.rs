@@ -51,6 +51,14 @@ pub enum Read {
     /// Those of these events that are stored, and all events reachable from them by
     /// `auth_events`. → [`Answer::Events`]
     AuthChain(Vec<OwnedEventId>),
+    /// The state events from which one of these events is reachable by `auth_events`, unless they
+    /// are too many. → [`Answer::AuthDescendants`]
+    AuthDescendants {
+        /// The events, held or not.
+        of: Vec<OwnedEventId>,
+        /// How many are not too many.
+        limit: u32,
+    },
     /// A whole state. → [`Answer::State`]
     Snapshot(SnapshotId),
     /// The stored answer to a transaction. → [`Answer::Response`]
@@ -157,6 +165,8 @@ pub enum Answer {
     Room(Option<Box<LoadedRoom>>),
     /// A list of events.
     Events(Vec<Arc<StoredEvent>>),
+    /// To [`Read::AuthDescendants`]: `None` if they are too many.
+    AuthDescendants(Option<Vec<Arc<StoredEvent>>>),
     /// To [`Read::EventIds`].
     EventIds(Vec<OwnedEventId>),
     /// To [`Read::Snapshot`]; `None` if there is no such snapshot.

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::{
     events::id_list,
     names,
-    statement::{execute, rows},
+    statement::{execute, one_row, rows},
 };
 use crate::rows::{parsed, signed, stored_event, unsigned};
 
@@ -28,6 +28,37 @@ pub(super) fn auth_chain(
         SELECT stored_events.* FROM chain CROSS JOIN stored_events USING (event)
         ORDER BY depth, event";
     rows(database, SELECT, (id_list(ids)?,), stored_event)
+}
+
+/// The state events from which one of these is reachable by auth events, causes before effects;
+/// `None` if there are more than the limit.
+///
+/// The recursion is a queue, so that its limit bounds the work too.
+pub(super) fn auth_descendants(
+    database: &Connection,
+    of: &[OwnedEventId],
+    limit: u32,
+) -> rusqlite::Result<Option<Vec<Arc<StoredEvent>>>> {
+    const WALK: &str = "
+        WITH RECURSIVE descendants (event) AS (
+            SELECT citations.event FROM event_ids CROSS JOIN citations ON auth = event_ids.event
+            WHERE event_id IN (SELECT value FROM json_each(?1))
+            UNION
+            SELECT citations.event FROM descendants
+            CROSS JOIN citations ON auth = descendants.event
+            LIMIT ?2 + 1
+        )
+        SELECT json_group_array(event), count(*) <= ?2 FROM descendants";
+    const SELECT: &str = "
+        SELECT * FROM stored_events WHERE event IN (SELECT value FROM json_each(?1))
+        ORDER BY depth, event";
+    let walked = one_row(database, WALK, (id_list(of)?, limit), |row| {
+        Ok((row.get::<_, String>(0)?, row.get(1)?))
+    })?;
+    match walked {
+        Some((events, true)) => rows(database, SELECT, (events,), stored_event).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// These events and their ancestors, in the graph of the room, deepest first.
@@ -90,9 +121,14 @@ pub(super) fn insert_auth_edges(
     event: i64,
     pdu: &Pdu,
 ) -> rusqlite::Result<()> {
-    const INSERT: &str = "INSERT OR IGNORE INTO event_auth (event, auth) VALUES (?1, ?2)";
+    const EDGE: &str = "INSERT OR IGNORE INTO event_auth (event, auth) VALUES (?1, ?2)";
+    const CITATION: &str = "INSERT OR IGNORE INTO citations (event, auth) VALUES (?1, ?2)";
     for auth in pdu.auth_events() {
-        execute(database, INSERT, (event, names::event(database, auth)?))?;
+        let auth = names::event(database, auth)?;
+        execute(database, EDGE, (event, auth))?;
+        if pdu.is_state() {
+            execute(database, CITATION, (event, auth))?;
+        }
     }
     Ok(())
 }

@@ -25,6 +25,9 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
         Read::Counts => Answer::Counts(start::counts(database)?),
         Read::Events(ids) => Answer::Events(events::stored(database, ids)?),
         Read::AuthChain(ids) => Answer::Events(graph::auth_chain(database, ids)?),
+        Read::AuthDescendants { of, limit } => {
+            Answer::AuthDescendants(graph::auth_descendants(database, of, *limit)?)
+        }
         Read::Ancestors {
             room_id,
             from,

@@ -77,6 +77,13 @@ pub fn state_event(event_type: &str, state_key: &str, content: Value) -> Arc<Pdu
     pdu(json!({ "type": event_type, "state_key": state_key, "content": content }))
 }
 
+/// A state event with an empty state key and these other fields.
+pub fn state_event_with(event_type: &str, mut fields: Value) -> Arc<Pdu> {
+    fields["type"] = event_type.into();
+    fields["state_key"] = "".into();
+    pdu(fields)
+}
+
 pub fn member(user: &str, membership: &str) -> Arc<Pdu> {
     state_event("m.room.member", user, json!({ "membership": membership }))
 }
@@ -151,6 +158,16 @@ pub fn read_events(store: &mut Store, question: Read) -> Vec<StoredEvent> {
         .iter()
         .map(|event| StoredEvent::clone(event))
         .collect()
+}
+
+/// The ids of the state events that rest on these, in order; `None` if there are too many.
+pub fn auth_descendants(store: &mut Store, of: &Arc<Pdu>, limit: u32) -> Option<Vec<OwnedEventId>> {
+    let of = ids([of]);
+    let answer = read(store, Read::AuthDescendants { of, limit });
+    let Answer::AuthDescendants(events) = answer else {
+        panic!("not an answer in auth descendants")
+    };
+    Some(ids(events?.iter().map(|event| &event.pdu)))
 }
 
 /// The ids of the events that the store answers.

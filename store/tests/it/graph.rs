@@ -10,7 +10,7 @@ use comity_core::{
     },
 };
 use comity_store::Store;
-use ruma_common::OwnedEventId;
+use ruma_common::{OwnedEventId, OwnedRoomId};
 use serde_json::json;
 
 use crate::builder::*;
@@ -39,6 +39,57 @@ fn an_auth_chain_passes_over_what_is_not_held() {
         read_ids(&mut store, Read::AuthChain(ids([&join, &missing]))),
         ids([&join])
     );
+}
+
+#[test]
+fn auth_descendants_are_the_state_events_that_rest_on_an_event() {
+    let mut store = store();
+    let missing = state_event("m.room.create", "", json!({}));
+    let first = citing("first", &[&missing]);
+    let second = citing("second", &[&first]);
+    let both = citing("both", &[&first, &second]);
+    let aside = citing("aside", &[]);
+    let talk = resting_on(&[&second], 4);
+    commit(
+        &mut store,
+        [outlier(&first), in_graph(&second), rejected(&both)]
+            .into_iter()
+            .chain([outlier(&aside), in_graph(&talk)])
+            .map(write)
+            .collect(),
+    );
+    let mut descendants = |of, limit| auth_descendants(&mut store, of, limit);
+    assert_eq!(
+        descendants(&missing, 9),
+        Some(ids([&first, &second, &both]))
+    );
+    assert_eq!(descendants(&second, 9), Some(ids([&both])));
+    assert_eq!(descendants(&both, 0), Some(Vec::new()));
+    assert_eq!(descendants(&missing, 2), None);
+    assert!(descendants(&missing, 3).is_some());
+}
+
+/// Where servers choose the ids of their events, two can authorise each other.
+#[test]
+fn events_that_rest_on_each_other_are_descendants_once() {
+    let mut store = store();
+    let version = RoomVersion::V1;
+    let room_id: OwnedRoomId = "!ring:ann.example".try_into().unwrap();
+    let [one, other] = ["$one:ann.example", "$other:ann.example"];
+    let event = |id: &str, auth: &str| {
+        let event = json!({
+            "event_id": id, "type": "m.room.topic", "state_key": "", "room_id": room_id,
+            "sender": "@ann:ann.example", "content": {}, "depth": 1, "origin_server_ts": 1,
+            "prev_events": [], "auth_events": [[auth, { "sha256": "" }]], "signatures": {}, "hashes": { "sha256": "" },
+        });
+        Arc::new(Pdu::from_stored(id.try_into().unwrap(), event.to_string(), version).unwrap())
+    };
+    let circle = [event(one, other), event(other, one)];
+    let mut writes = vec![Write::RoomVersion(room_id.clone(), version)];
+    writes.extend(circle.iter().map(|event| write(outlier(event))));
+    commit(&mut store, writes);
+    let found = auth_descendants(&mut store, &circle[0], 9);
+    assert_eq!(sorted(found.unwrap()), ids(&circle));
 }
 
 #[test]
@@ -251,6 +302,12 @@ fn at_most_twenty_ends_of_the_graph_are_answered() {
 
 fn resting_on(auth: &[&Arc<Pdu>], depth: u64) -> Arc<Pdu> {
     pdu(json!({ "depth": depth, "auth_events": ids(auth.iter().copied()) }))
+}
+
+/// A state event that names these as authorising it.
+fn citing(event_type: &str, auth: &[&Arc<Pdu>]) -> Arc<Pdu> {
+    let auth_events = ids(auth.iter().copied());
+    state_event_with(event_type, json!({ "auth_events": auth_events }))
 }
 
 fn put_in_graph(store: &mut Store, pdus: &[Arc<Pdu>]) {

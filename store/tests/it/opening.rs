@@ -53,7 +53,7 @@ fn only_the_owner_can_read_a_new_database() {
     );
 }
 
-/// Redactions that an older version of the program stored are found as well.
+/// What an older version of the program stored is found as well: redactions, and who cites whom.
 #[test]
 fn a_database_of_the_first_schema_is_brought_up_to_date() {
     let (_directory, path) = place();
@@ -61,12 +61,19 @@ fn a_database_of_the_first_schema_is_brought_up_to_date() {
     let target = message("regretted", &[]);
     let redaction = pdu(json!({ "type": "m.room.redaction", "redacts": target.event_id() }));
     let odd = pdu(json!({ "type": "m.room.redaction", "redacts": 5 }));
-    let writes = [&redaction, &odd].map(|event| write(in_graph(event)));
+    let create = state_event("m.room.create", "", json!({}));
+    let cites_it = json!({ "auth_events": ids([&create]) });
+    let talk = pdu(cites_it.clone());
+    let topic = state_event_with("m.room.topic", cites_it);
+    let all = [&redaction, &odd, &create, &talk, &topic];
+    let writes = all.map(|event| write(in_graph(event)));
     commit(&mut store, [vec![write_version()], writes.into()].concat());
     store.close().unwrap();
     let older = Connection::open(&path).unwrap();
     let undo = "
         DROP TABLE redactions;
+        DROP TABLE citations;
+        DROP TABLE staged;
         DROP INDEX members_by_server;
         ALTER TABLE snapshots DROP COLUMN height;
     ";
@@ -76,6 +83,8 @@ fn a_database_of_the_first_schema_is_brought_up_to_date() {
     let mut store = Store::open(&path).unwrap();
     let asked = Read::RedactionsOf(ids([&target]));
     assert_eq!(read_ids(&mut store, asked), ids([&redaction]));
+    let found = auth_descendants(&mut store, &create, 9);
+    assert_eq!(found, Some(ids([&topic])));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use comity_core::{
         settings::Settings,
     },
     pdu::signing::SigningKey,
-    persistence::queries::{Answer, Read},
+    persistence::queries::{Answer, Read, StoreError},
 };
 use http::Response;
 use ruma_common::OwnedServerName;
@@ -33,6 +33,8 @@ pub struct Server {
     pub notices: Vec<Notice>,
     /// What it was halted for, if it was, though its disk had not failed.
     pub halted: Option<String>,
+    /// How many events its database has given it since the world began.
+    pub events_read: usize,
     pub(super) calls: Vec<Call>,
     pub(super) responses: Vec<(RequestId, Response<Bytes>)>,
     /// What it keeps its database on.
@@ -60,6 +62,7 @@ impl Server {
             name: name.try_into().expect("the test gives a server name"),
             notices: Vec::new(),
             halted: None,
+            events_read: 0,
             calls: Vec::new(),
             responses: Vec::new(),
             disk: Disk::new(database, seed),
@@ -187,7 +190,10 @@ impl Server {
             && let Some(event) = self.disk.next_event(now.monotonic)
         {
             match event {
-                DiskEvent::Answer(id, answer) => self.tell_core(now, Input::Answer(id, answer)),
+                DiskEvent::Answer(id, answer) => {
+                    self.events_read += events_in(&answer);
+                    self.tell_core(now, Input::Answer(id, answer));
+                }
                 DiskEvent::PowerLoss => self.crash(),
             }
         }
@@ -209,5 +215,12 @@ impl Server {
         let core = self.core.as_ref()?;
         let deadlines = [core.next_deadline(), self.disk.next_deadline()];
         deadlines.into_iter().flatten().min()
+    }
+}
+
+fn events_in(answer: &Result<Answer, StoreError>) -> usize {
+    match answer {
+        Ok(Answer::Events(events) | Answer::AuthDescendants(Some(events))) => events.len(),
+        _ => 0,
     }
 }

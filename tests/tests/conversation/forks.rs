@@ -1,9 +1,15 @@
 //! Both sides of a partition change the room: afterwards all agree.
 
-use comity_core::pdu::{RoomVersion, room_version::StateResolution};
+use comity_core::{
+    messaging::command::Preset,
+    pdu::{RoomVersion, room_version::StateResolution},
+};
 use serde_json::json;
 
-use crate::stage::{Stage, VERSIONS};
+use crate::{
+    forger::infiltrate,
+    stage::{Stage, VERSIONS, object, room},
+};
 
 const SERVERS: [&str; 3] = ["one", "two", "three"];
 
@@ -137,5 +143,63 @@ fn a_moderator_who_was_removed_while_cut_off_changes_nothing_any_more() {
             assert_eq!(stage.state(server, "m.room.topic", ""), None);
             assert_eq!(stage.said(server), ["mended"]);
         }
+    }
+}
+
+/// A fork in a room with so many guests, whom it does not concern: how many events the server
+/// reads to merge it, having just been started. One branch changes the power levels twice, and
+/// meanwhile the room's name so many times, so that the server must find out whether the first
+/// change is behind what both branches agree on.
+fn events_read_to_merge(version: RoomVersion, guests: usize, names: usize) -> usize {
+    let mut users = json!({ "@eve:liar": 100 });
+    if !version.rules().creators_above_levels {
+        users["@ann:one"] = json!(100);
+    }
+    let levels = |kick: i64| json!({ "users": users, "kick": kick, "events": {} });
+    let mut plan = room(version, Preset::Public);
+    plan.power_levels = object(levels(50));
+    let mut stage = Stage::with(&["one"], plan);
+    for number in 0..guests {
+        let guest = format!("@guest{number}:one").try_into().unwrap();
+        stage.join_as("one", &guest, &[]).unwrap();
+    }
+    let mut forger = infiltrate(&mut stage, version);
+    let topic = forger.event("m.room.topic", Some(""), json!({ "topic": "which?" }));
+    let names = (0..names).map(|name| ("m.room.name", json!({ "name": name.to_string() })));
+    let [first, last] = [60, 70].map(|kick| ("m.room.power_levels", levels(kick)));
+    for (event_type, content) in [first].into_iter().chain(names).chain([last]) {
+        let changed = forger.event(event_type, Some(""), content);
+        assert_eq!(forger.push_one(&mut stage.network, &changed), None);
+        forger.learn(changed.clone());
+        forger.last = changed;
+    }
+    stage.network.crash("one");
+    stage.network.start("one");
+    let read_before = stage.network.server("one").events_read;
+    assert_eq!(forger.push_one(&mut stage.network, &topic), None);
+    let read = stage.network.server("one").events_read - read_before;
+    let merged = stage.state("one", "m.room.power_levels", "").unwrap();
+    assert_eq!(merged["kick"], 70);
+    let merged = stage.state("one", "m.room.topic", "").unwrap();
+    assert_eq!(merged["topic"], "which?");
+    read
+}
+
+#[test]
+fn merging_a_fork_reads_no_more_events_in_a_larger_room() {
+    for version in [RoomVersion::V11, RoomVersion::V12] {
+        let of_few = events_read_to_merge(version, 10, 1);
+        let of_many = events_read_to_merge(version, 1_000, 1);
+        assert_eq!(of_many, of_few, "{version}");
+    }
+}
+
+/// If more rests on the event in question than the whole state has entries, the state is read.
+#[test]
+fn merging_a_fork_reads_no_more_events_the_longer_it_is() {
+    for version in [RoomVersion::V11, RoomVersion::V12] {
+        let of_long = events_read_to_merge(version, 2, 20);
+        let of_longer = events_read_to_merge(version, 2, 60);
+        assert_eq!(of_longer, of_long, "{version}");
     }
 }

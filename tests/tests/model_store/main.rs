@@ -102,6 +102,7 @@ fn is_empty(answer: &Answer) -> bool {
         Answer::Boot(boot) => boot.destinations.is_empty(),
         Answer::Room(room) => room.as_ref().is_none_or(|room| room.joined.is_empty()),
         Answer::Events(events) => events.is_empty(),
+        Answer::AuthDescendants(events) => events.as_ref().is_none_or(Vec::is_empty),
         Answer::EventIds(ids) => ids.is_empty(),
         Answer::State(state) => state.as_ref().is_none_or(Vec::is_empty),
         Answer::Outlooks(outlooks) => outlooks.iter().all(|(_, outlook)| !outlook.joined),

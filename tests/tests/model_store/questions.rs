@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many kinds of questions there are.
-pub const KINDS: usize = 22;
+pub const KINDS: usize = 23;
 
 pub fn questions(events: &Events, dice: &mut Dice) -> Vec<Read> {
     let mut questions = vec![
@@ -49,6 +49,10 @@ fn about_events(events: &Events, dice: &mut Dice) -> Vec<Read> {
     vec![
         Read::Events(events.ids(dice)),
         Read::AuthChain(events.ids(dice)),
+        Read::AuthDescendants {
+            of: events.ids(dice),
+            limit: limit(dice),
+        },
         Read::Ancestors {
             room_id: room(dice),
             from: events.ids(dice),

@@ -90,9 +90,7 @@ pub(super) fn insert(tables: &mut Tables, event: &Arc<StoredEvent>) -> Result<()
         Some(_) => return Ok(()),
     };
     put(tables, row)?;
-    for auth in pdu.auth_events() {
-        tables.hear(auth);
-    }
+    graph::cite(tables, number, pdu);
     redactions::insert(tables, number, pdu);
     let is_history = !event.is_outlier() || event.position.is_some();
     if event.verdict.is_rejected() || is_history {

@@ -37,6 +37,43 @@ pub(super) fn auth_chain(tables: &Tables, ids: &[OwnedEventId]) -> Vec<Arc<Store
     found.into_values().collect()
 }
 
+/// Notes which events authorise this one, if it is a state event.
+pub(super) fn cite(tables: &mut Tables, number: u64, pdu: &Pdu) {
+    for auth in pdu.auth_events() {
+        tables.hear(auth);
+        if pdu.is_state() {
+            let row = (auth.to_owned(), number);
+            tables.citations.set(row, pdu.event_id().to_owned());
+        }
+    }
+}
+
+/// The state events from which one of these is reachable by auth events, causes before effects;
+/// `None` if there are more than the limit.
+pub(super) fn auth_descendants(
+    tables: &Tables,
+    of: &[OwnedEventId],
+    limit: u32,
+) -> Option<Vec<Arc<StoredEvent>>> {
+    let mut found = BTreeMap::new();
+    let mut to_visit = of.to_vec();
+    while let Some(cited) = to_visit.pop() {
+        let citing = (cited.clone(), 0)..=(cited, u64::MAX);
+        for ((_, number), event_id) in tables.citations.range(citing) {
+            let Some(event) = tables.event(event_id) else {
+                continue;
+            };
+            if found
+                .insert((depth(event), *number), event.clone())
+                .is_none()
+            {
+                to_visit.push(event_id.clone());
+            }
+        }
+    }
+    (found.len() <= limit as usize).then(|| found.into_values().collect())
+}
+
 /// A walk back through the graph of a room, always to the deepest event first, and among equally
 /// deep ones to the one heard of first.
 pub(super) struct Walk<'a> {

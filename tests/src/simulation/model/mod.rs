@@ -60,6 +60,9 @@ impl Model {
             Read::Counts => Answer::Counts(start::counts(tables)),
             Read::Events(ids) => Answer::Events(events::stored(tables, ids)),
             Read::AuthChain(ids) => Answer::Events(graph::auth_chain(tables, ids)),
+            Read::AuthDescendants { of, limit } => {
+                Answer::AuthDescendants(graph::auth_descendants(tables, of, *limit))
+            }
             Read::Ancestors {
                 room_id,
                 from,

@@ -32,6 +32,8 @@ pub(super) struct Tables {
     pub(super) ends: Table<(OwnedEventId, OwnedRoomId), u64>,
     /// Redactions by target, then by when they were heard of.
     pub(super) redactions: Table<(OwnedEventId, u64), OwnedEventId>,
+    /// From events to the state events that name them among their auth events.
+    pub(super) citations: Table<(OwnedEventId, u64), OwnedEventId>,
     pub(super) rooms: Table<OwnedRoomId, RoomRow>,
     pub(super) current_state: Table<(OwnedRoomId, StateKey), CurrentEntry>,
     pub(super) snapshots: Table<SnapshotId, SnapshotRecord>,
@@ -107,7 +109,7 @@ impl Tables {
         self.all().into_iter().for_each(Batched::roll_back);
     }
 
-    fn all(&mut self) -> [&mut dyn Batched; 17] {
+    fn all(&mut self) -> [&mut dyn Batched; 18] {
         [
             &mut self.heard,
             &mut self.in_order,
@@ -115,6 +117,7 @@ impl Tables {
             &mut self.timeline,
             &mut self.ends,
             &mut self.redactions,
+            &mut self.citations,
             &mut self.rooms,
             &mut self.current_state,
             &mut self.snapshots,
