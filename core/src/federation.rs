@@ -172,9 +172,15 @@ impl Federation {
     }
 
     fn command(&mut self, id: CommandId, command: Command) {
-        if let Command::Statistics = command {
-            let statistics = Ok(Reply::Statistics(self.engine.statistics()));
-            self.engine.push(Action::Complete(id, statistics));
+        let reply = match &command {
+            Command::Statistics => Some(Reply::Statistics(self.engine.statistics())),
+            Command::Retry(destination) => {
+                Some(Reply::Retrying(self.engine.retry(destination.as_deref())))
+            }
+            _ => None,
+        };
+        if let Some(reply) = reply {
+            self.engine.push(Action::Complete(id, Ok(reply)));
             return;
         }
         if self.engine.is_full() {
@@ -274,11 +280,11 @@ fn job(command: Command) -> Option<Job> {
             .into()
         }
         Command::SendEdu {
-            room_id,
+            to,
             edu_type,
             content,
         } => SendEphemeral {
-            room_id,
+            to,
             edu_type,
             content,
         }
@@ -293,6 +299,6 @@ fn job(command: Command) -> Option<Job> {
         Command::Profile(user_id) => UserProfile { user_id }.into(),
         Command::Read(read) => ReadStore { read }.into(),
         Command::RoomSummary(room_id) => SummariseRoom { room_id }.into(),
-        Command::Statistics => return None,
+        Command::Retry(_) | Command::Statistics => return None,
     })
 }

@@ -23,7 +23,14 @@ const APPLICATION_ID: i64 = 0x434d_5459;
 
 /// The steps from an empty database to the present schema. The first `user_version` of them have
 /// been taken.
-const MIGRATIONS: &[&str] = &[FIRST_SCHEMA, REDACTIONS, HEIGHTS, STAGING, CITATIONS];
+const MIGRATIONS: &[&str] = &[
+    FIRST_SCHEMA,
+    REDACTIONS,
+    HEIGHTS,
+    STAGING,
+    CITATIONS,
+    AUDIENCES,
+];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
 /// error in one is a signal instead of an error code.
@@ -276,6 +283,84 @@ const CITATIONS: &str = "
     INSERT INTO citations (auth, event)
         SELECT auth, event FROM events CROSS JOIN event_auth USING (event)
         WHERE json_type(json, '$.state_key') = 'text';
+";
+
+/// One row per event that goes out, and a cursor per destination, instead of a row for both.
+const AUDIENCES: &str = "
+    -- Sets of servers that something goes to.
+    CREATE TABLE audiences (
+        audience INTEGER PRIMARY KEY
+    ) STRICT;
+    CREATE TABLE audience_members (
+        audience INTEGER NOT NULL,
+        server INTEGER NOT NULL,
+        PRIMARY KEY (audience, server)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX audiences_of_server ON audience_members (server, audience);
+
+    -- What goes out: an event, or the text of an ephemeral message that must not be lost.
+    ALTER TABLE outgoing RENAME TO outgoing_by_server;
+    CREATE TABLE outgoing (
+        sequence INTEGER PRIMARY KEY,
+        audience INTEGER NOT NULL REFERENCES audiences,
+        queued_at INTEGER NOT NULL,
+        event INTEGER REFERENCES events,
+        edu TEXT,
+        CHECK ((event IS NULL) <> (edu IS NULL))
+    ) STRICT;
+    CREATE INDEX outgoing_by_audience ON outgoing (audience, sequence);
+
+    -- How far along each server is. Of what comes after the cursor, and after the transaction
+    -- begun, it has lost what was given up.
+    ALTER TABLE destinations RENAME TO destinations_before;
+    CREATE TABLE destinations (
+        server INTEGER PRIMARY KEY,
+        acknowledged INTEGER NOT NULL DEFAULT 0,
+        events_lost INTEGER NOT NULL DEFAULT 0,
+        edus_lost INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        retry_at INTEGER NOT NULL DEFAULT 0,
+        transaction_id TEXT,        -- the transaction begun, if there is one
+        through INTEGER,
+        begun_at INTEGER,
+        CHECK ((transaction_id IS NULL) = (through IS NULL)),
+        CHECK ((transaction_id IS NULL) = (begun_at IS NULL))
+    ) STRICT;
+    CREATE VIEW owed AS
+        SELECT server, sequence, audience, queued_at, event, edu
+        FROM audience_members
+        JOIN destinations USING (server)
+        JOIN outgoing USING (audience)
+        WHERE sequence > acknowledged
+            AND (sequence <= coalesce(through, 0)
+                OR sequence > iif(event IS NULL, edus_lost, events_lost));
+
+    -- What was queued before.
+    INSERT INTO destinations (server, failures, retry_at, transaction_id, through, begun_at)
+        SELECT server, failures, retry_at, transaction_id, through, begun_at
+        FROM destinations_before;
+    INSERT OR IGNORE INTO destinations (server) SELECT DISTINCT server FROM outgoing_by_server;
+    CREATE TEMP TABLE queued_before AS
+        SELECT sequence, event, group_concat(server) AS servers
+        FROM (SELECT * FROM outgoing_by_server ORDER BY sequence, server)
+        GROUP BY sequence;
+    CREATE TEMP TABLE audiences_before AS
+        SELECT servers, min(sequence) AS sequence,
+            row_number() OVER (ORDER BY min(sequence)) AS audience
+        FROM queued_before GROUP BY servers;
+    INSERT INTO audiences (audience) SELECT audience FROM audiences_before;
+    INSERT INTO audience_members (audience, server)
+        SELECT audience, server FROM audiences_before JOIN outgoing_by_server USING (sequence);
+    INSERT INTO outgoing (sequence, audience, queued_at, event)
+        SELECT queued_before.sequence, audience, unixepoch() * 1000, event
+        FROM queued_before JOIN audiences_before USING (servers);
+    DROP TABLE queued_before;
+    DROP TABLE audiences_before;
+    DROP TABLE outgoing_by_server;
+    DROP TABLE destinations_before;
+    INSERT INTO counters (name, value) VALUES
+        ('last_audience', (SELECT coalesce(max(audience), 0) FROM audiences)),
+        ('sent_forgotten', 0);      -- how far the present look through the queue has come
 ";
 
 /// Makes a connection ready for use, and its database one of the present schema.

@@ -310,6 +310,9 @@ impl Engine {
             (QueryFor::Queue(destination), Ok(Answer::Outgoing(queue))) => {
                 self.queue_loaded(&destination, queue);
             }
+            (QueryFor::Queue(destination), Ok(Answer::Excess(excess))) => {
+                self.queue_measured(&destination, excess);
+            }
             (QueryFor::Queue(_), Ok(_)) => {}
             (QueryFor::Events(event_ids), Ok(Answer::Events(events))) => {
                 self.events_read(event_ids, events);

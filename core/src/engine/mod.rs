@@ -116,7 +116,7 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(own: OwnKeys, settings: Settings, seed: [u8; 32]) -> Self {
-        let outgoing = Outgoing::new(own.server_name().to_owned(), seed);
+        let outgoing = Outgoing::new(own.server_name().to_owned(), settings.queues, seed);
         Self {
             world: World::new(own, settings, seed),
             registry: Registry::default(),

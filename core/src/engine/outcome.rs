@@ -1,6 +1,6 @@
 //! What a decision comes to.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use http::Response;
@@ -21,6 +21,7 @@ use crate::{
         queries::Write,
         tables::{LocalMembership, ServerKeyRecord, SnapshotId},
     },
+    transaction::outgoing::Moment,
 };
 
 /// Everything that a decision wants to happen. Nothing of it has happened while it is built;
@@ -65,10 +66,19 @@ pub struct SendTo {
 /// An ephemeral message for other servers.
 #[derive(Clone, Debug)]
 pub struct SendEdu {
-    /// The message as JSON text.
-    pub edu: String,
+    /// The message.
+    pub edu: Edu,
     /// The servers; ours among them is skipped.
     pub destinations: BTreeSet<OwnedServerName>,
+}
+
+/// How an ephemeral message is queued.
+#[derive(Clone, Debug)]
+pub enum Edu {
+    /// What it says of the moment, in memory: a newer word about the same takes its place.
+    Moments(Vec<Arc<Moment>>),
+    /// It must not be lost: as canonical JSON, on disk.
+    Reliable(Arc<str>),
 }
 
 /// The answer to whoever caused a job.

@@ -143,10 +143,10 @@ impl Engine {
             self.enqueue(send, &mut writes);
         }
         for edu in outcome.edus.drain(..) {
-            self.outgoing.enqueue_edu(&edu.edu, edu.destinations);
+            self.enqueue_edu(edu, &mut writes);
         }
         if let Some(server) = outcome.alive.take() {
-            self.outgoing.alive(&server, self.now);
+            self.outgoing.alive(&server);
             self.staging.alive(&server, self.now.monotonic);
         }
         self.pump_outgoing(&mut writes, &mut held);

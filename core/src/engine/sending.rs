@@ -1,14 +1,17 @@
 //! Between the engine and the outgoing queues.
 
-use ruma_common::OwnedServerName;
+use ruma_common::{OwnedServerName, ServerName};
 
-use super::{Engine, outcome::SendTo};
+use super::{
+    Engine,
+    outcome::{Edu, SendEdu, SendTo},
+};
 use crate::{
     action::Action,
     input::{CallId, QueryId},
     persistence::{
         queries::{Boot, Query, Read, Write},
-        tables::OutgoingRecord,
+        tables::{Excess, OutgoingRecord},
     },
     transaction::outgoing::{self, Effect},
     transport::{
@@ -37,7 +40,21 @@ impl Engine {
     }
 
     pub(super) fn enqueue(&mut self, send: SendTo, writes: &mut Vec<Write>) {
-        writes.extend(self.outgoing.enqueue(&send.event, send.destinations));
+        let SendTo {
+            event,
+            destinations,
+        } = send;
+        writes.extend(self.outgoing.enqueue(&event, destinations, self.now));
+    }
+
+    pub(super) fn enqueue_edu(&mut self, send: SendEdu, writes: &mut Vec<Write>) {
+        let SendEdu { edu, destinations } = send;
+        match edu {
+            Edu::Moments(moments) => self.outgoing.enqueue_moments(&moments, destinations),
+            Edu::Reliable(text) => {
+                writes.extend(self.outgoing.enqueue_edu(&text, destinations, self.now));
+            }
+        }
     }
 
     /// Does what the queues want: writes join the batch at hand, sends wait for it.
@@ -51,15 +68,24 @@ impl Engine {
         match effect {
             Effect::Write(write) => writes.push(write),
             Effect::Notice(notice) => held.push(Action::Notify(notice)),
+            Effect::Measure {
+                destination,
+                depth,
+                queued_since,
+            } => {
+                let read = Read::OutgoingExcess {
+                    destination: destination.clone(),
+                    depth,
+                    queued_since,
+                };
+                held.push(self.read_queue(destination, read));
+            }
             Effect::Load(destination) => {
-                let id = QueryId(self.next_id());
-                self.pending.queue(id, destination.clone());
                 let read = Read::Outgoing {
-                    destination,
-                    after: 0,
+                    destination: destination.clone(),
                     limit: outgoing::LOAD,
                 };
-                held.push(Action::Query(id, Query::Read(read)));
+                held.push(self.read_queue(destination, read));
             }
             Effect::Send(destination, transaction_id, body) => {
                 let endpoint = Endpoint::SendTransaction {
@@ -69,6 +95,12 @@ impl Engine {
                 self.send_transaction(destination, endpoint, writes, held);
             }
         }
+    }
+
+    fn read_queue(&mut self, destination: OwnedServerName, read: Read) -> Action {
+        let id = QueryId(self.next_id());
+        self.pending.queue(id, destination);
+        Action::Query(id, Query::Read(read))
     }
 
     fn send_transaction(
@@ -93,13 +125,35 @@ impl Engine {
     }
 
     /// Part of a queue was read.
-    pub(super) fn queue_loaded(
-        &mut self,
-        destination: &OwnedServerName,
-        records: Vec<OutgoingRecord>,
-    ) {
-        self.outgoing.loaded(destination, records);
+    pub(super) fn queue_loaded(&mut self, destination: &ServerName, records: Vec<OutgoingRecord>) {
+        let effects = self.outgoing.loaded(destination, records, self.now);
+        self.carry_out(effects);
+    }
+
+    /// The rest of a queue was measured.
+    pub(super) fn queue_measured(&mut self, destination: &ServerName, excess: Excess) {
+        let effects = self.outgoing.measured(destination, excess);
+        self.carry_out(effects);
+    }
+
+    /// Does not wait any longer until a server, or each of them, is tried again. How many were
+    /// waited for.
+    pub(crate) fn retry(&mut self, destination: Option<&ServerName>) -> u64 {
+        let waited = match destination {
+            Some(name) => u64::from(self.outgoing.alive(name)),
+            None => self.outgoing.all_alive(),
+        };
         self.tick();
+        waited
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        let (mut writes, mut held) = (Vec::new(), Vec::new());
+        for effect in effects {
+            self.effect(effect, &mut writes, &mut held);
+        }
+        self.pump_outgoing(&mut writes, &mut held);
+        self.commit(writes, held);
     }
 
     /// A server answered a transaction, or did not. Only a 200 counts as delivered (TXN-3); what

@@ -1,6 +1,6 @@
 //! What the rest of a homeserver may ask for, and what it gets back.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde_json::{Map, Value};
@@ -67,10 +67,13 @@ pub enum Command {
         /// As [`SendEvent::once`].
         once: Option<String>,
     },
-    /// Tell everybody in a room something that is true for a moment. → [`Reply::Queued`]
+    /// Tell other servers something that is no event. What says who may decrypt what
+    /// (`m.direct_to_device`, `m.device_list_update`, `m.signing_key_update`) is on disk when this
+    /// is answered and is kept until it has arrived; all else is true for a moment.
+    /// → [`Reply::Queued`]
     SendEdu {
-        /// The room.
-        room_id: OwnedRoomId,
+        /// For whom.
+        to: EduAudience,
         /// Its type, such as `m.typing`.
         edu_type: String,
         /// Its content, in the shape that the type has on the wire.
@@ -91,8 +94,20 @@ pub enum Command {
     Read(Read),
     /// Say how a room stands. → [`Reply::RoomSummary`]
     RoomSummary(OwnedRoomId),
+    /// Try a server again at once that is backed off from, or every one of them.
+    /// → [`Reply::Retrying`]
+    Retry(Option<OwnedServerName>),
     /// Say how the engine stands. → [`Reply::Statistics`]
     Statistics,
+}
+
+/// For whom an ephemeral message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EduAudience {
+    /// Every server in a room.
+    Room(OwnedRoomId),
+    /// These servers.
+    Servers(BTreeSet<OwnedServerName>),
 }
 
 /// See [`Command::CreateRoom`]. The events are made in the order that the client-server API
@@ -189,7 +204,7 @@ pub enum Reply {
     Room(OwnedRoomId),
     /// The event that was sent; it is on disk and queued for every other server in the room.
     Event(OwnedEventId),
-    /// It will be sent to those servers that can be reached soon.
+    /// It will be sent, unless it is true for a moment only, to those that can be reached soon.
     Queued,
     /// How many events of the past were added to the room's timeline, and whether a server was
     /// found that had any.
@@ -207,6 +222,8 @@ pub enum Reply {
     Read(Answer),
     /// To [`Command::RoomSummary`].
     RoomSummary(RoomSummary),
+    /// How many servers were backed off from and are tried again now.
+    Retrying(u64),
     /// To [`Command::Statistics`].
     Statistics(Statistics),
 }

@@ -1,30 +1,45 @@
 //! Ephemeral messages (EDUs): what is true for a moment and is in no graph, such as typing.
 //!
-//! They go out best-effort: in memory, at most a transaction full per destination. What comes in
-//! is passed up only as far as its sender may say it (TXN-12): about its own users, and about
-//! rooms that it is in and that do not deny it (ACL-5).
+//! They go out best-effort, in memory, but for those that must not be lost ([`RELIABLE`]). What
+//! comes in is passed up only as far as its sender may say it (TXN-12): about its own users, and
+//! about rooms that it is in and that do not deny it (ACL-5).
 
-use ruma_common::{OwnedRoomId, RoomId, ServerName, UserId};
+use ruma_common::{RoomId, ServerName, UserId};
 use serde_json::{Value, json};
 
 use super::{
-    command::{CommandError, Content, Reply},
+    command::{CommandError, Content, EduAudience, Reply},
     compose::our_room,
 };
 use crate::{
     engine::{
         facts::{Blocked, Facts},
-        outcome::{Outcome, SendEdu},
+        outcome::{Edu, Outcome, SendEdu},
         stop::{Stop, for_command},
     },
-    pdu::gate,
+    pdu::{
+        canonical_json::{Numbers, canonical},
+        gate,
+    },
+    transaction::outgoing::Moment,
 };
 
-/// An ephemeral message for everybody in a room.
+/// How large a message of ours may be, in bytes (TXN-20).
+const EDU_BYTES_MAX: usize = 65_536;
+
+/// The types of messages that must reach their destination. They are kept on disk until then, in
+/// order with the events; what all others say is true for a moment only.
+pub const RELIABLE: [&str; 3] = [
+    "m.direct_to_device",
+    "m.device_list_update",
+    "m.signing_key_update",
+];
+
+/// An ephemeral message for others.
 #[derive(Clone, Debug)]
 pub struct SendEphemeral {
-    /// The room.
-    pub room_id: OwnedRoomId,
+    /// For whom.
+    pub to: EduAudience,
     /// Its type, such as `m.typing`.
     pub edu_type: String,
     /// Its content, in the shape that the type has on the wire.
@@ -38,12 +53,30 @@ impl SendEphemeral {
     }
 
     fn send(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
-        let room = our_room(&self.room_id, facts)?;
-        let edu = json!({ "edu_type": self.edu_type, "content": self.content }).to_string();
-        let destinations = room.servers.keys().cloned().collect();
+        let edu = self.edu()?;
+        let destinations = match &self.to {
+            EduAudience::Room(room_id) => {
+                our_room(room_id, facts)?.servers.keys().cloned().collect()
+            }
+            EduAudience::Servers(servers) => servers.clone(),
+        };
         let mut outcome = Outcome::complete(Ok(Reply::Queued));
         outcome.edus.push(SendEdu { edu, destinations });
         Ok(outcome)
+    }
+
+    /// What cannot be written as canonical JSON cannot be signed.
+    fn edu(&self) -> Result<Edu, CommandError> {
+        let edu = json!({ "edu_type": self.edu_type, "content": self.content }).to_string();
+        let text = canonical(&edu, Numbers::Strict)
+            .map_err(|error| CommandError::Invalid(error.to_string()))?;
+        if text.len() > EDU_BYTES_MAX {
+            return Err(CommandError::Invalid("the message is too large".to_owned()));
+        }
+        Ok(match RELIABLE.contains(&self.edu_type.as_str()) {
+            true => Edu::Reliable(text.into()),
+            false => Edu::Moments(Moment::all_of(&self.edu_type, &self.content)),
+        })
     }
 }
 

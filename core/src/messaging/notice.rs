@@ -49,6 +49,16 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// More waited for a server than is kept for one: the oldest will not be sent. The server can
+    /// ask for the events.
+    GivenUp {
+        /// Which server.
+        destination: OwnedServerName,
+        /// How many events.
+        events: u64,
+        /// How many ephemeral messages, of those that must not be lost.
+        edus: u64,
+    },
     /// An event was judged and not accepted.
     NotAccepted {
         /// The room.

@@ -1,5 +1,7 @@
 //! What a server may choose of how it takes part in rooms.
 
+use std::time::Duration;
+
 /// What a server may choose of how it takes part in rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -7,12 +9,34 @@ pub struct Settings {
     /// signature or not at all, and events of others without it are soft-failed (server-server API,
     /// "Policy Servers"). On, unless told otherwise.
     pub policy_servers: bool,
+    /// How much is kept for servers that do not answer.
+    pub queues: QueueLimits,
+}
+
+/// How much is kept for one server that does not answer. At either bound the oldest is given up,
+/// and the application is told; of events, the server can still ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// So many events, and so many ephemeral messages of those that must not be lost.
+    pub depth: u32,
+    /// For how long.
+    pub age: Duration,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self {
+            depth: 10_000,
+            age: Duration::from_secs(30 * 24 * 60 * 60),
+        }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             policy_servers: true,
+            queues: QueueLimits::default(),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId};
 
 use super::tables::{
-    BegunTransaction, DestinationRecord, LocalMembership, OutgoingRecord, Outlook, Position,
-    RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent, StateChange, StateEntry,
-    StoredEvent,
+    AudienceId, BegunTransaction, DestinationRecord, Excess, LocalMembership, OutgoingRecord,
+    Outlook, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord,
+    StagedEvent, StateChange, StateEntry, StoredEvent,
 };
 use crate::{
     pdu::{RoomVersion, StateKey},
@@ -74,10 +74,18 @@ pub enum Read {
     Outgoing {
         /// The server.
         destination: OwnedServerName,
-        /// Only what is queued after this sequence.
-        after: u64,
         /// At most so many.
         limit: u32,
+    },
+    /// How much of a destination's queue exceeds a bound, the transaction begun left out.
+    /// → [`Answer::Excess`]
+    OutgoingExcess {
+        /// The server.
+        destination: OwnedServerName,
+        /// So many events, and so many ephemeral messages, are kept: the newest.
+        depth: u32,
+        /// Nothing is kept that was queued before this time.
+        queued_since: WallTime,
     },
     /// The event that an earlier command with this key produced. → [`Answer::Once`]
     Once(String),
@@ -179,6 +187,8 @@ pub enum Answer {
     Keys(Vec<ServerKeyRecord>),
     /// To [`Read::Outgoing`].
     Outgoing(Vec<OutgoingRecord>),
+    /// To [`Read::OutgoingExcess`].
+    Excess(Excess),
     /// To [`Read::Once`].
     Once(Option<OwnedEventId>),
     /// To [`Read::BackwardExtremities`]: event id and depth.
@@ -204,7 +214,10 @@ pub struct Boot {
     pub oldest_position: Position,
     /// The highest sequence ever queued.
     pub last_sequence: u64,
-    /// Every server that has something queued, or a failure or a begun transaction on record.
+    /// The newest audience ever made.
+    pub last_audience: AudienceId,
+    /// Every server that has something queued, or a failure or a begun transaction on record, by
+    /// name.
     pub destinations: Vec<DestinationRecord>,
     /// Every staged event, in the order in which they came.
     pub staged: Vec<StagedEvent>,
@@ -230,7 +243,7 @@ pub struct Counts {
     pub events: u64,
     /// Rooms.
     pub rooms: u64,
-    /// Events queued for other servers, counted once per destination.
+    /// Events and ephemeral messages queued for other servers, counted once per destination.
     pub queued: u64,
     /// Transactions received whose response is kept.
     pub received_transactions: u64,
@@ -292,14 +305,24 @@ pub enum Write {
         /// Who sent it.
         from: OwnedServerName,
     },
-    /// Queue one event for several servers.
+    /// Note a set of servers.
+    Audience {
+        /// Its name.
+        id: AudienceId,
+        /// The servers, sorted.
+        servers: Arc<[OwnedServerName]>,
+    },
+    /// Queue one thing for several servers.
     Enqueue {
         /// Its place in every one of the queues.
         sequence: u64,
-        /// The event, which is stored by an earlier batch or earlier in this one.
-        event_id: OwnedEventId,
-        /// The servers.
-        destinations: Vec<OwnedServerName>,
+        /// The servers, noted by an earlier batch or earlier in this one, and at most
+        /// [`AUDIENCES_NAMED`](super::tables::AUDIENCES_NAMED) audiences ago.
+        audience: AudienceId,
+        /// When it is queued.
+        queued_at: WallTime,
+        /// What.
+        queued: Queued,
     },
     /// A transaction is about to be sent.
     TransactionBegun {
@@ -308,11 +331,11 @@ pub enum Write {
         /// Which.
         transaction: BegunTransaction,
     },
-    /// A transaction was answered with 200: its events leave the queue, failures are forgotten.
+    /// A transaction was answered with 200: what it held leaves the queue, failures are forgotten.
     TransactionDelivered {
         /// Where to.
         destination: OwnedServerName,
-        /// The last sequence that it held.
+        /// The last sequence that it held; 0 if it held nothing queued.
         through: u64,
     },
     /// An attempt failed.
@@ -323,6 +346,21 @@ pub enum Write {
         failures: u32,
         /// When to try again.
         retry_at: WallTime,
+    },
+    /// Take the oldest things off a destination's queue unsent, but not what was begun.
+    GiveUp {
+        /// The server.
+        destination: OwnedServerName,
+        /// Events up to this sequence.
+        events_through: u64,
+        /// Ephemeral messages up to this sequence.
+        edus_through: u64,
+    },
+    /// Forget some of what no queue holds any more. What is queued is looked through in turn, so
+    /// much with each of these writes.
+    ForgetSent {
+        /// At most so many items are looked at.
+        limit: u32,
     },
     /// A command with this key has produced this event. The first one stays.
     Once {

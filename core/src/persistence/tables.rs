@@ -190,13 +190,41 @@ pub struct ServerKeyRecord {
     pub retired: bool,
 }
 
-/// One event that waits to be sent to one server.
-#[derive(Clone, Debug, PartialEq)]
+/// Names a set of servers that something goes to. Chosen by the core, ascending, never reused.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct AudienceId(pub u64);
+
+/// For how long an audience can be named: until so many others have been made after it. Later the
+/// store may have forgotten it, unless something is still queued for it.
+pub const AUDIENCES_NAMED: u64 = 1024;
+
+/// What is queued for an audience.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// An event, which is stored by an earlier batch or earlier in the same one.
+    Event(OwnedEventId),
+    /// An ephemeral message that must not be lost, as canonical JSON.
+    Edu(Arc<str>),
+}
+
+/// One thing that waits to be sent to one server.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingRecord {
-    /// Ascending over everything this server ever queued.
+    /// Its place in the queues: ascending over everything this server ever queued.
     pub sequence: u64,
     /// What to send.
-    pub event: Arc<StoredEvent>,
+    pub item: OutgoingItem,
+}
+
+/// What a transaction can hold, as canonical JSON that all destinations share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutgoingItem {
+    /// An event.
+    Pdu(Arc<str>),
+    /// An ephemeral message.
+    Edu(Arc<str>),
 }
 
 /// How far the judgement of a [`StagedEvent`] has come.
@@ -227,7 +255,7 @@ pub struct StagedEvent {
 pub struct BegunTransaction {
     /// Its id, never used again for this destination.
     pub transaction_id: String,
-    /// The sequence of the last queued event in it; the first is the first still queued.
+    /// The sequence of the last queued item in it; the first is the first not acknowledged.
     pub through: u64,
     /// The `origin_server_ts` in its body.
     pub begun_at: WallTime,
@@ -244,6 +272,24 @@ pub struct DestinationRecord {
     pub retry_at: WallTime,
     /// The transaction that must be repeated, if any.
     pub begun: Option<BegunTransaction>,
-    /// How many events are queued for it.
-    pub queued: u64,
+    /// Whether something is queued for it.
+    pub queued: bool,
+}
+
+/// What of a destination's queue is more than is kept for one server: the oldest of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Excess {
+    /// Of the events.
+    pub events: OldestOf,
+    /// Of the ephemeral messages that must not be lost.
+    pub edus: OldestOf,
+}
+
+/// The oldest things of one kind in a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OldestOf {
+    /// How many.
+    pub count: u64,
+    /// The sequence of the last of them.
+    pub through: u64,
 }

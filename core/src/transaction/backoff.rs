@@ -6,7 +6,10 @@ use std::time::Duration;
 pub const FIRST: Duration = Duration::from_secs(1);
 
 /// The longest pause.
-pub const LONGEST: Duration = Duration::from_secs(60 * 60);
+pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A pause after which nothing is of interest any more that was true for a moment (TXN-18).
+const LONG: Duration = Duration::from_secs(5 * 60);
 
 /// The pause after so many failures in a row: doubling from [`FIRST`] to [`LONGEST`], shortened by
 /// up to a quarter according to `random`, so that servers that failed together do not come back
@@ -17,6 +20,12 @@ pub fn pause(failures: u32, random: u64) -> Duration {
     let full = FIRST.saturating_mul(1 << doublings).min(LONGEST);
     let quarter = u64::try_from(full.as_millis()).unwrap_or(u64::MAX) / 4;
     full - Duration::from_millis(random % (quarter + 1))
+}
+
+/// Whether so many failures in a row mean a long pause.
+#[must_use]
+pub fn is_long(failures: u32) -> bool {
+    failures > 0 && pause(failures, 0) > LONG
 }
 
 /// A small generator of well-spread numbers (SplitMix64) for choices that are no secrets.
@@ -47,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn txn_17_pauses_double_up_to_an_hour_and_differ_by_at_most_a_quarter() {
+    fn txn_17_pauses_double_up_to_a_day_and_differ_by_at_most_a_quarter() {
         assert_eq!(pause(1, 0), FIRST);
         assert_eq!(pause(2, 0), FIRST * 2);
         assert_eq!(pause(1000, 0), LONGEST);

@@ -1,21 +1,44 @@
 //! What we owe other servers: one queue and at most one transaction in flight per destination.
 //!
-//! This is a long-lived machine fed from many sides, so its states are spelled out. It returns
-//! [`Effect`]s; the engine writes them with whatever caused them, and sends after the write.
+//! What is owed is on disk once for all destinations, with a cursor for each of them, so that a
+//! server that is down for a month costs one row. In memory are only those destinations that are
+//! owed something or failed last time, and of their queues only the next few items, shared.
+//!
+//! This is a long-lived machine fed from many sides, so its states are spelled out
+//! ([`destination`]). It returns [`Effect`]s; the engine writes them with whatever caused them, and
+//! sends after the write. What an input costs depends on the destinations that it is about, never
+//! on how many others there are.
+
+mod audiences;
+mod body;
+mod destination;
+mod line;
+mod moments;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+use bytes::Bytes;
 use ruma_common::{OwnedServerName, OwnedTransactionId, ServerName};
 
+use self::{
+    audiences::Audiences,
+    body::Bodies,
+    destination::{Destination, State},
+    line::{Lines, Turn},
+};
+pub use self::{
+    line::{LIVING_AT_ONCE, PROBES_AT_ONCE},
+    moments::Moment,
+};
 use super::backoff::{self, Spread};
 use crate::{
-    messaging::notice::Notice,
+    messaging::{notice::Notice, settings::QueueLimits},
     persistence::{
         queries::{Boot, Write},
-        tables::{BegunTransaction, DestinationRecord, OutgoingRecord, StoredEvent},
+        tables::{Excess, OutgoingItem, OutgoingRecord, Queued, StoredEvent},
     },
     time::{Monotonic, Now, WallTime},
 };
@@ -26,22 +49,29 @@ pub const PDUS_MAX: usize = 50;
 /// How many ephemeral messages one transaction holds at most (TXN-1).
 pub const EDUS_MAX: usize = 100;
 
-/// How many events of a queue stay in memory per destination.
-const IN_MEMORY_MAX: usize = 4 * PDUS_MAX;
+/// How many of them are messages that must not be lost.
+const RELIABLE_EDUS_MAX: usize = EDUS_MAX - moments::MESSAGES_MAX;
 
-/// How many events are loaded at once.
-pub const LOAD: u32 = 2 * PDUS_MAX as u32;
+/// How much of a queue is loaded at once: more than one transaction holds.
+pub const LOAD: u32 = 200;
+
+/// After so many things queued, the store is to forget twice as many that were sent.
+const FORGET_EVERY: u64 = 64;
 
 /// All queues.
 #[derive(Debug)]
 pub struct Outgoing {
-    own_name: OwnedServerName,
+    bodies: Bodies,
+    limits: QueueLimits,
     starts: u64,
     transactions: u64,
     last_sequence: u64,
+    audiences: Audiences,
     spread: Spread,
     destinations: BTreeMap<OwnedServerName, Destination>,
-    touched: BTreeSet<OwnedServerName>,
+    /// When the pauses end.
+    deadlines: BTreeSet<(Monotonic, OwnedServerName)>,
+    lines: Lines,
 }
 
 /// Something that a queue wants done.
@@ -50,72 +80,59 @@ pub enum Effect {
     /// Write this.
     Write(Write),
     /// Send this transaction once everything written before is durable.
-    Send(OwnedServerName, OwnedTransactionId, String),
+    Send(OwnedServerName, OwnedTransactionId, Bytes),
+    /// See how much of the queue is more than `depth` or from before `queued_since`.
+    Measure {
+        /// Whose queue.
+        destination: OwnedServerName,
+        /// See [`QueueLimits::depth`].
+        depth: u32,
+        /// See [`QueueLimits::age`].
+        queued_since: WallTime,
+    },
     /// Read more of the queue, after everything written before.
     Load(OwnedServerName),
     /// Tell the application.
     Notice(Notice),
 }
 
-#[derive(Debug, Default)]
-struct Destination {
-    state: State,
-    /// The next events, without a gap, from the first that was not acknowledged.
-    queue: VecDeque<OutgoingRecord>,
-    /// Whether more of the queue is on disk behind what is in memory.
-    more_on_disk: bool,
-    edus: VecDeque<String>,
-    failures: u32,
-    /// The transaction that must be repeated with the same id after a restart.
-    repeat: Option<BegunTransaction>,
-}
-
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Idle,
-    /// Something queued meanwhile may be missing from what is read.
-    Loading {
-        queued_meanwhile: bool,
-    },
-    InFlight(Transaction),
-    BackingOff {
-        until: Monotonic,
-        retry: Option<Transaction>,
-    },
-}
-
-#[derive(Debug)]
-struct Transaction {
-    id: OwnedTransactionId,
-    /// The last sequence in it; `None` if it holds only ephemeral messages.
-    through: Option<u64>,
-    body: String,
-}
-
 impl Outgoing {
     /// No queues yet.
     #[must_use]
-    pub fn new(own_name: OwnedServerName, seed: [u8; 32]) -> Self {
+    pub fn new(own_name: OwnedServerName, limits: QueueLimits, seed: [u8; 32]) -> Self {
         Self {
-            own_name,
+            bodies: Bodies::new(own_name),
+            limits,
             starts: 0,
             transactions: 0,
             last_sequence: 0,
+            audiences: Audiences::default(),
             spread: Spread::new(&seed),
             destinations: BTreeMap::new(),
-            touched: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            lines: Lines::default(),
         }
     }
 
-    /// Takes up the queues where the last run left them.
+    /// Takes up the queues where the last run left them. Servers that failed long ago and are owed
+    /// nothing are not remembered.
     pub fn boot(&mut self, boot: Boot, now: Now) {
         self.starts = boot.starts;
         self.last_sequence = boot.last_sequence;
+        self.audiences = Audiences::after(boot.last_audience);
         for record in boot.destinations {
-            self.touched.insert(record.destination.clone());
-            self.destinations
-                .insert(record.destination.clone(), Destination::boot(record, now));
+            let name = record.destination.clone();
+            let pauses = record.retry_at > now.wall;
+            let destination = Destination::boot(record, now);
+            if let State::BackingOff { until } = destination.state
+                && (pauses || destination.is_owed())
+            {
+                self.deadlines.insert((until, name.clone()));
+            }
+            if pauses || destination.is_owed() {
+                self.destinations.insert(name.clone(), destination);
+                self.touch(&name);
+            }
         }
     }
 
@@ -124,56 +141,82 @@ impl Outgoing {
         &mut self,
         event: &Arc<StoredEvent>,
         destinations: BTreeSet<OwnedServerName>,
-    ) -> Option<Write> {
-        let destinations: Vec<_> = destinations
-            .into_iter()
-            .filter(|name| *name != self.own_name)
-            .collect();
-        if destinations.is_empty() {
-            return None;
-        }
-        self.last_sequence += 1;
-        let sequence = self.last_sequence;
-        for name in &destinations {
-            let record = OutgoingRecord {
-                sequence,
-                event: event.clone(),
-            };
-            self.destinations
-                .entry(name.clone())
-                .or_default()
-                .push(record);
-            self.touched.insert(name.clone());
-        }
-        Some(Write::Enqueue {
-            sequence,
-            event_id: event.pdu.event_id().to_owned(),
-            destinations,
-        })
+        now: Now,
+    ) -> Vec<Write> {
+        let item = OutgoingItem::Pdu(event.pdu.json().into());
+        let queued = Queued::Event(event.pdu.event_id().to_owned());
+        self.queue(item, queued, destinations, now)
     }
 
-    /// Queues an ephemeral message, as JSON text. At the bound the oldest is dropped.
-    pub fn enqueue_edu(&mut self, edu: &str, destinations: BTreeSet<OwnedServerName>) {
-        for name in destinations
-            .into_iter()
-            .filter(|name| *name != self.own_name)
-        {
+    /// Queues an ephemeral message that must not be lost, as canonical JSON.
+    pub fn enqueue_edu(
+        &mut self,
+        edu: &Arc<str>,
+        destinations: BTreeSet<OwnedServerName>,
+        now: Now,
+    ) -> Vec<Write> {
+        let item = OutgoingItem::Edu(edu.clone());
+        self.queue(item, Queued::Edu(edu.clone()), destinations, now)
+    }
+
+    /// Queues what is true for a moment, in memory only. At the bound the oldest is dropped.
+    pub fn enqueue_moments(
+        &mut self,
+        moments: &[Arc<Moment>],
+        destinations: BTreeSet<OwnedServerName>,
+    ) {
+        for name in self.others(destinations).iter() {
             let destination = self.destinations.entry(name.clone()).or_default();
-            if destination.edus.len() >= EDUS_MAX {
-                destination.edus.pop_front();
-            }
-            destination.edus.push_back(edu.to_owned());
-            self.touched.insert(name);
+            moments.iter().for_each(|moment| destination.add(moment));
+            self.touch(name);
         }
     }
 
-    /// The queue read from the store after an [`Effect::Load`].
-    pub fn loaded(&mut self, name: &ServerName, records: Vec<OutgoingRecord>) {
+    /// What was read of a queue after an [`Effect::Load`].
+    pub fn loaded(
+        &mut self,
+        name: &ServerName,
+        records: Vec<OutgoingRecord>,
+        now: Now,
+    ) -> Vec<Effect> {
         let Some(destination) = self.destinations.get_mut(name) else {
-            return;
+            return Vec::new();
         };
-        destination.loaded(records);
-        self.touched.insert(name.to_owned());
+        let State::CatchingUp {
+            turn,
+            queued_meanwhile,
+        } = destination.state
+        else {
+            return Vec::new();
+        };
+        destination.load(records, queued_meanwhile);
+        self.begin(turn, name, now)
+    }
+
+    /// What was found after an [`Effect::Measure`].
+    pub fn measured(&mut self, name: &ServerName, excess: Excess) -> Vec<Effect> {
+        let Some(destination) = self.destinations.get(name) else {
+            return Vec::new();
+        };
+        if !matches!(destination.state, State::CatchingUp { .. }) {
+            return Vec::new();
+        }
+        let load = Effect::Load(name.to_owned());
+        if excess.events.count == 0 && excess.edus.count == 0 {
+            return vec![load];
+        }
+        let destination = name.to_owned();
+        let give_up = Write::GiveUp {
+            destination: destination.clone(),
+            events_through: excess.events.through,
+            edus_through: excess.edus.through,
+        };
+        let notice = Notice::GivenUp {
+            destination,
+            events: excess.events.count,
+            edus: excess.edus.count,
+        };
+        vec![Effect::Write(give_up), Effect::Notice(notice), load]
     }
 
     /// A server answered our transaction with 200.
@@ -181,234 +224,49 @@ impl Outgoing {
         let Some(destination) = self.destinations.get_mut(name) else {
             return Vec::new();
         };
-        self.touched.insert(name.to_owned());
-        destination.delivered(name)
-    }
-
-    /// A server did not take our transaction.
-    pub fn failed(&mut self, name: &ServerName, reason: &str, now: Now) -> Vec<Effect> {
-        let random = self.spread.next_number();
-        let Some(destination) = self.destinations.get_mut(name) else {
+        let State::InFlight { turn } = destination.state else {
             return Vec::new();
         };
-        destination.failed(name, reason, random, now)
-    }
-
-    /// A server has just shown that it is alive: no point in waiting any longer (XMTX-12).
-    pub fn alive(&mut self, name: &ServerName, now: Now) {
-        if let Some(Destination {
-            state: State::BackingOff { until, .. },
-            ..
-        }) = self.destinations.get_mut(name)
-        {
-            *until = now.monotonic;
-            self.touched.insert(name.to_owned());
-        }
-    }
-
-    /// Everything that the queues want done now.
-    pub fn poll(&mut self, now: Now) -> Vec<Effect> {
-        let due = self
-            .destinations
-            .iter()
-            .filter(|(_, destination)| destination.is_due(now));
-        let mut names: BTreeSet<_> = due.map(|(name, _)| name.clone()).collect();
-        names.append(&mut self.touched);
+        let was_down = std::mem::take(&mut destination.is_down);
+        let through = destination.acknowledge();
+        destination.state = State::Idle;
+        self.lines.leave(turn);
+        self.touch(name);
+        self.forget_idle(name);
         let mut effects = Vec::new();
-        for name in names {
-            effects.extend(self.step(&name, now));
-        }
-        effects
-    }
-
-    /// When the next pause ends.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Monotonic> {
-        self.destinations
-            .values()
-            .filter_map(Destination::pause_ends)
-            .min()
-    }
-
-    /// How many events are queued in memory, and how many destinations are backed off from.
-    #[must_use]
-    pub fn counts(&self) -> (u64, u64) {
-        let queued = self
-            .destinations
-            .values()
-            .map(|destination| destination.queue.len() as u64);
-        let down = self
-            .destinations
-            .values()
-            .filter(|d| d.pause_ends().is_some())
-            .count();
-        (queued.sum(), down as u64)
-    }
-
-    fn step(&mut self, name: &OwnedServerName, now: Now) -> Vec<Effect> {
-        let Some(destination) = self.destinations.get_mut(name) else {
-            return Vec::new();
-        };
-        match &mut destination.state {
-            State::Loading { .. } | State::InFlight(_) => Vec::new(),
-            State::BackingOff { until, .. } if *until > now.monotonic => Vec::new(),
-            State::BackingOff { retry, .. } => match retry.take() {
-                Some(transaction) => {
-                    let effect = transaction.send_to(name);
-                    destination.state = State::InFlight(transaction);
-                    vec![effect]
-                }
-                None => {
-                    destination.state = State::Idle;
-                    self.begin(name, now)
-                }
-            },
-            State::Idle => self.begin(name, now),
-        }
-    }
-
-    /// Begins the next transaction of an idle destination, if there is anything to send.
-    fn begin(&mut self, name: &OwnedServerName, now: Now) -> Vec<Effect> {
-        let Some(destination) = self.destinations.get_mut(name) else {
-            return Vec::new();
-        };
-        if destination.queue.is_empty() && destination.more_on_disk {
-            destination.state = State::Loading {
-                queued_meanwhile: false,
-            };
-            return vec![Effect::Load(name.clone())];
-        }
-        if destination.queue.is_empty() && destination.edus.is_empty() {
-            if destination.failures == 0 {
-                self.destinations.remove(name);
-            }
-            return Vec::new();
-        }
-        let begun = destination.repeat.take();
-        let repeated = begun.is_some();
-        let begun = begun.unwrap_or_else(|| {
-            self.transactions += 1;
-            BegunTransaction {
-                transaction_id: format!("{}-{}", self.starts, self.transactions),
-                through: destination.through_of_next(),
-                begun_at: now.wall,
-            }
-        });
-        let transaction = destination.transaction(&self.own_name, &begun);
-        let mut effects = Vec::new();
-        if transaction.through.is_some() && !repeated {
-            let destination = name.clone();
-            effects.push(Effect::Write(Write::TransactionBegun {
-                destination,
-                transaction: begun,
-            }));
-        }
-        effects.push(transaction.send_to(name));
-        destination.state = State::InFlight(transaction);
-        effects
-    }
-}
-
-impl Destination {
-    fn boot(record: DestinationRecord, now: Now) -> Self {
-        let until = now.monotonic.plus(record.retry_at.since(now.wall));
-        let state = match record.failures {
-            0 => State::Idle,
-            _ => State::BackingOff { until, retry: None },
-        };
-        Self {
-            state,
-            more_on_disk: record.queued > 0,
-            failures: record.failures,
-            repeat: record.begun,
-            ..Self::default()
-        }
-    }
-
-    /// What is in memory must have no gap: once something waits on disk, so does all after it.
-    fn push(&mut self, record: OutgoingRecord) {
-        if let State::Loading { queued_meanwhile } = &mut self.state {
-            *queued_meanwhile = true;
-        }
-        if self.more_on_disk || self.queue.len() >= IN_MEMORY_MAX {
-            self.more_on_disk = true;
-        } else {
-            self.queue.push_back(record);
-        }
-    }
-
-    fn loaded(&mut self, records: Vec<OutgoingRecord>) {
-        let State::Loading { queued_meanwhile } = std::mem::take(&mut self.state) else {
-            return;
-        };
-        self.more_on_disk = queued_meanwhile || records.len() >= LOAD as usize;
-        self.queue.extend(records);
-    }
-
-    fn through_of_next(&self) -> u64 {
-        let last = self.queue.iter().take(PDUS_MAX).next_back();
-        last.map_or(0, |record| record.sequence)
-    }
-
-    fn transaction(&mut self, origin: &ServerName, begun: &BegunTransaction) -> Transaction {
-        let events: Vec<&OutgoingRecord> = self
-            .queue
-            .iter()
-            .take_while(|record| record.sequence <= begun.through)
-            .collect();
-        let through = events.last().map(|record| record.sequence);
-        let pdus = events.iter().map(|record| record.event.pdu.json());
-        let edus = self.edus.iter().map(String::as_str).take(EDUS_MAX);
-        let body = body(origin, begun.begun_at, pdus, edus);
-        self.edus.clear();
-        Transaction {
-            id: begun.transaction_id.as_str().into(),
-            through,
-            body,
-        }
-    }
-
-    fn delivered(&mut self, name: &ServerName) -> Vec<Effect> {
-        let State::InFlight(transaction) = std::mem::take(&mut self.state) else {
-            return Vec::new();
-        };
-        let mut effects = Vec::new();
-        let through = transaction.through.unwrap_or(0);
-        while self
-            .queue
-            .pop_front_if(|record| record.sequence <= through)
-            .is_some()
-        {}
-        if transaction.through.is_some() || self.failures > 0 {
-            let destination = name.to_owned();
+        if through > 0 || was_down {
             effects.push(Effect::Write(Write::TransactionDelivered {
-                destination,
+                destination: name.to_owned(),
                 through,
             }));
         }
-        if std::mem::take(&mut self.failures) > 0 {
+        if was_down {
             effects.push(Effect::Notice(Notice::DestinationUp(name.to_owned())));
         }
         effects
     }
 
-    fn failed(&mut self, name: &ServerName, reason: &str, random: u64, now: Now) -> Vec<Effect> {
-        let State::InFlight(transaction) = std::mem::take(&mut self.state) else {
+    /// A server did not take our transaction.
+    pub fn failed(&mut self, name: &ServerName, reason: &str, now: Now) -> Vec<Effect> {
+        let Some(destination) = self.destinations.get_mut(name) else {
             return Vec::new();
         };
-        self.failures = self.failures.saturating_add(1);
-        let pause = backoff::pause(self.failures, random);
-        let until = now.monotonic.plus(pause);
-        self.state = State::BackingOff {
-            until,
-            retry: Some(transaction),
+        let State::InFlight { turn } = destination.state else {
+            return Vec::new();
         };
+        self.lines.leave(turn);
+        destination.failures = destination.failures.saturating_add(1);
+        let pause = backoff::pause(destination.failures, self.spread.next_number());
+        let until = now.monotonic.plus(pause);
+        destination.state = State::BackingOff { until };
+        destination.unload();
+        self.deadlines.insert((until, name.to_owned()));
         let mut effects = vec![Effect::Write(Write::DestinationFailed {
             destination: name.to_owned(),
-            failures: self.failures,
+            failures: destination.failures,
             retry_at: now.wall.plus(pause),
         })];
-        if self.failures == 1 {
+        if !std::mem::replace(&mut destination.is_down, true) {
             let (destination, reason) = (name.to_owned(), reason.to_owned());
             effects.push(Effect::Notice(Notice::DestinationDown {
                 destination,
@@ -418,37 +276,193 @@ impl Destination {
         effects
     }
 
-    fn pause_ends(&self) -> Option<Monotonic> {
-        match self.state {
-            State::BackingOff { until, .. } => Some(until),
-            State::Idle | State::Loading { .. } | State::InFlight(_) => None,
+    /// A server has just shown that it is alive (XMTX-12), or somebody knows better: no point in
+    /// waiting any longer, and the next pause is a short one again. Whether it was waited for.
+    pub fn alive(&mut self, name: &ServerName) -> bool {
+        let Some(destination) = self.destinations.get_mut(name) else {
+            return false;
+        };
+        let State::BackingOff { until } = destination.state else {
+            return false;
+        };
+        destination.state = State::Idle;
+        destination.failures = 0;
+        self.deadlines.remove(&(until, name.to_owned()));
+        self.touch(name);
+        true
+    }
+
+    /// Lets nobody wait any longer, and says how many did.
+    pub fn all_alive(&mut self) -> u64 {
+        let names: Vec<_> = self.destinations.keys().cloned().collect();
+        let waited = names.iter().filter(|name| self.alive(name));
+        waited.count() as u64
+    }
+
+    /// Everything that the queues want done now.
+    pub fn poll(&mut self, now: Now) -> Vec<Effect> {
+        while let Some((_, name)) = self
+            .deadlines
+            .first()
+            .is_some_and(|(until, _)| *until <= now.monotonic)
+            .then(|| self.deadlines.pop_first())
+            .flatten()
+        {
+            self.lines.join(Turn::Probe, name);
+        }
+        let mut effects = Vec::new();
+        while let Some((turn, name)) = self.lines.next() {
+            effects.extend(self.take_turn(turn, &name, now));
+        }
+        self.bodies.forget();
+        effects
+    }
+
+    /// When the next pause ends.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        self.deadlines.first().map(|(until, _)| *until)
+    }
+
+    /// How many events are queued in memory, and how many destinations are down.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        let queued = self.destinations.values().map(Destination::in_memory);
+        let down = self.destinations.values().filter(|it| it.is_down).count();
+        (queued.sum::<usize>() as u64, down as u64)
+    }
+
+    fn others(&self, destinations: BTreeSet<OwnedServerName>) -> Arc<[OwnedServerName]> {
+        let own_name = self.bodies.origin();
+        let others = destinations.into_iter().filter(|name| name != own_name);
+        others.collect()
+    }
+
+    fn queue(
+        &mut self,
+        item: OutgoingItem,
+        queued: Queued,
+        destinations: BTreeSet<OwnedServerName>,
+        now: Now,
+    ) -> Vec<Write> {
+        let servers = self.others(destinations);
+        if servers.is_empty() {
+            return Vec::new();
+        }
+        self.last_sequence += 1;
+        let sequence = self.last_sequence;
+        for name in servers.iter() {
+            let item = item.clone();
+            let destination = self.destinations.entry(name.clone()).or_default();
+            destination.push(OutgoingRecord { sequence, item });
+            self.touch(name);
+        }
+        let (audience, noted) = self.audiences.name(&servers);
+        let forget = sequence
+            .is_multiple_of(FORGET_EVERY)
+            .then_some(Write::ForgetSent {
+                limit: 2 * FORGET_EVERY as u32,
+            });
+        let enqueue = Write::Enqueue {
+            sequence,
+            audience,
+            queued_at: now.wall,
+            queued,
+        };
+        noted.into_iter().chain([enqueue]).chain(forget).collect()
+    }
+
+    /// Puts a destination into the line if it waits for nothing else.
+    fn touch(&mut self, name: &ServerName) {
+        if let Some(destination) = self.destinations.get_mut(name)
+            && destination.state == State::Idle
+            && destination.is_owed()
+            && !std::mem::replace(&mut destination.is_in_line, true)
+        {
+            self.lines.join(Turn::Living, name.to_owned());
         }
     }
 
-    fn is_due(&self, now: Now) -> bool {
-        self.pause_ends()
-            .is_some_and(|until| until <= now.monotonic)
+    fn take_turn(&mut self, turn: Turn, name: &ServerName, now: Now) -> Vec<Effect> {
+        let destination = self.destinations.get_mut(name);
+        let may_begin = destination.is_some_and(|destination| {
+            if turn == Turn::Living {
+                destination.is_in_line = false;
+            }
+            match destination.state {
+                State::Idle => true,
+                State::BackingOff { until } => until <= now.monotonic,
+                State::CatchingUp { .. } | State::InFlight { .. } => false,
+            }
+        });
+        if !may_begin {
+            self.lines.leave(turn);
+            return Vec::new();
+        }
+        self.begin(turn, name, now)
     }
-}
 
-impl Transaction {
-    fn send_to(&self, name: &OwnedServerName) -> Effect {
-        Effect::Send(name.clone(), self.id.clone(), self.body.clone())
+    /// Begins the next transaction of a destination, if there is anything to send, having read what
+    /// must be read.
+    fn begin(&mut self, turn: Turn, name: &ServerName, now: Now) -> Vec<Effect> {
+        let Some(destination) = self.destinations.get_mut(name) else {
+            return Vec::new();
+        };
+        if destination.must_load() {
+            destination.state = State::CatchingUp {
+                turn,
+                queued_meanwhile: false,
+            };
+            let is_back = destination.is_down;
+            return vec![self.load(name.to_owned(), is_back, now)];
+        }
+        if !destination.is_owed() {
+            destination.state = State::Idle;
+            self.lines.leave(turn);
+            self.forget_idle(name);
+            return Vec::new();
+        }
+        let id = || {
+            self.transactions += 1;
+            format!("{}-{}", self.starts, self.transactions)
+        };
+        let (contents, is_new) = destination.begin(id, now);
+        destination.state = State::InFlight { turn };
+        let Some(begun) = destination.begun() else {
+            return Vec::new();
+        };
+        let to_write = (is_new && begun.through > 0).then(|| begun.clone());
+        let id = OwnedTransactionId::from(begun.transaction_id.as_str());
+        let begun = to_write.map(|transaction| {
+            let destination = name.to_owned();
+            Effect::Write(Write::TransactionBegun {
+                destination,
+                transaction,
+            })
+        });
+        let send = Effect::Send(name.to_owned(), id, self.bodies.of(contents));
+        begun.into_iter().chain([send]).collect()
     }
-}
 
-/// The body of a transaction. Events are JSON text already and are not serialised again.
-fn body<'a>(
-    origin: &ServerName,
-    begun_at: WallTime,
-    pdus: impl Iterator<Item = &'a str>,
-    edus: impl Iterator<Item = &'a str>,
-) -> String {
-    let list = |items: Vec<&str>| items.join(",");
-    let (pdus, edus) = (list(pdus.collect()), list(edus.collect()));
-    format!(
-        r#"{{"origin":"{origin}","origin_server_ts":{begun_at},"pdus":[{pdus}],"edus":[{edus}]}}"#
-    )
+    /// What a server missed that was down is measured first.
+    fn load(&self, destination: OwnedServerName, is_back: bool, now: Now) -> Effect {
+        match is_back {
+            true => Effect::Measure {
+                destination,
+                depth: self.limits.depth,
+                queued_since: now.wall.minus(self.limits.age),
+            },
+            false => Effect::Load(destination),
+        }
+    }
+
+    /// A destination of which there is nothing to remember takes no memory.
+    fn forget_idle(&mut self, name: &ServerName) {
+        let is_idle = |it: &Destination| it.state == State::Idle && !it.is_owed() && !it.is_down;
+        if self.destinations.get(name).is_some_and(is_idle) {
+            self.destinations.remove(name);
+        }
+    }
 }
 
 #[cfg(test)]

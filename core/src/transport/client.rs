@@ -1,8 +1,6 @@
 //! From a [`RemoteRequest`] to a signed HTTP request and where to send it.
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header};
-use serde_json::Value;
 
 use super::{
     remote_request::RemoteRequest,
@@ -10,7 +8,13 @@ use super::{
     server_address::ServerAddress,
     x_matrix::{XMatrix, signing_object},
 };
-use crate::{action::Call, input::CallId, keys::OwnKeys, time::Now};
+use crate::{
+    action::Call,
+    input::CallId,
+    keys::OwnKeys,
+    pdu::canonical_json::{self, JsonError, Numbers, canonical, object_to_canonical_string},
+    time::Now,
+};
 
 /// Makes the call for a request.
 ///
@@ -43,7 +47,7 @@ pub fn call(
         builder = builder.header(header::AUTHORIZATION, header);
     }
     let request = builder
-        .body(Bytes::from(body.unwrap_or_default()))
+        .body(body.unwrap_or_default())
         .map_err(|error| not_asked(&error))?;
     Ok(Call {
         id,
@@ -59,23 +63,11 @@ fn authorization(
     own: &OwnKeys,
     request: &RemoteRequest,
     uri: &Uri,
-    body: Option<&str>,
+    body: Option<&[u8]>,
 ) -> Result<HeaderValue, RemoteError> {
     let not_asked = |error: &dyn std::fmt::Display| RemoteError::NotAsked(error.to_string());
-    let content: Option<Value> = body
-        .map(serde_json::from_str)
-        .transpose()
-        .map_err(|error: serde_json::Error| not_asked(&error))?;
-    let method = request.endpoint.method();
-    let object = signing_object(
-        &method,
-        uri,
-        own.server_name(),
-        &request.destination,
-        content.as_ref(),
-    );
+    let text = signed_text(own, request, uri, body).map_err(|error| not_asked(&error))?;
     let key = own.signing_key();
-    let text = crate::pdu::canonical_json::to_canonical_string(&Value::Object(object));
     let header = XMatrix {
         origin: own.server_name().to_owned(),
         destination: Some(request.destination.clone()),
@@ -83,4 +75,56 @@ fn authorization(
         signature: key.sign(text.as_bytes()),
     };
     header.to_header_value().map_err(|error| not_asked(&error))
+}
+
+/// The canonical JSON of the signing object. A body of many events is not parsed for it: `content`
+/// comes before all other keys, so the body's own canonical text goes in front of theirs.
+fn signed_text(
+    own: &OwnKeys,
+    request: &RemoteRequest,
+    uri: &Uri,
+    body: Option<&[u8]>,
+) -> Result<String, JsonError> {
+    let (method, destination) = (request.endpoint.method(), &request.destination);
+    let others = signing_object(&method, uri, own.server_name(), destination, None);
+    let others = object_to_canonical_string(&others, &[]);
+    let Some(body) = body else {
+        return Ok(others);
+    };
+    let body = canonical(canonical_json::as_text(body)?, Numbers::Any)?;
+    let others = others.trim_start_matches('{');
+    Ok(format!(r#"{{"content":{body},{others}"#))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pdu::signing::SigningKey;
+    use crate::transport::remote_request::Endpoint;
+
+    /// XMTX-1: the text is that of the whole object, however the body is written.
+    #[test]
+    fn the_signed_text_is_the_canonical_text_of_the_signing_object() {
+        let key = SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap();
+        let own = OwnKeys::new("one".try_into().unwrap(), key.into());
+        let request = RemoteRequest {
+            destination: "two".try_into().unwrap(),
+            endpoint: Endpoint::SendTransaction {
+                transaction_id: "a b".into(),
+                body: r#"{"pdus": [{"b":1.50, "a":"\u00e9"}], "edus": []}"#.into(),
+            },
+        };
+        let uri: Uri = request.endpoint.target().parse().unwrap();
+        let body = request.endpoint.body().unwrap();
+        let content = serde_json::from_slice(&body).unwrap();
+        let object = signing_object(
+            &request.endpoint.method(),
+            &uri,
+            own.server_name(),
+            &request.destination,
+            Some(&content),
+        );
+        let text = signed_text(&own, &request, &uri, Some(&body)).unwrap();
+        assert_eq!(text, object_to_canonical_string(&object, &[]));
+    }
 }

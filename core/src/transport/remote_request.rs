@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Method;
 use ruma_common::{
     OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId,
@@ -31,8 +32,8 @@ pub enum Endpoint {
     SendTransaction {
         /// The transaction.
         transaction_id: OwnedTransactionId,
-        /// Its body.
-        body: String,
+        /// Its body, which is canonical JSON.
+        body: Bytes,
     },
     /// `GET /make_join/{roomId}/{userId}`
     MakeJoin(OwnedRoomId, OwnedUserId),
@@ -176,11 +177,12 @@ impl Endpoint {
 
     /// The body as JSON text; `None` for a GET.
     #[must_use]
-    pub fn body(&self) -> Option<String> {
+    pub fn body(&self) -> Option<Bytes> {
         match self {
-            Self::SendTransaction { body, .. } | Self::PolicySign(body) => Some(body.clone()),
+            Self::SendTransaction { body, .. } => Some(body.clone()),
+            Self::PolicySign(body) => Some(body.clone().into()),
             Self::SendJoin(event) | Self::SendLeave(event) | Self::Invite(event) => {
-                Some(event.body.clone())
+                Some(event.body.clone().into())
             }
             Self::MissingEvents {
                 earliest,
@@ -195,7 +197,7 @@ impl Endpoint {
                     "limit": limit,
                     "min_depth": min_depth,
                 });
-                Some(body.to_string())
+                Some(body.to_string().into())
             }
             Self::ServerKeys
             | Self::MakeJoin(..)

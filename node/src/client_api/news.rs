@@ -64,6 +64,7 @@ pub(super) fn listen(homeserver: &Arc<dyn Homeserver>, news: &Arc<News>) -> io::
         Ok(
             Notice::Edu { .. }
             | Notice::DestinationDown { .. }
+            | Notice::GivenUp { .. }
             | Notice::DestinationUp(_)
             | Notice::Refused { .. }
             | Notice::NotAccepted { .. },

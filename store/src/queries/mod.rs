@@ -73,11 +73,17 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
         Read::SnapshotEvents(id) => Answer::Events(state::snapshot_events(database, *id)?),
         Read::Memberships(user_id) => Answer::Memberships(local::memberships(database, user_id)?),
         Read::Once(key) => Answer::Once(local::once(database, key)?),
-        Read::Outgoing {
+        Read::Outgoing { destination, limit } => {
+            Answer::Outgoing(outgoing::queue(database, destination, *limit)?)
+        }
+        Read::OutgoingExcess {
             destination,
-            after,
-            limit,
-        } => Answer::Outgoing(outgoing::queue(database, destination, *after, *limit)?),
+            depth,
+            queued_since,
+        } => {
+            let excess = outgoing::excess(database, destination, *depth, *queued_since)?;
+            Answer::Excess(excess)
+        }
         Read::ReceivedTransaction {
             origin,
             transaction_id,
@@ -100,11 +106,13 @@ pub(crate) fn write(database: &Connection, write: &Write) -> rusqlite::Result<()
         Write::Once { key, event_id } => local::remember_once(database, key, event_id),
         Write::Stage(event) => staged::stage_event(database, event),
         Write::Unstage { event_id, from } => staged::unstage(database, event_id, from),
+        Write::Audience { id, servers } => outgoing::note_audience(database, *id, servers),
         Write::Enqueue {
             sequence,
-            event_id,
-            destinations,
-        } => outgoing::enqueue(database, *sequence, event_id, destinations),
+            audience,
+            queued_at,
+            queued,
+        } => outgoing::enqueue(database, *sequence, *audience, *queued_at, queued),
         Write::TransactionBegun {
             destination,
             transaction,
@@ -118,6 +126,12 @@ pub(crate) fn write(database: &Connection, write: &Write) -> rusqlite::Result<()
             failures,
             retry_at,
         } => outgoing::failed(database, destination, *failures, *retry_at),
+        Write::GiveUp {
+            destination,
+            events_through,
+            edus_through,
+        } => outgoing::give_up(database, destination, *events_through, *edus_through),
+        Write::ForgetSent { limit } => outgoing::forget_sent(database, *limit),
         Write::ServerKeys(keys) => federation::keep_keys(database, keys),
         Write::ReceivedTransaction {
             origin,

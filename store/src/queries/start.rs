@@ -2,7 +2,7 @@
 
 use comity_core::persistence::{
     queries::{Boot, Counts},
-    tables::{BegunTransaction, DestinationRecord, Position, SnapshotId},
+    tables::{AudienceId, BegunTransaction, DestinationRecord, Position, SnapshotId},
 };
 use rusqlite::{Connection, Row};
 
@@ -20,6 +20,7 @@ pub(super) fn boot(database: &Connection) -> rusqlite::Result<Boot> {
         newest_position: newest_position(database)?,
         oldest_position: Position(counter(database, "oldest_position")?),
         last_sequence: count(database, "last_sequence")?,
+        last_audience: AudienceId(count(database, "last_audience")?),
         destinations: destinations(database)?,
         staged: staged::all(database)?,
     };
@@ -41,7 +42,7 @@ pub(super) fn counts(database: &Connection) -> rusqlite::Result<Counts> {
     const SELECT: &str = "
         SELECT (SELECT value FROM counters WHERE name = 'events') AS events,
             (SELECT count(*) FROM rooms WHERE current IS NOT NULL) AS rooms,
-            (SELECT count(*) FROM outgoing) AS queued,
+            (SELECT count(*) FROM owed) AS queued,
             (SELECT count(*) FROM received_transactions) AS received_transactions";
     let read_row = |row: &Row<'_>| {
         Ok(Counts {
@@ -68,7 +69,8 @@ pub(super) fn use_position(database: &Connection, position: Position) -> rusqlit
     execute(database, LOWER, (position.0,)).map(drop)
 }
 
-fn counter(database: &Connection, name: &str) -> rusqlite::Result<i64> {
+/// The value of a counter.
+pub(super) fn counter(database: &Connection, name: &str) -> rusqlite::Result<i64> {
     one_row(
         database,
         "SELECT value FROM counters WHERE name = ?1",
@@ -85,13 +87,15 @@ fn count(database: &Connection, name: &str) -> rusqlite::Result<u64> {
 
 fn destinations(database: &Connection) -> rusqlite::Result<Vec<DestinationRecord>> {
     const SELECT: &str = "
-        WITH queues AS (SELECT server, count(*) AS queued FROM outgoing GROUP BY server)
-        SELECT name, coalesce(failures, 0) AS failures, coalesce(retry_at, 0) AS retry_at,
-            transaction_id, through, begun_at, coalesce(queued, 0) AS queued
-        FROM servers
-        LEFT JOIN destinations USING (server)
-        LEFT JOIN queues USING (server)
-        WHERE queues.queued > 0 OR destinations.server IS NOT NULL
+        WITH newest AS (SELECT audience, max(sequence) AS sequence FROM outgoing GROUP BY audience),
+            queues AS (
+                SELECT server, max(sequence) AS newest
+                FROM newest JOIN audience_members USING (audience) GROUP BY server)
+        SELECT name, failures, retry_at, transaction_id, through, begun_at,
+            coalesce(newest > acknowledged
+                AND EXISTS (SELECT 1 FROM owed WHERE owed.server = destinations.server), 0) AS queued
+        FROM destinations JOIN servers USING (server) LEFT JOIN queues USING (server)
+        WHERE queued OR failures > 0 OR transaction_id IS NOT NULL
         ORDER BY name";
     rows(database, SELECT, (), |row| {
         Ok(DestinationRecord {
@@ -99,7 +103,7 @@ fn destinations(database: &Connection) -> rusqlite::Result<Vec<DestinationRecord
             failures: row.get("failures")?,
             retry_at: time(row, "retry_at")?,
             begun: begun(row)?,
-            queued: unsigned(row, "queued")?,
+            queued: row.get("queued")?,
         })
     })
 }

@@ -10,7 +10,10 @@ use comity_core::{
 use comity_store::Store;
 use rusqlite::Connection;
 
-use crate::builder::*;
+use crate::{
+    builder::*,
+    outgoing::{audience, enqueue},
+};
 
 /// Stores one of everything, runs `sql` on the file behind the store's back, and asks everything.
 fn errors_after(sql: &str) -> Vec<StoreError> {
@@ -54,7 +57,8 @@ fn damaged_rows_are_reported_as_damage() {
         "UPDATE memberships SET stripped_state = '[{'",
         "UPDATE server_keys SET public = x'00'",
         "UPDATE server_keys SET key_id = 'x'",
-        "UPDATE outgoing SET sequence = -1; UPDATE servers SET name = ''",
+        "UPDATE outgoing SET edu = '{', event = NULL",
+        "UPDATE outgoing SET sequence = 9; UPDATE servers SET name = ''",
         "UPDATE servers SET name = '???'",
         "UPDATE counters SET value = -1",
         "DELETE FROM counters",
@@ -85,7 +89,6 @@ fn fill(store: &mut Store) {
         stripped_state: vec![],
     };
     let changes = vec![set(&member)];
-    let destinations = vec![server("bob.example")];
     let key = comity_core::persistence::tables::ServerKeyRecord {
         server: server("bob.example"),
         key_id: "ed25519:a".try_into().unwrap(),
@@ -106,11 +109,8 @@ fn fill(store: &mut Store) {
             }),
             Write::Room { record, changes },
             Write::Membership(membership),
-            Write::Enqueue {
-                sequence: 1,
-                event_id: event_id.clone(),
-                destinations,
-            },
+            audience(1, &["bob.example"]),
+            enqueue(1, 1, &member),
             Write::ServerKeys(vec![key]),
             Write::Once {
                 key: "k".to_owned(),
@@ -138,7 +138,6 @@ fn everything() -> Vec<Read> {
         Read::ServerKeys(server("bob.example")),
         Read::Outgoing {
             destination,
-            after: 0,
             limit: 9,
         },
         Read::Once("k".to_owned()),

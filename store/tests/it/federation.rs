@@ -1,99 +1,18 @@
-//! Queues, destinations, transactions, keys, commands done once, counters.
-
-use std::sync::Arc;
+//! Transactions received, keys, commands done once, counters.
 
 use comity_core::{
-    pdu::Pdu,
     persistence::{
-        queries::{Answer, Boot, Counts, Read, StoreError, Write},
-        tables::{
-            BegunTransaction, DestinationRecord, OutgoingRecord, Position, ServerKeyRecord,
-            SnapshotId, SnapshotRecord,
-        },
+        queries::{Answer, Boot, Counts, Read, Write},
+        tables::{AudienceId, Position, ServerKeyRecord, SnapshotId, SnapshotRecord},
     },
     time::WallTime,
 };
 use comity_store::Store;
 
-use crate::builder::*;
-
-#[test]
-fn a_queue_is_answered_oldest_first_after_a_sequence_and_within_a_limit() {
-    let (mut store, events) = store_with_queue();
-    let record = |index: usize| OutgoingRecord {
-        sequence: index as u64 + 1,
-        event: Arc::new(in_graph(&events[index])),
-    };
-    assert_eq!(
-        queue(&mut store, "bob.example", 0, 9),
-        [record(0), record(1), record(2)]
-    );
-    assert_eq!(queue(&mut store, "bob.example", 1, 1), [record(1)]);
-    assert_eq!(queue(&mut store, "cal.example", 0, 9), [record(1)]);
-    assert_eq!(queue(&mut store, "dan.example", 0, 9), []);
-}
-
-#[test]
-fn only_what_is_stored_can_be_queued() {
-    let mut store = store();
-    let error = refused(
-        &mut store,
-        vec![enqueue(1, &message("lost", &[]), &["bob.example"])],
-    );
-    assert!(matches!(error, StoreError::Failed(_)), "{error}");
-}
-
-#[test]
-fn delivery_takes_the_front_off_one_queue_and_forgets_failures() {
-    let (mut store, _) = store_with_queue();
-    commit(
-        &mut store,
-        vec![
-            failed("bob.example", 3, 500),
-            begun("bob.example", "t1", 2),
-            Write::TransactionDelivered {
-                destination: server("bob.example"),
-                through: 2,
-            },
-        ],
-    );
-    let sequences: Vec<_> = queue(&mut store, "bob.example", 0, 9)
-        .iter()
-        .map(|record| record.sequence)
-        .collect();
-    assert_eq!(sequences, [3]);
-    assert_eq!(queue(&mut store, "cal.example", 0, 9).len(), 1);
-    let [bob, cal] = boot(&mut store).destinations.try_into().unwrap();
-    assert_eq!(bob, destination("bob.example", 0, 0, None, 1));
-    assert_eq!(cal, destination("cal.example", 0, 0, None, 1));
-}
-
-#[test]
-fn a_start_finds_every_queue_failure_and_begun_transaction() {
-    let (mut store, _) = store_with_queue();
-    commit(
-        &mut store,
-        vec![
-            begun("bob.example", "t1", 1),
-            failed("bob.example", 2, 700),
-            failed("eve.example", 1, u64::MAX),
-            begun("bob.example", "t2", 2),
-        ],
-    );
-    let transaction = BegunTransaction {
-        transaction_id: "t2".to_owned(),
-        through: 2,
-        begun_at: WallTime(40),
-    };
-    assert_eq!(
-        boot(&mut store).destinations,
-        [
-            destination("bob.example", 2, 700, Some(transaction), 3),
-            destination("cal.example", 0, 0, None, 1),
-            destination("eve.example", 1, i64::MAX as u64, None, 0),
-        ]
-    );
-}
+use crate::{
+    builder::*,
+    outgoing::{audience, boot, delivered, enqueue, store_with_queue},
+};
 
 #[test]
 fn a_start_is_counted_and_finds_the_highest_numbers_ever_used() {
@@ -112,11 +31,9 @@ fn a_start_is_counted_and_finds_the_highest_numbers_ever_used() {
             write(shown(&events[1], -4)),
             write(shown(&events[2], 3)),
             Write::Snapshot(snapshot),
-            enqueue(31, &events[0], &["bob.example"]),
-            Write::TransactionDelivered {
-                destination: server("bob.example"),
-                through: 31,
-            },
+            audience(7, &["bob.example"]),
+            enqueue(31, 7, &events[0]),
+            delivered("bob.example", 31),
         ],
     );
     assert_eq!(
@@ -127,6 +44,7 @@ fn a_start_is_counted_and_finds_the_highest_numbers_ever_used() {
             newest_position: Position(12),
             oldest_position: Position(-4),
             last_sequence: 31,
+            last_audience: AudienceId(7),
             destinations: vec![],
             staged: vec![],
         }
@@ -237,94 +155,6 @@ fn counts_say_how_much_is_stored() {
         received_transactions: 1,
     };
     assert_eq!(read(&mut store, Read::Counts), Answer::Counts(counts));
-}
-
-/// Three events for one server, the second for another one too.
-fn store_with_queue() -> (Store, Vec<Arc<Pdu>>) {
-    let mut store = store();
-    let events = chain(3);
-    commit(
-        &mut store,
-        events.iter().map(|pdu| write(in_graph(pdu))).collect(),
-    );
-    commit(
-        &mut store,
-        vec![
-            enqueue(1, &events[0], &["bob.example"]),
-            enqueue(2, &events[1], &["bob.example", "cal.example"]),
-            enqueue(3, &events[2], &["bob.example"]),
-        ],
-    );
-    (store, events)
-}
-
-fn enqueue(sequence: u64, pdu: &Arc<Pdu>, destinations: &[&str]) -> Write {
-    Write::Enqueue {
-        sequence,
-        event_id: pdu.event_id().to_owned(),
-        destinations: destinations.iter().map(|name| server(name)).collect(),
-    }
-}
-
-fn begun(destination: &str, transaction_id: &str, through: u64) -> Write {
-    let transaction_id = transaction_id.to_owned();
-    let transaction = BegunTransaction {
-        transaction_id,
-        through,
-        begun_at: WallTime(40),
-    };
-    Write::TransactionBegun {
-        destination: server(destination),
-        transaction,
-    }
-}
-
-fn failed(destination: &str, failures: u32, retry_at: u64) -> Write {
-    let retry_at = WallTime(retry_at);
-    Write::DestinationFailed {
-        destination: server(destination),
-        failures,
-        retry_at,
-    }
-}
-
-fn destination(
-    name: &str,
-    failures: u32,
-    retry_at: u64,
-    begun: Option<BegunTransaction>,
-    queued: u64,
-) -> DestinationRecord {
-    let retry_at = WallTime(retry_at);
-    DestinationRecord {
-        destination: server(name),
-        failures,
-        retry_at,
-        begun,
-        queued,
-    }
-}
-
-fn queue(store: &mut Store, destination: &str, after: u64, limit: u32) -> Vec<OutgoingRecord> {
-    let destination = server(destination);
-    let Answer::Outgoing(queue) = read(
-        store,
-        Read::Outgoing {
-            destination,
-            after,
-            limit,
-        },
-    ) else {
-        panic!("not an answer in queued events")
-    };
-    queue
-}
-
-fn boot(store: &mut Store) -> Boot {
-    let Answer::Boot(boot) = read(store, Read::Boot) else {
-        panic!("not an answer to a start")
-    };
-    boot
 }
 
 fn received(origin: &str, id: &str, response: &[u8], received_at: u64) -> Write {

@@ -16,6 +16,7 @@ mod federation;
 mod glance;
 mod graph;
 mod opening;
+mod outgoing;
 mod redactions;
 mod rooms;
 mod staged;

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use comity_core::persistence::queries::{Answer, Read};
+use comity_core::persistence::{
+    queries::{Answer, Read},
+    tables::AudienceId,
+};
 use comity_store::{OpenError, Store};
 use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::builder::*;
+use crate::{builder::*, outgoing};
 
 #[test]
 fn what_was_committed_is_there_after_reopening() {
@@ -53,6 +56,31 @@ fn only_the_owner_can_read_a_new_database() {
     );
 }
 
+/// Brings a database back to how the queues were kept by the fifth schema.
+const QUEUES_BEFORE: &str = "
+    DROP VIEW owed;
+    DROP TABLE outgoing;
+    DROP TABLE destinations;
+    DROP TABLE audience_members;
+    DROP TABLE audiences;
+    DELETE FROM counters WHERE name IN ('last_audience', 'sent_forgotten');
+    CREATE TABLE outgoing (
+        server INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        event INTEGER NOT NULL REFERENCES events,
+        PRIMARY KEY (server, sequence)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE destinations (
+        server INTEGER PRIMARY KEY,
+        failures INTEGER NOT NULL DEFAULT 0,
+        retry_at INTEGER NOT NULL DEFAULT 0,
+        transaction_id TEXT,
+        through INTEGER,
+        begun_at INTEGER
+    ) STRICT;
+    PRAGMA user_version = 5;
+";
+
 /// What an older version of the program stored is found as well: redactions, and who cites whom.
 #[test]
 fn a_database_of_the_first_schema_is_brought_up_to_date() {
@@ -77,6 +105,7 @@ fn a_database_of_the_first_schema_is_brought_up_to_date() {
         DROP INDEX members_by_server;
         ALTER TABLE snapshots DROP COLUMN height;
     ";
+    older.execute_batch(QUEUES_BEFORE).unwrap();
     older.execute_batch(undo).unwrap();
     older.pragma_update(None, "user_version", 1).unwrap();
     drop(older);
@@ -85,6 +114,40 @@ fn a_database_of_the_first_schema_is_brought_up_to_date() {
     assert_eq!(read_ids(&mut store, asked), ids([&redaction]));
     let found = auth_descendants(&mut store, &create, 9);
     assert_eq!(found, Some(ids([&topic])));
+}
+
+/// What an older version of the program queued is sent to the same servers in the same order.
+#[test]
+fn what_was_queued_for_each_server_is_still_queued() {
+    let (_directory, path) = place();
+    let mut store = Store::open(&path).unwrap();
+    let events = chain(4);
+    let stored = events.iter().map(|event| write(in_graph(event))).collect();
+    commit(&mut store, [vec![write_version()], stored].concat());
+    store.close().unwrap();
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch(QUEUES_BEFORE).unwrap();
+    older
+        .execute_batch(
+            "INSERT INTO servers VALUES (1, 'bob.example'), (2, 'cal.example'), (3, 'dan.example');
+            INSERT INTO outgoing VALUES (1, 5, 1), (2, 5, 1), (1, 6, 2), (2, 7, 3), (1, 8, 4),
+                (2, 8, 4);
+            INSERT INTO destinations VALUES (1, 3, 900, '4-2', 6, 800), (3, 1, 50, NULL, NULL, NULL);
+            UPDATE counters SET value = 8 WHERE name = 'last_sequence';",
+        )
+        .unwrap();
+    drop(older);
+    let mut store = Store::open(&path).unwrap();
+    let boot = outgoing::boot(&mut store);
+    assert_eq!(boot.last_audience, AudienceId(3));
+    let [bob, cal, dan] = boot.destinations.try_into().unwrap();
+    assert_eq!((bob.failures, bob.queued), (3, true));
+    assert_eq!(bob.begun.unwrap().through, 6);
+    assert_eq!((cal.failures, cal.queued), (0, true));
+    assert_eq!((dan.failures, dan.queued), (1, false));
+    assert_eq!(outgoing::sequences(&mut store, "bob.example"), [5, 6, 8]);
+    assert_eq!(outgoing::sequences(&mut store, "cal.example"), [5, 7, 8]);
+    commit(&mut store, vec![outgoing::enqueue(9, 3, &events[0])]);
 }
 
 #[test]
@@ -127,7 +190,7 @@ fn a_place_that_is_not_there_is_an_error() {
     assert!(matches!(error, OpenError::File(_)), "{error}");
 }
 
-fn place() -> (TempDir, PathBuf) {
+pub fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("comity.db");
     (directory, path)

@@ -245,7 +245,7 @@ impl Forger {
         );
         let endpoint = Endpoint::SendTransaction {
             transaction_id: self.transactions.to_string().into(),
-            body,
+            body: body.into(),
         };
         let response = network.ask("liar", to, endpoint);
         (response.status().as_u16(), self::body(&response))

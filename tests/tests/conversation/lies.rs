@@ -155,7 +155,8 @@ fn txn_7_a_repeated_transaction_gets_the_same_bytes_and_shows_nothing_again() {
         body: format!(
             r#"{{"origin":"liar","origin_server_ts":1,"pdus":[{}]}}"#,
             event.json()
-        ),
+        )
+        .into(),
     };
     let first = stage.network.ask("liar", "one", endpoint.clone());
     let again = stage.network.ask("liar", "one", endpoint.clone());

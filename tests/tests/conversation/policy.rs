@@ -320,6 +320,7 @@ fn a_server_may_choose_not_to_heed_policy_servers() {
     stage.network.crash("one");
     stage.network.server("one").settings = Settings {
         policy_servers: false,
+        ..Settings::default()
     };
     stage.network.start("one");
     stage.say("one", "mine");

@@ -109,6 +109,7 @@ fn is_empty(answer: &Answer) -> bool {
         Answer::Response(response) => response.is_none(),
         Answer::Keys(keys) => keys.is_empty(),
         Answer::Outgoing(queue) => queue.is_empty(),
+        Answer::Excess(excess) => excess.events.count + excess.edus.count == 0,
         Answer::Once(event_id) => event_id.is_none(),
         Answer::BackwardExtremities(ends) => ends.is_empty(),
         Answer::Memberships(memberships) => memberships.is_empty(),

@@ -8,7 +8,7 @@ use comity_tests::rooms::Dice;
 
 use crate::{
     events::{Events, room, server, user},
-    writes::{SNAPSHOTS, name},
+    writes::{SNAPSHOTS, name, time},
 };
 
 /// How many kinds of questions there are.
@@ -35,8 +35,12 @@ pub fn questions(events: &Events, dice: &mut Dice) -> Vec<Read> {
         Read::ServerKeys(server(dice)),
         Read::Outgoing {
             destination: server(dice),
-            after: dice.below(100) as u64,
             limit: limit(dice),
+        },
+        Read::OutgoingExcess {
+            destination: server(dice),
+            depth: limit(dice),
+            queued_since: time(dice),
         },
         Read::Once(name(dice)),
         Read::Memberships(user(dice)),

@@ -1,13 +1,14 @@
 //! One random write.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use comity_core::{
     persistence::{
         queries::Write,
         tables::{
-            BegunTransaction, LocalMembership, Position, RoomRecord, ServerKeyRecord, SnapshotId,
-            SnapshotRecord, Stage, StagedEvent, StateChange, StoredEvent,
+            AUDIENCES_NAMED, AudienceId, BegunTransaction, LocalMembership, Position, Queued,
+            RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord, Stage, StagedEvent,
+            StateChange, StoredEvent,
         },
     },
     time::WallTime,
@@ -21,7 +22,7 @@ use crate::events::{Events, ROOMS, server, user};
 pub const SNAPSHOTS: usize = 100;
 
 pub fn write(events: &Events, dice: &mut Dice) -> Write {
-    match dice.below(44) {
+    match dice.below(49) {
         0..15 => Write::Event(events.stored(dice)),
         15..17 => version(dice.below(3)),
         17..19 => redact(events, dice),
@@ -38,12 +39,9 @@ pub fn write(events: &Events, dice: &mut Dice) -> Write {
         31 => Write::ForgetTransactions {
             received_before: WallTime(dice.below(10) as u64),
         },
-        32..35 => Write::Enqueue {
-            sequence: dice.below(200) as u64,
-            event_id: events.id(dice),
-            destinations: vec![server(dice)],
-        },
-        35 => Write::TransactionBegun {
+        32 => audience(dice),
+        33..37 => enqueue(events, dice),
+        37 => Write::TransactionBegun {
             destination: server(dice),
             transaction: BegunTransaction {
                 transaction_id: name(dice),
@@ -51,23 +49,53 @@ pub fn write(events: &Events, dice: &mut Dice) -> Write {
                 begun_at: time(dice),
             },
         },
-        36 => Write::TransactionDelivered {
+        38 => Write::TransactionDelivered {
             destination: server(dice),
             through: dice.below(100) as u64,
         },
-        37 => Write::DestinationFailed {
+        39 => Write::DestinationFailed {
             destination: server(dice),
             failures: u32::try_from(dice.below(9)).unwrap(),
             retry_at: time(dice),
         },
-        38..40 => Write::Once {
+        40 => Write::GiveUp {
+            destination: server(dice),
+            events_through: dice.below(100) as u64,
+            edus_through: dice.below(100) as u64,
+        },
+        41..43 => Write::ForgetSent {
+            limit: u32::try_from(dice.below(50)).unwrap(),
+        },
+        43..45 => Write::Once {
             key: name(dice),
             event_id: events.id(dice),
         },
-        40..43 => Write::Stage(staged(events, dice)),
+        45..48 => Write::Stage(staged(events, dice)),
         _ => Write::Unstage {
             event_id: events.id(dice),
             from: server(dice),
+        },
+    }
+}
+
+/// Few enough that something is queued for each, and now and then far more.
+fn audience(dice: &mut Dice) -> Write {
+    let far = dice.once_in(9) as u64 * AUDIENCES_NAMED;
+    let servers: BTreeSet<_> = (0..1 + dice.below(3)).map(|_| server(dice)).collect();
+    Write::Audience {
+        id: AudienceId(far + dice.below(9) as u64),
+        servers: servers.into_iter().collect(),
+    }
+}
+
+fn enqueue(events: &Events, dice: &mut Dice) -> Write {
+    Write::Enqueue {
+        sequence: dice.below(200) as u64,
+        audience: AudienceId(dice.below(9) as u64),
+        queued_at: time(dice),
+        queued: match dice.once_in(3) {
+            true => Queued::Edu(format!("\"{}\"", name(dice)).into()),
+            false => Queued::Event(events.id(dice)),
         },
     }
 }
@@ -78,7 +106,7 @@ pub fn name(dice: &mut Dice) -> String {
 }
 
 /// Now and then later than a database can say.
-fn time(dice: &mut Dice) -> WallTime {
+pub fn time(dice: &mut Dice) -> WallTime {
     match dice.once_in(20) {
         true => WallTime(u64::MAX),
         false => WallTime(dice.below(100) as u64),

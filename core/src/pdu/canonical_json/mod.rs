@@ -16,6 +16,8 @@ mod scan;
 mod tests;
 mod write;
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -70,8 +72,18 @@ pub enum JsonError {
     NotAnObject,
 }
 
-pub(super) fn as_text(json: &[u8]) -> Result<&str, JsonError> {
+pub(crate) fn as_text(json: &[u8]) -> Result<&str, JsonError> {
     std::str::from_utf8(json).map_err(|error| JsonError::Encoding(error.valid_up_to()))
+}
+
+/// The canonical text of what `json` says, which is `json` itself if that is canonical.
+pub fn canonical(json: &str, numbers: Numbers) -> Result<Cow<'_, str>, JsonError> {
+    let mut scanner = Scanner::new(json, numbers);
+    scanner.skip()?;
+    match scanner.finish()? {
+        true => Ok(Cow::Borrowed(json)),
+        false => rewrite(json, numbers).map(Cow::Owned),
+    }
 }
 
 /// Parses any value, with strict numbers.

@@ -26,7 +26,7 @@ mod visibility;
 
 use comity_core::persistence::queries::{Answer, Query, Read, StoreError, Write};
 
-use tables::Tables;
+use tables::{OutgoingRow, Tables};
 
 /// The store; see the module.
 #[derive(Debug, Default)]
@@ -104,11 +104,14 @@ impl Model {
             Read::SnapshotEvents(id) => Answer::Events(state::snapshot_events(tables, *id)),
             Read::Memberships(user_id) => Answer::Memberships(local::memberships(tables, user_id)),
             Read::Once(key) => Answer::Once(tables.once.get(key).cloned()),
-            Read::Outgoing {
+            Read::Outgoing { destination, limit } => {
+                Answer::Outgoing(outgoing::queue(tables, destination, *limit))
+            }
+            Read::OutgoingExcess {
                 destination,
-                after,
-                limit,
-            } => Answer::Outgoing(outgoing::queue(tables, destination, *after, *limit)),
+                depth,
+                queued_since,
+            } => Answer::Excess(outgoing::excess(tables, destination, *depth, *queued_since)),
             Read::ReceivedTransaction {
                 origin,
                 transaction_id,
@@ -131,11 +134,20 @@ impl Model {
             Write::Once { key, event_id } => local::remember_once(tables, key, event_id),
             Write::Stage(event) => staged::stage_event(tables, event),
             Write::Unstage { event_id, from } => staged::unstage(tables, event_id, from),
+            Write::Audience { id, servers } => outgoing::note_audience(tables, *id, servers)?,
             Write::Enqueue {
                 sequence,
-                event_id,
-                destinations,
-            } => outgoing::enqueue(tables, *sequence, event_id, destinations)?,
+                audience,
+                queued_at,
+                queued,
+            } => {
+                let row = OutgoingRow {
+                    audience: *audience,
+                    queued_at: *queued_at,
+                    queued: queued.clone(),
+                };
+                outgoing::enqueue(tables, *sequence, row)?;
+            }
             Write::TransactionBegun {
                 destination,
                 transaction,
@@ -149,6 +161,12 @@ impl Model {
                 failures,
                 retry_at,
             } => outgoing::failed(tables, destination, *failures, *retry_at),
+            Write::GiveUp {
+                destination,
+                events_through,
+                edus_through,
+            } => outgoing::give_up(tables, destination, *events_through, *edus_through),
+            Write::ForgetSent { limit } => outgoing::forget_sent(tables, *limit),
             Write::ServerKeys(keys) => federation::keep_keys(tables, keys),
             Write::ReceivedTransaction {
                 origin,

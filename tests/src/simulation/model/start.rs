@@ -1,16 +1,14 @@
 //! Counters, and what the core needs when it starts.
 
-use std::collections::BTreeMap;
-
 use comity_core::persistence::{
     queries::{Boot, Counts},
-    tables::{DestinationRecord, Position, SnapshotId},
+    tables::{AudienceId, DestinationRecord, Position, SnapshotId},
 };
 use ruma_common::OwnedServerName;
 
 use super::{
-    staged,
-    tables::{Counter, Tables},
+    outgoing, staged,
+    tables::{Counter, DestinationRow, Tables},
 };
 
 /// Where the last run ended. Also counts this start.
@@ -21,6 +19,7 @@ pub(super) fn boot(tables: &mut Tables) -> Boot {
         newest_position: newest_position(tables),
         oldest_position: Position(tables.counter(Counter::OldestPosition)),
         last_sequence: number(tables, Counter::LastSequence),
+        last_audience: AudienceId(number(tables, Counter::LastAudience)),
         destinations: destinations(tables),
         staged: staged::all(tables),
     };
@@ -47,7 +46,11 @@ pub(super) fn counts(tables: &Tables) -> Counts {
     Counts {
         events: tables.events.len() as u64,
         rooms: rooms.count() as u64,
-        queued: tables.outgoing.len() as u64,
+        queued: tables
+            .destinations
+            .iter()
+            .map(|(destination, _)| outgoing::owed(tables, destination).count() as u64)
+            .sum(),
         received_transactions: tables.received.len() as u64,
     }
 }
@@ -62,23 +65,14 @@ pub(super) fn use_position(tables: &mut Tables, position: Position) {
 
 /// Every server with something queued or on record, sorted by name.
 fn destinations(tables: &Tables) -> Vec<DestinationRecord> {
-    let mut queued: BTreeMap<&OwnedServerName, u64> = BTreeMap::new();
-    for (destination, _) in tables.destinations.iter() {
-        queued.insert(destination, 0);
-    }
-    for ((destination, _), _) in tables.outgoing.iter() {
-        *queued.entry(destination).or_default() += 1;
-    }
-    let record = |(destination, queued): (&OwnedServerName, u64)| {
-        let row = tables.destinations.get(destination).cloned();
-        let row = row.unwrap_or_default();
-        DestinationRecord {
-            destination: destination.clone(),
-            failures: row.failures,
-            retry_at: row.retry_at,
-            begun: row.begun,
-            queued,
-        }
+    let record = |(destination, row): (&OwnedServerName, &DestinationRow)| DestinationRecord {
+        destination: destination.clone(),
+        failures: row.failures,
+        retry_at: row.retry_at,
+        begun: row.begun.clone(),
+        queued: outgoing::owed(tables, destination).next().is_some(),
     };
-    queued.into_iter().map(record).collect()
+    let all = tables.destinations.iter().map(record);
+    all.filter(|it| it.queued || it.failures > 0 || it.begun.is_some())
+        .collect()
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use comity_core::{
     pdu::{RoomVersion, StateKey},
     persistence::tables::{
-        BegunTransaction, LocalMembership, Position, ServerKeyRecord, SnapshotId, SnapshotRecord,
-        StagedEvent, StoredEvent,
+        AudienceId, BegunTransaction, LocalMembership, Position, Queued, ServerKeyRecord,
+        SnapshotId, SnapshotRecord, StagedEvent, StoredEvent,
     },
     time::WallTime,
 };
@@ -40,9 +40,11 @@ pub(super) struct Tables {
     pub(super) memberships: Table<(OwnedUserId, OwnedRoomId), LocalMembership>,
     /// The events that commands have produced.
     pub(super) once: Table<String, OwnedEventId>,
-    /// The queues towards other servers, by sequence.
-    pub(super) outgoing: Table<(OwnedServerName, u64), OwnedEventId>,
-    /// Servers that failed, or to which a transaction was begun.
+    /// Sets of servers that something goes to.
+    pub(super) audiences: Table<AudienceId, Arc<[OwnedServerName]>>,
+    /// What goes out, by sequence.
+    pub(super) outgoing: Table<u64, OutgoingRow>,
+    /// Every server of an audience, and those that failed or to which a transaction was begun.
     pub(super) destinations: Table<OwnedServerName, DestinationRow>,
     pub(super) received: Table<(OwnedServerName, OwnedTransactionId), ReceivedRow>,
     /// The events that wait for other servers, by sender.
@@ -69,9 +71,22 @@ pub(super) struct CurrentEntry {
     pub(super) joins: bool,
 }
 
+/// Something that goes to several servers.
+#[derive(Clone, Debug)]
+pub(super) struct OutgoingRow {
+    pub(super) audience: AudienceId,
+    pub(super) queued_at: WallTime,
+    pub(super) queued: Queued,
+}
+
 /// Where we stand with another server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DestinationRow {
+    /// Up to which sequence all has arrived …
+    pub(super) acknowledged: u64,
+    /// … and up to which events, and other messages, were given up.
+    pub(super) events_lost: u64,
+    pub(super) edus_lost: u64,
     pub(super) failures: u32,
     pub(super) retry_at: WallTime,
     pub(super) begun: Option<BegunTransaction>,
@@ -98,6 +113,8 @@ pub(super) enum Counter {
     NewestPosition,
     OldestPosition,
     LastSequence,
+    LastAudience,
+    SentForgotten,
 }
 
 impl Tables {
@@ -123,6 +140,7 @@ impl Tables {
             &mut self.snapshots,
             &mut self.memberships,
             &mut self.once,
+            &mut self.audiences,
             &mut self.outgoing,
             &mut self.destinations,
             &mut self.received,
