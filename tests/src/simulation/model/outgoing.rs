@@ -153,7 +153,9 @@ pub(super) fn begin(tables: &mut Tables, destination: &ServerName, begun: &Begun
 
 /// Moves the cursor, and forgets the transaction and all failures.
 pub(super) fn delivered(tables: &mut Tables, destination: &ServerName, through: u64) {
-    let row = row(tables, destination);
+    let Some(row) = tables.destinations.get(&destination.to_owned()).cloned() else {
+        return;
+    };
     let row = DestinationRow {
         acknowledged: row.acknowledged.max(through),
         failures: 0,
@@ -181,7 +183,9 @@ pub(super) fn failed(
 
 /// Takes the oldest events and other messages off a queue unsent.
 pub(super) fn give_up(tables: &mut Tables, destination: &ServerName, events: u64, edus: u64) {
-    let row = row(tables, destination);
+    let Some(row) = tables.destinations.get(&destination.to_owned()).cloned() else {
+        return;
+    };
     let row = DestinationRow {
         events_lost: row.events_lost.max(events),
         edus_lost: row.edus_lost.max(edus),

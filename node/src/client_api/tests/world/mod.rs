@@ -262,6 +262,7 @@ impl Homeserver for World {
             | Command::Profile(_)
             | Command::RoomSummary(_)
             | Command::SendEdu { .. }
+            | Command::Retry(_)
             | Command::Statistics => return Err(CommandError::NotFound("not here".into())),
         })
     }
