@@ -126,7 +126,7 @@ impl Tables {
         self.all().into_iter().for_each(Batched::roll_back);
     }
 
-    fn all(&mut self) -> [&mut dyn Batched; 18] {
+    fn all(&mut self) -> [&mut dyn Batched; 19] {
         [
             &mut self.heard,
             &mut self.in_order,
