@@ -16,6 +16,7 @@ use super::{
     need::{AuthDescendants, Met, Need},
     outcome::Fate,
     registry::{Identity, Registry},
+    searches::Searches,
     world::{Counters, Room, World},
 };
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
     },
     pdu::{
         Pdu, StateMap,
+        gap::Stage,
         signing::{self, KnownKeys, SignatureError, VerifyKey},
     },
     persistence::{
@@ -33,7 +35,7 @@ use crate::{
         tables::{SnapshotId, StoredEvent},
     },
     time::{Now, WallTime},
-    transaction::staging::Staging,
+    transaction::{outgoing::Outgoing, staging::Staging},
     transport::{
         remote_request::{Endpoint, RemoteRequest},
         remote_response::RemoteResponse,
@@ -60,6 +62,8 @@ pub struct Facts<'a> {
     pub(super) now: Now,
     pub(super) begun: Now,
     pub(super) world: &'a World,
+    pub(super) searches: &'a Searches,
+    pub(super) outgoing: &'a Outgoing,
     pub(super) registry: &'a Registry,
     pub(super) staging: &'a Staging,
     pub(super) met: &'a BTreeMap<Need, Met>,
@@ -218,6 +222,22 @@ impl<'a> Facts<'a> {
     /// what builds on it, is a waste (and a way to keep us busy for ever).
     pub fn failed_often(&self, event_id: &EventId) -> bool {
         self.world.failed_often(event_id, self.now.monotonic)
+    }
+
+    /// Whether this server has answered, just now, when it was asked for this event in this way.
+    pub fn asked_lately(&self, event_id: &EventId, server: &ServerName, stage: Stage) -> bool {
+        let now = self.now.monotonic;
+        self.searches.asked(event_id, server, stage, now)
+    }
+
+    /// How many events of a room this server gave us lately because we asked for them.
+    pub fn pulled_lately(&self, room_id: &RoomId, server: &ServerName) -> u32 {
+        self.searches.pulled(room_id, server, self.now.monotonic)
+    }
+
+    /// Whether a server did not answer when we last sent it something.
+    pub fn is_down(&self, server: &ServerName) -> bool {
+        self.outgoing.is_down(server)
     }
 
     /// These events and everything that authorises them, as far as we hold it.

@@ -1,5 +1,7 @@
 //! Every kind of work there is.
 
+use std::sync::Arc;
+
 use super::{
     facts::{Blocked, Facts},
     outcome::Outcome,
@@ -16,13 +18,16 @@ use crate::{
         invite::{AnswerInvite, AwaitCosignature, InviteUser, ServeInvite},
         join::{JoinRoom, SendJoin},
         leave::{LeaveRoom, SendLeave},
+        merge_ends::MergeEnds,
         read::{ReadStore, SummariseRoom},
         rescinded::RescindInvite,
         resident::{AnswerSendJoin, MakeMembership, SendMembership},
         send::SendEventJob,
     },
     pdu::{
+        Pdu,
         admit::{AdmitEvent, VerifyEvent},
+        gap::SeekEvents,
         history::ImportHistory,
         import::{ImportEvent, ImportOutliers},
         serve::ServeEvents,
@@ -81,6 +86,8 @@ jobs! {
     VerifyEvent(VerifyEvent),
     /// PDU: judges an event.
     AdmitEvent(AdmitEvent),
+    /// PDU: asks other servers for what an event lacks.
+    SeekEvents(SeekEvents),
     /// PDU: takes in events without their history.
     ImportOutliers(ImportOutliers),
     /// PDU: takes in an event together with the state before it.
@@ -133,6 +140,8 @@ jobs! {
     ReadStore(ReadStore),
     /// Messaging: takes an invite back.
     RescindInvite(RescindInvite),
+    /// Messaging: joins the ends of a room's graph.
+    MergeEnds(MergeEnds),
     /// Messaging: says how a room stands.
     SummariseRoom(SummariseRoom),
 }
@@ -147,7 +156,23 @@ impl Job {
         }
     }
 
-    /// What no other job should work on at the same time.
+    /// All that no other job should work on at the same time.
+    pub(super) fn identities(&self) -> Vec<Identity> {
+        match self {
+            Self::SeekEvents(job) => {
+                let sought = job.events_sought().iter();
+                sought.cloned().map(Identity::Event).collect()
+            }
+            Self::ImportOutliers(job) => {
+                let events = job.events.iter();
+                let event = |event: &Arc<Pdu>| Identity::Event(event.event_id().to_owned());
+                events.map(event).collect()
+            }
+            other => other.identity().into_iter().collect(),
+        }
+    }
+
+    /// The one thing that the job is about, if there is one.
     pub(super) fn identity(&self) -> Option<Identity> {
         let event = |id: &ruma_common::EventId| Some(Identity::Event(id.to_owned()));
         match self {
@@ -158,12 +183,14 @@ impl Job {
             Self::SendJoin(job) => Some(Identity::Join(job.room_id.clone())),
             Self::SendEvent(job) => job.identity(),
             Self::AwaitPolicySignature(job) => job.identity(),
+            Self::MergeEnds(job) => Some(job.identity()),
             Self::RescindInvite(job) => event(job.event().event_id()),
             Self::ReceiveTransaction(job) => Some(job.identity()),
             Self::AnswerTransaction(job) => Some(job.identity()),
             Self::Authenticate(_)
             | Self::ServeRequest(_)
             | Self::FetchKey(_)
+            | Self::SeekEvents(_)
             | Self::ImportOutliers(_)
             | Self::ImportHistory(_)
             | Self::ServeEvents(_)

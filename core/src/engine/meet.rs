@@ -170,18 +170,19 @@ impl Engine {
         let Some(running) = self.jobs.get(&id) else {
             return Vec::new();
         };
-        let met = match (running.job.identity(), &running.job) {
-            (Some(Identity::Event(event_id)), _) => Some(Need::Event(event_id)),
-            (Some(Identity::Join(room_id)), _) => Some(Need::Room(room_id)),
-            (_, Job::FetchKey(job)) => Some(job.need()),
-            _ => None,
-        };
-        let waiting = met.and_then(|need| {
+        let identities = running.job.identities().into_iter();
+        let met = identities
+            .filter_map(need_met_by_end)
+            .chain(match &running.job {
+                Job::FetchKey(job) => Some(job.need()),
+                _ => None,
+            });
+        let waiting = met.filter_map(|need| {
             let waiting = self.pending.waiting.get(&need)?;
             let for_this_job = !waiting.asked || matches!(need, Need::Key { .. });
             for_this_job.then_some(&waiting.jobs)
         });
-        let waiting = waiting.into_iter().flatten().copied();
+        let waiting = waiting.flatten().copied();
         let parent = running.parent.map(|(parent, _)| parent);
         waiting.chain(parent).collect()
     }
@@ -436,6 +437,15 @@ fn unexpected(result: &Result<Answer, StoreError>) -> String {
 /// Whether a server was asked and gave none.
 fn is_no_answer(met: &Met) -> bool {
     matches!(met, Met::Response(Err(error)) if !error.is_an_answer())
+}
+
+/// The need that the end of this work meets.
+fn need_met_by_end(identity: Identity) -> Option<Need> {
+    match identity {
+        Identity::Event(event_id) => Some(Need::Event(event_id)),
+        Identity::Join(room_id) => Some(Need::Room(room_id)),
+        Identity::Transaction(..) | Identity::Once(_) | Identity::Ends(_) => None,
+    }
 }
 
 /// The work whose end meets a need, if another job is at it.

@@ -23,6 +23,7 @@ pub mod need;
 pub mod outcome;
 pub mod registry;
 mod run;
+pub mod searches;
 mod sending;
 mod staged;
 pub mod stop;
@@ -42,6 +43,7 @@ use crate::{
         need::{Met, Need},
         outcome::Fate,
         registry::Registry,
+        searches::Searches,
         world::World,
     },
     input::{CommandId, RequestId},
@@ -99,6 +101,7 @@ struct Running {
 #[derive(Debug)]
 pub(crate) struct Engine {
     world: World,
+    searches: Searches,
     registry: Registry,
     jobs: BTreeMap<JobId, Running>,
     ready: VecDeque<JobId>,
@@ -119,6 +122,7 @@ impl Engine {
         let outgoing = Outgoing::new(own.server_name().to_owned(), settings.queues, seed);
         Self {
             world: World::new(own, settings, seed),
+            searches: Searches::default(),
             registry: Registry::default(),
             jobs: BTreeMap::new(),
             ready: VecDeque::new(),

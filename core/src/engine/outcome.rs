@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use http::Response;
-use ruma_common::{OwnedEventId, OwnedServerName};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
 
 use super::{
     facts::Facts,
@@ -16,7 +16,7 @@ use crate::{
         command::{CommandError, Reply},
         notice::Notice,
     },
-    pdu::StateMap,
+    pdu::{StateMap, gap::Stage},
     persistence::{
         queries::Write,
         tables::{LocalMembership, ServerKeyRecord, SnapshotId},
@@ -48,6 +48,10 @@ pub struct Outcome {
     pub keys: Option<LearntKeys>,
     /// A server that has just proved to be alive.
     pub alive: Option<OwnedServerName>,
+    /// What came of asking other servers for what an event lacks.
+    pub searched: Option<Searched>,
+    /// Jobs that begin now and for which nobody waits.
+    pub also: Vec<Job>,
     /// How the event fared that the job was about.
     pub fate: Fate,
     /// What comes next.
@@ -99,6 +103,21 @@ pub struct LearntKeys {
     pub keys: Vec<ServerKeyRecord>,
     /// Whether the server answered; `None` if only the store was asked.
     pub asked: Option<bool>,
+}
+
+/// What came of asking another server for what an event of a room lacks.
+#[derive(Clone, Debug)]
+pub struct Searched {
+    /// The server.
+    pub server: OwnedServerName,
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// How it was asked …
+    pub stage: Stage,
+    /// … and what for, if it answered.
+    pub asked: Vec<OwnedEventId>,
+    /// How many events it gave.
+    pub events: u32,
 }
 
 /// How an event fared; what the job that waits for it is told.

@@ -15,6 +15,8 @@ pub enum Identity {
     Join(OwnedRoomId),
     /// Receiving a transaction. A repetition gets the same answer.
     Transaction(OwnedServerName, OwnedTransactionId),
+    /// Joining the ends of a room's graph.
+    Ends(OwnedRoomId),
     /// Carrying out a command that must have its effect once. A repetition gets the same answer.
     Once(String),
 }

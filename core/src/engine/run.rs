@@ -54,32 +54,39 @@ impl Engine {
     /// Registers what a job works on and makes it run, unless it repeats a transaction or command
     /// that is under way: then whoever asked waits for that one's answer (TXN-7).
     fn enlist(&mut self, id: JobId) {
-        let Some(identity) = self
-            .jobs
-            .get(&id)
-            .and_then(|running| running.job.identity())
-        else {
-            self.ready.push_back(id);
+        let Some(running) = self.jobs.get(&id) else {
             return;
         };
-        let first = self
-            .registry
-            .at_work(&identity)
-            .filter(|first| *first != id);
-        let is_repetition = matches!(identity, Identity::Transaction(..) | Identity::Once(_));
-        if let Some(first) = first.filter(|_| is_repetition) {
-            let askers = self
-                .jobs
-                .remove(&id)
-                .map(|running| running.askers)
-                .unwrap_or_default();
-            if let Some(first) = self.jobs.get_mut(&first) {
-                first.askers.extend(askers);
+        for identity in running.job.identities() {
+            if let Some(first) = self.repeated(id, &identity) {
+                self.join(id, first);
+                return;
             }
-            return;
+            self.registry.begin(identity, id);
         }
-        self.registry.begin(identity, id);
         self.ready.push_back(id);
+    }
+
+    /// The job under way that this one repeats, if what it does is to be done once.
+    fn repeated(&self, id: JobId, identity: &Identity) -> Option<JobId> {
+        let first = self.registry.at_work(identity)?;
+        let is_repetition = matches!(
+            identity,
+            Identity::Transaction(..) | Identity::Once(_) | Identity::Ends(_)
+        );
+        Some(first).filter(|first| *first != id && is_repetition)
+    }
+
+    /// Makes whoever asked for one job wait for the answer of another.
+    fn join(&mut self, id: JobId, first: JobId) {
+        let askers = self
+            .jobs
+            .remove(&id)
+            .map(|running| running.askers)
+            .unwrap_or_default();
+        if let Some(first) = self.jobs.get_mut(&first) {
+            first.askers.extend(askers);
+        }
     }
 
     pub(crate) fn run_ready(&mut self) {
@@ -103,6 +110,8 @@ impl Engine {
             now: self.now,
             begun: running.since,
             world: &self.world,
+            searches: &self.searches,
+            outgoing: &self.outgoing,
             registry: &self.registry,
             staging: &self.staging,
             met: &running.met,
@@ -132,6 +141,9 @@ impl Engine {
         if let Some(learnt) = outcome.keys.take() {
             self.world.keys.learn(learnt, self.now.monotonic);
         }
+        if let Some(searched) = outcome.searched.take() {
+            self.searches.note(searched, self.now.monotonic);
+        }
         let mut writes = std::mem::take(&mut outcome.writes);
         writes.extend(self.forgetting.along_with(&writes, self.now));
         self.settle(id, &mut outcome, &mut writes);
@@ -153,6 +165,9 @@ impl Engine {
         self.count_received(&writes);
         self.commit(writes, held);
         self.advance(id, outcome.fate, outcome.next);
+        for job in outcome.also {
+            self.create(job, Vec::new(), None);
+        }
     }
 
     fn count_received(&mut self, writes: &[Write]) {
@@ -192,7 +207,7 @@ impl Engine {
         let Some(running) = self.jobs.get_mut(&id) else {
             return;
         };
-        let before = running.job.identity();
+        let before = running.job.identities();
         running.job = then;
         running.met.clear();
         running.waits_for.clear();
@@ -201,11 +216,9 @@ impl Engine {
         running.since = self.now;
         running.children = first.len();
         running.fates = vec![Fate::Handled; first.len()];
-        let after = running.job.identity();
-        if before != after
-            && let Some(before) = before
-        {
-            self.leave_place(id, &before);
+        let after = running.job.identities();
+        for left in before.iter().filter(|before| !after.contains(before)) {
+            self.leave_place(id, left);
         }
         let alone = first.is_empty();
         for (index, job) in first.into_iter().enumerate() {
@@ -213,8 +226,10 @@ impl Engine {
         }
         if alone {
             self.enlist(id);
-        } else if let Some(after) = after {
-            self.registry.begin(after, id);
+            return;
+        }
+        for identity in after {
+            self.registry.begin(identity, id);
         }
     }
 
@@ -222,7 +237,7 @@ impl Engine {
         let Some(running) = self.jobs.remove(&id) else {
             return;
         };
-        if let Some(identity) = running.job.identity() {
+        for identity in running.job.identities() {
             self.leave_place(id, &identity);
         }
         if let Some(need) = self.pending.met_by_end_of(&running.job) {
@@ -321,7 +336,7 @@ impl Engine {
         match identity {
             Identity::Event(event_id) => self.event_judged(event_id),
             Identity::Join(room_id) => self.resolve(&Need::Room(room_id.clone()), &Met::InWorld),
-            Identity::Transaction(..) | Identity::Once(_) => {}
+            Identity::Transaction(..) | Identity::Once(_) | Identity::Ends(_) => {}
         }
     }
 }

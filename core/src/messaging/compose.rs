@@ -1,6 +1,9 @@
 //! Making an event of one of our users at the end of a room.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ruma_common::{OwnedEventId, OwnedUserId, UserId};
 
@@ -12,12 +15,13 @@ use crate::{
         world::Room,
     },
     pdu::{
-        Pdu, RoomVersion,
+        Pdu, RoomVersion, StateMap,
         auth_content::AuthContent,
         auth_events::{self, Selector},
         build::{self, EventTemplate},
         event_type::MEMBER,
         format::MAX_PREV_EVENTS,
+        merge,
         resolution::MissingEvents,
         room_version::EventIds,
         view::View,
@@ -81,46 +85,84 @@ pub fn compose(
     new: &NewEvent,
     facts: &Facts<'_>,
 ) -> Result<Arc<Pdu>, Stop<CommandError>> {
-    let template = template(room, new, facts)?;
+    let place = Place::of(room, facts)?;
+    let template = place.template(room, new, facts)?;
     let own = facts.own();
     let event = build::build(template, room.version, own.server_name(), own.signing_key())
         .map_err(|error| CommandError::Invalid(error.to_string()))?;
-    let view = View::of(&room.state, &event, facts)?;
+    let view = View::of(&place.state, &event, facts)?;
     view.check(&event)
         .map_err(|denied| CommandError::Forbidden(denied.to_string()))?;
     Ok(Arc::new(event))
 }
 
-/// The place of a new event in the graph (PDU-20).
-pub fn template(room: &Room, new: &NewEvent, facts: &Facts<'_>) -> Result<EventTemplate, Blocked> {
-    let ends = facts.events(&room.extremities)?;
-    let mut ends: Vec<_> = ends.into_iter().flatten().collect();
-    ends.sort_by_key(|end| std::cmp::Reverse(end.pdu.depth()));
-    ends.truncate(MAX_PREV_EVENTS);
-    let content = AuthContent::read(&new.event_type, &new.content, room.version);
-    let selector = Selector {
-        event_type: &new.event_type,
-        state_key: new.state_key.as_deref(),
-        sender: &new.sender,
-        content: &content,
-    };
-    let auth_events = auth_events::from_state(selector, room.version, &room.state);
-    Ok(EventTemplate {
-        reference_hashes: reference_hashes(room.version, &ends, &auth_events, facts)?,
-        room_id: Some(room.room_id.clone()),
-        sender: new.sender.clone(),
-        event_type: new.event_type.clone(),
-        state_key: new.state_key.clone(),
-        content: new.content.clone(),
-        redacts: new.redacts.clone(),
-        prev_events: ends
-            .iter()
-            .map(|end| end.pdu.event_id().to_owned())
-            .collect(),
-        auth_events,
-        depth: build::depth_after(ends.iter().map(|end| end.pdu.depth())),
-        origin_server_ts: facts.begun().wall.to_i64(),
-    })
+/// What is signed to make a new event at the ends of a room (PDU-20).
+///
+/// # Errors
+/// Busy, if the room has forked and what is needed to resolve it is not at hand.
+pub fn template(
+    room: &Room,
+    new: &NewEvent,
+    facts: &Facts<'_>,
+) -> Result<EventTemplate, Stop<MissingEvents>> {
+    Ok(Place::of(room, facts)?.template(room, new, facts)?)
+}
+
+/// Where in the graph a new event stands.
+struct Place {
+    /// What it follows: the ends of the room, the deepest of them if they are too many.
+    ends: Vec<Arc<StoredEvent>>,
+    /// The state after those.
+    state: StateMap,
+}
+
+impl Place {
+    fn of(room: &Room, facts: &Facts<'_>) -> Result<Self, Stop<MissingEvents>> {
+        let ends = facts.events(&room.extremities)?;
+        let mut ends: Vec<_> = ends.into_iter().flatten().collect();
+        if ends.len() <= MAX_PREV_EVENTS {
+            let state = room.state.clone();
+            return Ok(Self { ends, state });
+        }
+        ends.sort_by_key(|end| std::cmp::Reverse(end.pdu.depth()));
+        ends.truncate(MAX_PREV_EVENTS);
+        let states = ends.iter().filter_map(|end| end.state);
+        let states: BTreeSet<_> = states.map(|state| state.after).collect();
+        let states: Vec<_> = states.into_iter().map(|state| facts.state(state)).collect();
+        let states = states.into_iter().collect::<Result<Vec<_>, Blocked>>()?;
+        let state = merge::resolve(room, &states, None, facts)?;
+        Ok(Self { ends, state })
+    }
+
+    fn template(
+        &self,
+        room: &Room,
+        new: &NewEvent,
+        facts: &Facts<'_>,
+    ) -> Result<EventTemplate, Blocked> {
+        let content = AuthContent::read(&new.event_type, &new.content, room.version);
+        let selector = Selector {
+            event_type: &new.event_type,
+            state_key: new.state_key.as_deref(),
+            sender: &new.sender,
+            content: &content,
+        };
+        let auth_events = auth_events::from_state(selector, room.version, &self.state);
+        let ends = self.ends.iter().map(|end| &end.pdu);
+        Ok(EventTemplate {
+            reference_hashes: reference_hashes(room.version, &self.ends, &auth_events, facts)?,
+            room_id: Some(room.room_id.clone()),
+            sender: new.sender.clone(),
+            event_type: new.event_type.clone(),
+            state_key: new.state_key.clone(),
+            content: new.content.clone(),
+            redacts: new.redacts.clone(),
+            prev_events: ends.clone().map(|end| end.event_id().to_owned()).collect(),
+            auth_events,
+            depth: build::depth_after(ends.map(|end| end.depth())),
+            origin_server_ts: facts.begun().wall.to_i64(),
+        })
+    }
 }
 
 /// The hashes by which the event names others, where it does not by their ids alone.

@@ -22,12 +22,16 @@ use crate::{
     pdu::{
         Pdu,
         admit::state_before,
+        event_type::DUMMY,
         place::{self, NamedState},
         policy::{self, NotRecommended, PolicyServer},
         view::View,
     },
     persistence::{queries::Write, tables::StoredEvent},
 };
+
+/// How many events that only joined ends go along with one that builds on them.
+const JOINTS_MAX: usize = 10;
 
 /// Where an event of ours goes.
 #[derive(Clone, Debug)]
@@ -41,6 +45,8 @@ pub enum Delivery {
         /// The answer to the command, when the event is in its room.
         reply: Reply,
     },
+    /// To nobody by itself: it goes along with the next event of ours.
+    Nowhere,
     /// To the server of the user whom it invites, which signs it first.
     Invited {
         /// The events that describe the room, as a JSON list.
@@ -73,8 +79,12 @@ pub fn deliver(
     if PolicyServer::to_ask(&event, room, facts)?.is_some() {
         return Ok(Outcome::phase(AwaitPolicySignature { event, delivery }));
     }
-    let before = room.current_state();
-    finish(room, event, &before, delivery, facts, Outcome::default())
+    let mut outcome = Outcome::default();
+    let before = match event.prev_events().len() == room.extremities.len() {
+        true => room.current_state(),
+        false => state_before_event(room, &event, facts, &mut outcome)?,
+    };
+    finish(room, event, &before, delivery, facts, outcome)
 }
 
 /// An event of ours that the room's policy server has to sign.
@@ -90,7 +100,7 @@ impl AwaitPolicySignature {
     pub fn identity(&self) -> Option<Identity> {
         match &self.delivery {
             Delivery::Room { once, .. } => once.clone().map(Identity::Once),
-            Delivery::Invited { .. } => None,
+            Delivery::Nowhere | Delivery::Invited { .. } => None,
         }
     }
 
@@ -106,13 +116,22 @@ impl AwaitPolicySignature {
         View::of(&room.state, &event, facts)?
             .check(&event)
             .map_err(|denied| CommandError::Forbidden(denied.to_string()))?;
-        let previous = facts.events(event.prev_events())?;
-        let previous: Vec<_> = previous.into_iter().flatten().collect();
         let mut outcome = Outcome::default();
-        let before = state_before(room, &previous, facts, &mut outcome)?;
+        let before = state_before_event(room, &event, facts, &mut outcome)?;
         let delivery = self.delivery.clone();
         finish(room, event, &before, delivery, facts, outcome)
     }
+}
+
+fn state_before_event(
+    room: &Room,
+    event: &Pdu,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> Result<NamedState, Stop<CommandError>> {
+    let previous = facts.events(event.prev_events())?;
+    let previous: Vec<_> = previous.into_iter().flatten().collect();
+    Ok(state_before(room, &previous, facts, outcome)?)
 }
 
 fn finish(
@@ -127,6 +146,10 @@ fn finish(
         Delivery::Invited { description } => {
             Ok(Outcome::phase(AwaitCosignature { event, description }))
         }
+        Delivery::Nowhere => {
+            place::append(room, &event, before, facts, &mut outcome)?;
+            Ok(outcome)
+        }
         Delivery::Room { also, once, reply } => {
             append_and_send(room, &event, before, also, facts, &mut outcome)?;
             let event_id = event.event_id().to_owned();
@@ -138,7 +161,8 @@ fn finish(
     }
 }
 
-/// Puts an event of ours into its room and queues it for everybody in it (TXN-15), and for `also`.
+/// Puts an event of ours into its room and queues it for everybody in it (TXN-15), and for `also`;
+/// and before it the events that joined ends for it.
 ///
 /// # Errors
 /// Busy, if the room has forked and what is needed to resolve it is not at hand.
@@ -150,14 +174,38 @@ pub fn append_and_send(
     facts: &Facts<'_>,
     outcome: &mut Outcome,
 ) -> Result<Arc<StoredEvent>, Stop<CommandError>> {
+    let joints = unsent_joints(event, facts)?;
     let stored = place::append(room, event, before, facts, outcome)?;
     let destinations: BTreeSet<OwnedServerName> =
         room.servers.keys().cloned().chain(also).collect();
-    outcome.sends.push(SendTo {
-        event: stored.clone(),
-        destinations,
-    });
+    let sends = joints.into_iter().chain([stored.clone()]);
+    outcome.sends.extend(sends.map(|event| SendTo {
+        event,
+        destinations: destinations.clone(),
+    }));
     Ok(stored)
+}
+
+/// The events of ours that an event builds on and that only joined ends, oldest first: what builds
+/// on one of them is the first event since, and they were sent to nobody yet.
+fn unsent_joints(event: &Pdu, facts: &Facts<'_>) -> Result<Vec<Arc<StoredEvent>>, Blocked> {
+    let mut joints: Vec<Arc<StoredEvent>> = Vec::new();
+    let mut next = event.prev_events().to_vec();
+    while !next.is_empty() && joints.len() < JOINTS_MAX {
+        let held = facts.all_held(next.iter().map(|event_id| &**event_id))?;
+        next.clear();
+        for found in held.into_values() {
+            let is_joint =
+                found.pdu.event_type() == DUMMY && found.pdu.origin() == facts.our_name();
+            if is_joint {
+                next.extend(found.pdu.prev_events().iter().map(ToOwned::to_owned));
+                joints.push(found);
+            }
+        }
+    }
+    joints.sort_by_key(|joint| joint.pdu.depth());
+    joints.dedup_by_key(|joint| joint.pdu.event_id().to_owned());
+    Ok(joints)
 }
 
 /// What the policy server says, our user hears.

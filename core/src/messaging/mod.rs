@@ -18,6 +18,7 @@ pub mod ephemeral;
 pub mod invite;
 pub mod join;
 pub mod leave;
+pub mod merge_ends;
 pub mod notice;
 pub mod read;
 pub mod rescinded;

@@ -66,6 +66,14 @@ pub enum Notice {
         /// The event, as it was judged.
         event: Arc<StoredEvent>,
     },
+    /// Our history of a room has a hole: nobody would give us what came before this event, which
+    /// was taken in with the room's state as another server says it was then.
+    Hole {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// The first event after the hole; it is not shown itself.
+        event_id: OwnedEventId,
+    },
 }
 
 /// Something that belongs to the homeserver and not to federation, which another server wants to

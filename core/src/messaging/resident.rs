@@ -28,6 +28,7 @@ use crate::{
         auth_content::MemberContent,
         build,
         event_type::MEMBER,
+        resolution::MissingEvents,
         serve::{StateAndAuthChain, list, with_auth_chain},
         signing,
         view::View,
@@ -38,6 +39,18 @@ use crate::{
         matrix_error::{ErrorCode, MatrixError},
     },
 };
+
+/// A fork that cannot be resolved for lack of events may be resolved later.
+impl From<Stop<MissingEvents>> for Stop<MatrixError> {
+    fn from(stop: Stop<MissingEvents>) -> Self {
+        match stop {
+            Stop::Blocked => Self::Blocked,
+            Stop::Refused(missing) => {
+                Self::Refused(MatrixError::new(ErrorCode::Unknown, missing.to_string()))
+            }
+        }
+    }
+}
 
 /// A wish for the template of a membership event.
 #[derive(Clone, Debug)]

@@ -9,6 +9,12 @@ pub struct Settings {
     /// signature or not at all, and events of others without it are soft-failed (server-server API,
     /// "Policy Servers"). On, unless told otherwise.
     pub policy_servers: bool,
+    /// How many events one server may make us fetch in one room in ten minutes, to fill gaps: more
+    /// than a long absence is worth.
+    pub pulled_max: u32,
+    /// How many ends a room's graph may have before an event of ours, of type
+    /// `org.matrix.dummy_event`, joins them. So many as Synapse lets there be.
+    pub extremities_max: usize,
     /// How much is kept for servers that do not answer.
     pub queues: QueueLimits,
 }
@@ -36,6 +42,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             policy_servers: true,
+            pulled_max: 20_000,
+            extremities_max: 10,
             queues: QueueLimits::default(),
         }
     }

@@ -209,11 +209,11 @@ impl AdmitEvent {
             return Ok(Outcome::lacking(event.event_id(), reason));
         }
         if !missing.is_empty() {
-            return gap::fill(self, room, missing, facts);
+            return Ok(gap::fill(self, room, missing, facts));
         }
         let missing = self::missing(event.auth_events(), auth.iter().map(Option::is_some));
         if !missing.is_empty() {
-            return gap::fetch_auth_events(self, facts);
+            return Ok(gap::authorise(self, missing, facts));
         }
         let previous: Vec<_> = previous.into_iter().flatten().collect();
         let auth: Vec<_> = auth.into_iter().flatten().collect();

@@ -8,6 +8,7 @@ use ruma_common::{OwnedEventId, OwnedServerName};
 use super::{
     Pdu,
     answers::{self, StateIds, WholeState},
+    gap::Found,
     import::{ImportEvent, Purpose},
 };
 use crate::{
@@ -19,17 +20,21 @@ use crate::{
     transport::{remote_request::Endpoint, remote_response},
 };
 
-/// Up to how many unknown events of a state are asked for one by one; for more the whole state is
-/// cheaper.
-const ONE_BY_ONE_MAX: usize = 20;
+/// Up to how many unknown events of a state are asked for one by one, however small the state …
+const ONE_BY_ONE_ALWAYS: usize = 20;
 
-/// The jobs that take in these missing events of a room. One that cannot be had is left out.
+/// … and however large it is. In between, while they are at most a tenth of it; for more, the whole
+/// state is cheaper.
+const ONE_BY_ONE_MAX: usize = 100;
+
+/// Takes in these missing events of a room, each with the state before it as one server says. One
+/// that cannot be had is left out.
 pub fn bridges(
     from: &OwnedServerName,
     room: &Room,
     missing: &[OwnedEventId],
     facts: &Facts<'_>,
-) -> Result<Vec<Job>, Blocked> {
+) -> Result<Found, Blocked> {
     let asked: Vec<_> = missing
         .iter()
         .map(|event_id| {
@@ -37,16 +42,22 @@ pub fn bridges(
             (event_id, event, state_before(from, room, event_id, facts))
         })
         .collect();
-    let mut jobs = Vec::new();
+    let mut found = Found {
+        answered: true,
+        ..Found::default()
+    };
     for (event_id, event, state) in asked {
         let (event, state) = (event?, state?);
+        found.answered &= Found::nothing(event).answered;
         let event = event
             .as_ref()
             .ok()
             .and_then(|body| answers::event(body, event_id, &room.room_id, room.version));
-        if let (Some(event), Some(WholeState { state, auth_chain })) = (event, state) {
+        if let (Some(event), Some(given)) = (event, state) {
+            found.events += 1 + given.fetched;
+            let WholeState { state, auth_chain } = given.whole;
             let (from, purpose) = (from.clone(), Purpose::Bridge);
-            jobs.push(Job::from(ImportEvent {
+            found.jobs.push(Job::from(ImportEvent {
                 from,
                 event,
                 state,
@@ -55,7 +66,14 @@ pub fn bridges(
             }));
         }
     }
-    Ok(jobs)
+    Ok(found)
+}
+
+/// A state as a server gave it.
+struct Given {
+    whole: WholeState,
+    /// How many events of it came over the network.
+    fetched: usize,
 }
 
 /// The state before an event: most of it is usually known here, so it is asked for by id first.
@@ -64,7 +82,7 @@ fn state_before(
     room: &Room,
     event_id: &OwnedEventId,
     facts: &Facts<'_>,
-) -> Result<Option<WholeState>, Blocked> {
+) -> Result<Option<Given>, Blocked> {
     let (room_id, version) = (&room.room_id, room.version);
     let ids = facts.call(from, Endpoint::StateIds(room_id.clone(), event_id.clone()))?;
     let ids = ids
@@ -77,10 +95,14 @@ fn state_before(
         return Ok(Some(state));
     }
     let whole = facts.call(from, Endpoint::State(room_id.clone(), event_id.clone()))?;
-    Ok(whole
+    let whole = whole
         .as_ref()
         .ok()
-        .and_then(|body| answers::state(body, room_id, version).ok()))
+        .and_then(|body| answers::state(body, room_id, version).ok());
+    Ok(whole.map(|whole| Given {
+        fetched: whole.state.len() + whole.auth_chain.len(),
+        whole,
+    }))
 }
 
 /// A state given by ids, by value; `None` if too much of it is unknown or cannot be had. What authorises it is
@@ -90,14 +112,15 @@ fn completed(
     room: &Room,
     ids: &StateIds,
     facts: &Facts<'_>,
-) -> Result<Option<WholeState>, Blocked> {
+) -> Result<Option<Given>, Blocked> {
     let all: BTreeSet<&OwnedEventId> = ids.pdu_ids.iter().chain(&ids.auth_chain_ids).collect();
+    let one_by_one_max = (all.len() / 10).clamp(ONE_BY_ONE_ALWAYS, ONE_BY_ONE_MAX);
     let held = facts.all_held(all.iter().map(|event_id| &***event_id))?;
     let unknown: Vec<_> = all
         .into_iter()
         .filter(|id| !held.contains_key(*id))
         .collect();
-    if unknown.len() > ONE_BY_ONE_MAX {
+    if unknown.len() > one_by_one_max {
         return Ok(None);
     }
     let fetched: Vec<_> = unknown
@@ -119,5 +142,8 @@ fn completed(
     let (state, auth_chain) = events
         .into_iter()
         .partition(|event| named.contains(&event.event_id().to_owned()));
-    Ok(Some(WholeState { state, auth_chain }))
+    Ok(Some(Given {
+        whole: WholeState { state, auth_chain },
+        fetched: unknown.len(),
+    }))
 }

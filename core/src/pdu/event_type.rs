@@ -16,5 +16,7 @@ pub const HISTORY_VISIBILITY: &str = "m.room.history_visibility";
 pub const REDACTION: &str = "m.room.redaction";
 /// `m.room.policy`: the room's policy server.
 pub const POLICY: &str = "m.room.policy";
+/// `org.matrix.dummy_event`: says nothing, but joins the ends of the room's graph.
+pub const DUMMY: &str = "org.matrix.dummy_event";
 /// `m.room.aliases`: the aliases that a server gave the room, before room version 6.
 pub const ALIASES: &str = "m.room.aliases";

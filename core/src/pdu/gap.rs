@@ -1,55 +1,60 @@
-//! Filling gaps: what an event builds on and we do not hold (PDU-15, PDU-16).
+//! Filling gaps: what an event builds on, or is authorised by, and we do not hold (PDU-15, PDU-16).
 //!
-//! Each event goes through [`Stage`]s, one question to its sender each; every question's answer
-//! becomes jobs that are done before the event is looked at again. Nothing here recurses: what is
-//! found missing before a fetched event is a gap of that event, and how deep that may go is data
-//! in the job ([`Source::Pulled`]).
+//! A [`SeekEvents`] asks for what one event lacks: in a few [`Stage`]s, each with several servers in
+//! turn, one question at a time. Every answer becomes jobs that are done before it looks again. While
+//! it asks, whoever else needs one of those events waits, so that nothing is asked for twice.
+//!
+//! Nothing here recurses: what is found missing before a fetched event is a gap of that event, and
+//! how deep that may go is data in the job ([`Source::Pulled`]). How much one server may make us
+//! fetch in one room in a while is bounded as well ([`Settings::pulled_max`]), and no server is
+//! asked for the same in the same way twice in a minute.
+//!
+//! [`Settings::pulled_max`]: crate::messaging::settings::Settings::pulled_max
+//!
+//! A gap ends in one of four ways. It is filled, and the event is judged. It is bridged
+//! ([`super::bridge`]), and the application told of the hole. Nobody has what is missing, and the
+//! event is refused. Or it is put off, since too much was asked for already. What is not taken in
+//! may come again.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use ruma_common::{EventId, OwnedEventId};
+use ruma_common::{OwnedEventId, OwnedServerName, ServerName};
 
 use super::{
     Pdu,
-    admit::{AdmitEvent, Source, VerifyEvent},
-    answers, bridge,
-    import::ImportOutliers,
+    admit::{AdmitEvent, Source},
+    bridge,
+    sources::sources,
+    walk,
 };
 use crate::{
     engine::{
         facts::{Blocked, Facts},
         job::Job,
-        outcome::Outcome,
+        outcome::{Outcome, Searched},
         world::Room,
     },
-    transport::remote_request::Endpoint,
+    persistence::tables::StoredEvent,
+    transport::remote_response::RemoteResponse,
 };
 
-/// How often what is missing before fetched events is asked for in turn; with [`WALK`] events a
-/// time, how long an absence is filled without a hole.
-const WALKS_MAX: u8 = 100;
+/// How many servers are asked for the same thing.
+const SOURCES_MAX: usize = 3;
 
-/// The same for events that were fetched one by one because walking to them had failed: what fails
-/// at every depth must not be tried twice at every depth.
-const WALKS_AFTER_SINGLE_MAX: u8 = 3;
-
-/// How many events are asked for at a time.
-const WALK: u32 = 50;
-
-/// What is tried next for the missing previous events of one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How what an event lacks is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// `get_missing_events`.
+    /// Its previous events and what came before them: by `get_missing_events` from who gave us the
+    /// event, by `backfill` from others, who may not have it.
     Walk,
-    /// The missing events one by one.
+    /// Its previous events, one by one.
     Single,
-    /// The missing events with the state before each of them: for events whose history lies
+    /// Its previous events with the state before each of them: for events whose history lies
     /// before our time in the room, and for fetched ones, where it may well do so.
     Bridge,
-    /// Nothing: the event is not taken in.
+    /// What authorises it, by `event_auth`.
+    Authorise,
+    /// Not at all: the event is not taken in.
     GiveUp,
 }
 
@@ -69,153 +74,211 @@ impl Stage {
             (Self::Walk, _) => Self::Single,
             (Self::Single, Source::Pulled(_)) => Self::Bridge,
             (Self::Single, Source::Pushed | Source::HandedIn)
-            | (Self::Bridge | Self::GiveUp, _) => Self::GiveUp,
+            | (Self::Bridge | Self::Authorise | Self::GiveUp, _) => Self::GiveUp,
         }
     }
 }
 
-/// Asks for the missing previous events of an event.
+/// Has the missing previous events of an event sought, once; then it is looked at again.
 pub fn fill(
     job: &AdmitEvent,
     room: &Room,
     missing: Vec<OwnedEventId>,
     facts: &Facts<'_>,
-) -> Result<Outcome, Blocked> {
+) -> Outcome {
     let before_our_time = job.event.depth() <= room.least_depth;
     let stage = match job.gap {
         Stage::Walk if before_our_time => Stage::Bridge,
+        Stage::GiveUp => return given_up(job, &format!("previous events {missing:?}"), facts),
         stage => stage,
     };
-    let first = match stage {
-        Stage::Walk => walk(job, room, facts)?,
-        Stage::Single => singles(job, room, &missing, facts)?,
-        Stage::Bridge => bridge::bridges(&job.from, room, &missing, facts)?,
-        Stage::GiveUp => {
-            let reason = format!("the previous events {missing:?} are nowhere to be had");
-            return Ok(Outcome::in_vain(job.event.event_id(), reason, facts));
-        }
-    };
+    let seek = SeekEvents::new(job, missing, stage);
     let then = AdmitEvent {
-        gap: stage.next(job.source),
+        gap: Stage::GiveUp,
         ..job.clone()
     };
-    Ok(Outcome::default().then(first, then))
+    Outcome::default().then(vec![seek.into()], then)
 }
 
-fn walk(job: &AdmitEvent, room: &Room, facts: &Facts<'_>) -> Result<Vec<Job>, Blocked> {
-    let endpoint = Endpoint::MissingEvents {
-        room_id: room.room_id.clone(),
-        earliest: room.extremities.iter().cloned().collect(),
-        latest: vec![job.event.event_id().to_owned()],
-        limit: WALK,
-        min_depth: room.least_depth,
+/// Has what authorises an event and is missing sought, once; then it is looked at again.
+pub fn authorise(job: &AdmitEvent, missing: Vec<OwnedEventId>, facts: &Facts<'_>) -> Outcome {
+    if job.auth_asked {
+        return given_up(job, &format!("auth events {missing:?}"), facts);
+    }
+    let seek = SeekEvents::new(job, missing, Stage::Authorise);
+    let then = AdmitEvent {
+        auth_asked: true,
+        ..job.clone()
     };
-    let Ok(body) = facts.call(&job.from, endpoint)? else {
-        return Ok(Vec::new());
-    };
-    let mut events = answers::missing_events(body, &room.room_id, room.version);
-    let held = facts.all_held(events.iter().map(|event| event.event_id()))?;
-    let is_known = |event: &Pdu| {
-        let held = held.get(event.event_id());
-        held.is_some_and(|event| !event.is_outlier())
-    };
-    events.retain(|event| event.depth() >= room.least_depth && !is_known(event));
-    Ok(pulled(job, WALKS_MAX, ancestors(&job.event, events)))
+    Outcome::default().then(vec![seek.into()], then)
 }
 
-/// Those of `events` that `event` builds on, directly or by others of them: what lies behind
-/// something that we know, such as our own join, is not missing. Only ancestors may hold up its
-/// judgement: what builds on the event would wait for it in turn.
-fn ancestors(event: &Pdu, events: Vec<Arc<Pdu>>) -> Vec<Arc<Pdu>> {
-    let mut left: BTreeMap<OwnedEventId, Arc<Pdu>> = events
-        .into_iter()
-        .map(|event| (event.event_id().to_owned(), event))
-        .collect();
-    let mut ancestors: Vec<Arc<Pdu>> = Vec::new();
-    let mut next: Vec<OwnedEventId> = event.prev_events().to_vec();
-    while let Some(event_id) = next.pop() {
-        if let Some(ancestor) = left.remove(&event_id) {
-            next.extend(ancestor.prev_events().iter().map(ToOwned::to_owned));
-            ancestors.push(ancestor);
+fn given_up(job: &AdmitEvent, what: &str, facts: &Facts<'_>) -> Outcome {
+    let event_id = job.event.event_id();
+    match was_pulled_enough(&job.event, &job.from, facts) {
+        true => {
+            let reason = format!("too much was asked of {} lately; it lacks {what}", job.from);
+            Outcome::lacking(event_id, reason)
+        }
+        false => Outcome::in_vain(event_id, format!("its {what} are nowhere to be had"), facts),
+    }
+}
+
+/// Whether a server has made us fetch so much of the event's room lately that it is not asked now.
+fn was_pulled_enough(event: &Pdu, server: &ServerName, facts: &Facts<'_>) -> bool {
+    facts.pulled_lately(event.room_id(), server) >= facts.settings().pulled_max
+}
+
+/// The search for what one event lacks.
+#[derive(Clone, Debug)]
+pub struct SeekEvents {
+    /// The event.
+    pub of: Arc<Pdu>,
+    /// Who gave it to us, and is asked first.
+    pub from: OwnedServerName,
+    /// How it came.
+    pub source: Source,
+    /// What it lacks.
+    pub missing: Vec<OwnedEventId>,
+    stage: Stage,
+    /// How many servers were asked in this stage.
+    asked: usize,
+    /// The server that is being asked; `None` while it is looked what is still missing.
+    asking: Option<OwnedServerName>,
+}
+
+/// What came of asking a server.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What is to be done with what it gave.
+    pub jobs: Vec<Job>,
+    /// How many events it gave.
+    pub events: usize,
+    /// Whether it answered at all.
+    pub answered: bool,
+}
+
+impl Found {
+    /// Nothing, from a server that may have answered.
+    #[must_use]
+    pub fn nothing(response: &RemoteResponse) -> Self {
+        let answered = match response {
+            Ok(_) => true,
+            Err(error) => error.is_an_answer(),
+        };
+        Self {
+            answered,
+            ..Self::default()
         }
     }
-    ancestors
 }
 
-fn singles(
-    job: &AdmitEvent,
-    room: &Room,
-    missing: &[OwnedEventId],
-    facts: &Facts<'_>,
-) -> Result<Vec<Job>, Blocked> {
-    let answers: Vec<_> = missing
-        .iter()
-        .map(|id| facts.call(&job.from, Endpoint::Event(id.clone())))
-        .collect();
-    let answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let found = missing
-        .iter()
-        .zip(answers)
-        .filter_map(|(event_id, answer)| {
-            answer
-                .as_ref()
-                .ok()
-                .and_then(|body| answers::event(body, event_id, &room.room_id, room.version))
-        });
-    Ok(pulled(job, WALKS_AFTER_SINGLE_MAX, found.collect()))
-}
-
-/// Jobs for events that were asked for. The walks that are left are shared between the ends of
-/// what came, so that a wide gap is worth no more questions than a long one.
-fn pulled(job: &AdmitEvent, walks_max: u8, events: Vec<Arc<Pdu>>) -> Vec<Job> {
-    let left = match job.source {
-        Source::Pulled(left) => left.saturating_sub(1).min(walks_max),
-        Source::Pushed | Source::HandedIn => WALKS_MAX,
-    };
-    let share = usize::from(left) / ends(&events).max(1);
-    let source = Source::Pulled(u8::try_from(share).unwrap_or(left));
-    let verify = |event: Arc<Pdu>| {
-        Job::from(VerifyEvent {
-            event,
+impl SeekEvents {
+    fn new(job: &AdmitEvent, missing: Vec<OwnedEventId>, stage: Stage) -> Self {
+        Self {
+            of: job.event.clone(),
             from: job.from.clone(),
-            source,
-        })
-    };
-    events.into_iter().map(verify).collect()
-}
-
-/// How many of these events build on something that is not among them.
-fn ends(events: &[Arc<Pdu>]) -> usize {
-    let ids: BTreeSet<&EventId> = events.iter().map(|event| event.event_id()).collect();
-    let is_end = |event: &&Arc<Pdu>| {
-        let mut previous = event.prev_events().iter();
-        previous.any(|event_id| !ids.contains(event_id))
-    };
-    events.iter().filter(is_end).count()
-}
-
-/// Asks for everything that authorises an event.
-pub fn fetch_auth_events(job: &AdmitEvent, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-    let event = &job.event;
-    if job.auth_asked {
-        return Ok(Outcome::in_vain(
-            event.event_id(),
-            "its auth events are nowhere to be had",
-            facts,
-        ));
+            source: job.source,
+            missing,
+            stage,
+            asked: 0,
+            asking: None,
+        }
     }
-    let endpoint = Endpoint::EventAuth(event.room_id().to_owned(), event.event_id().to_owned());
-    let first = match facts.call(&job.from, endpoint)? {
-        Ok(body) => vec![Job::from(ImportOutliers {
-            events: answers::auth_chain(body, event.room_id(), event.room_version()),
-        })],
-        Err(_) => Vec::new(),
-    };
-    Ok(Outcome::default().then(
-        first,
-        AdmitEvent {
-            auth_asked: true,
-            ..job.clone()
-        },
-    ))
+
+    /// The events for which others are to wait: those that are being asked for. It asks without
+    /// waiting for any event itself, so that nobody waits in a circle.
+    #[must_use]
+    pub fn events_sought(&self) -> &[OwnedEventId] {
+        match &self.asking {
+            Some(_) => &self.missing,
+            None => &[],
+        }
+    }
+
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let Some(room) = facts.room(self.of.room_id())? else {
+            return Ok(Outcome::done());
+        };
+        match &self.asking {
+            None => self.look(room, facts),
+            Some(server) => self.ask(server, room, facts),
+        }
+    }
+
+    /// What is still missing, and whom to ask for it next.
+    fn look(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        let found = facts.events(&self.missing)?;
+        let is_there = |found: &Option<Arc<StoredEvent>>| match (self.stage, found) {
+            (_, None) => false,
+            (Stage::Authorise, Some(_)) => true,
+            (_, Some(event)) => !event.is_outlier(),
+        };
+        let missing = self.missing.iter().zip(&found);
+        let missing = missing.filter(|(_, found)| !is_there(found));
+        let mut next = self.clone();
+        next.missing = missing.map(|(event_id, _)| event_id.clone()).collect();
+        if next.missing.is_empty() {
+            return Ok(Outcome::done());
+        }
+        let servers = self.sources(room, facts);
+        while next.stage != Stage::GiveUp {
+            let Some(server) = servers.get(next.asked) else {
+                next.stage = next.stage.next(self.source);
+                next.asked = 0;
+                continue;
+            };
+            next.asked += 1;
+            if next.is_worth_asking(server, facts) {
+                next.asking = Some(server.clone());
+                return Ok(Outcome::phase(next));
+            }
+        }
+        Ok(Outcome::done())
+    }
+
+    /// Who gave the event, who made it if still in the room, and others in the room.
+    fn sources(&self, room: &Room, facts: &Facts<'_>) -> Vec<OwnedServerName> {
+        let mut first: Vec<&ServerName> = vec![&self.from];
+        first.extend(Some(self.of.origin()).filter(|origin| room.has_server(origin)));
+        sources(room, &first, SOURCES_MAX, facts)
+    }
+
+    fn is_worth_asking(&self, server: &OwnedServerName, facts: &Facts<'_>) -> bool {
+        let asked = |id: &OwnedEventId| facts.asked_lately(id, server, self.stage);
+        !was_pulled_enough(&self.of, server, facts) && !self.missing.iter().all(asked)
+    }
+
+    fn ask(
+        &self,
+        server: &OwnedServerName,
+        room: &Room,
+        facts: &Facts<'_>,
+    ) -> Result<Outcome, Blocked> {
+        let found = match self.stage {
+            Stage::Walk => walk::walk(self, server, room, facts)?,
+            Stage::Single => walk::singles(self, server, room, facts)?,
+            Stage::Bridge => bridge::bridges(server, room, &self.missing, facts)?,
+            Stage::Authorise => walk::auth_chain(self, server, facts)?,
+            Stage::GiveUp => Found::default(),
+        };
+        let asked = if found.answered { &*self.missing } else { &[] };
+        let searched = Searched {
+            server: server.clone(),
+            room_id: room.room_id.clone(),
+            stage: self.stage,
+            asked: asked.to_vec(),
+            events: u32::try_from(found.events).unwrap_or(u32::MAX),
+        };
+        let then = Self {
+            asking: None,
+            ..self.clone()
+        };
+        Ok(Outcome {
+            searched: Some(searched),
+            ..Outcome::default()
+        }
+        .then(found.jobs, then))
+    }
 }

@@ -123,6 +123,10 @@ impl ImportEvent {
                     ..StoredEvent::clone(&event)
                 };
                 let stored = redact_if_asked(stored, facts)?;
+                outcome.notices.push(Notice::Hole {
+                    room_id: self.event.room_id().to_owned(),
+                    event_id: self.event.event_id().to_owned(),
+                });
                 outcome.writes.push(Write::Event(Arc::new(stored)));
             }
             Purpose::Join(_) => {

@@ -21,7 +21,7 @@
 //! | file | what happens |
 //! |---|---|
 //! | [`admit`], [`place`], [`view`], [`merge`] | an event from another server is judged and put into its room |
-//! | [`gap`], [`bridge`], [`answers`] | what it builds on is missing: it is asked for |
+//! | [`gap`], [`sources`], [`walk`], [`bridge`], [`answers`] | what it builds on is missing: it is asked for |
 //! | [`import`], [`history`] | a joined room comes as a whole, its past piece by piece |
 //! | [`serve`], [`gate`] | other servers ask for events and states |
 
@@ -54,9 +54,11 @@ pub mod resolution;
 pub mod room_version;
 pub mod serve;
 pub mod signing;
+pub mod sources;
 pub mod state;
 pub mod unpadded_base64;
 pub mod view;
+pub mod walk;
 
 pub use event::Pdu;
 pub use room_version::RoomVersion;

@@ -6,7 +6,7 @@ use ruma_common::{EventId, OwnedUserId, UserId};
 
 use super::{
     Pdu, StateKey, StateMap,
-    event_type::MEMBER,
+    event_type::{DUMMY, MEMBER},
     merge,
     redacting::{redact_if_asked, redact_target},
     resolution::MissingEvents,
@@ -18,7 +18,10 @@ use crate::{
         stop::Stop,
         world::Room,
     },
-    messaging::notice::Notice,
+    messaging::{
+        merge_ends::{MergeEnds, has_too_many_ends},
+        notice::Notice,
+    },
     persistence::{
         queries::{Answer, Read, Write},
         tables::{
@@ -159,7 +162,7 @@ pub fn append(
             before: before.id,
             after: after.id,
         }),
-        position: Some(outcome.counters(facts).newest()),
+        position: (event.event_type() != DUMMY).then(|| outcome.counters(facts).newest()),
         redacted_because: None,
     };
     // Nothing that we hold speaks of an event that follows all of it.
@@ -168,9 +171,15 @@ pub fn append(
     }
     let stored = Arc::new(stored);
     outcome.writes.push(Write::Event(stored.clone()));
-    outcome.notices.push(Notice::Event(stored.clone()));
+    if stored.position.is_some() {
+        outcome.notices.push(Notice::Event(stored.clone()));
+    }
     move_room(&mut room, &stored, current, facts, outcome)?;
     redact_target(&stored, Some(&before.state), facts, outcome)?;
+    if has_too_many_ends(&room, facts) {
+        let room_id = room.room_id.clone();
+        outcome.also.push(MergeEnds { room_id }.into());
+    }
     outcome.rooms.push(room);
     Ok(stored)
 }

@@ -324,6 +324,13 @@ impl Outgoing {
         self.deadlines.first().map(|(until, _)| *until)
     }
 
+    /// Whether a server did not answer when it was last sent something.
+    #[must_use]
+    pub fn is_down(&self, name: &ServerName) -> bool {
+        let destination = self.destinations.get(name);
+        destination.is_some_and(|destination| destination.is_down)
+    }
+
     /// How many events are queued in memory, and how many destinations are down.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {

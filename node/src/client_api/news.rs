@@ -67,7 +67,8 @@ pub(super) fn listen(homeserver: &Arc<dyn Homeserver>, news: &Arc<News>) -> io::
             | Notice::GivenUp { .. }
             | Notice::DestinationUp(_)
             | Notice::Refused { .. }
-            | Notice::NotAccepted { .. },
+            | Notice::NotAccepted { .. }
+            | Notice::Hole { .. },
         ) => {}
         Err(_lagged) => listen_again(&listener, &news),
     }))

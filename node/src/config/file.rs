@@ -86,7 +86,7 @@ impl FederationSection {
         let defaults = Settings::default();
         let settings = Settings {
             policy_servers: self.policy_servers.unwrap_or(defaults.policy_servers),
-            queues: defaults.queues,
+            ..defaults
         };
         Ok(Federation {
             settings,

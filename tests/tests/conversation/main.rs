@@ -10,9 +10,11 @@
 )]
 
 mod chosen_ids;
+mod ends;
 mod explained;
 mod forger;
 mod forks;
+mod gaps;
 mod gate;
 mod holes;
 mod lies;

@@ -1,0 +1,273 @@
+//! What an event builds on is missing: it is asked of several servers, once, and within bounds; and
+//! every search ends in one of the ways that there are.
+
+use comity_core::{
+    messaging::{notice::Notice, settings::Settings},
+    pdu::{Pdu, RoomVersion},
+    transport::remote_request::Endpoint,
+};
+use ruma_common::OwnedEventId;
+use serde_json::{Value, json};
+
+use crate::{
+    forger::{Forger, body, infiltrate, lied_to, list, not_found, refused},
+    stage::{Stage, noticed},
+};
+
+/// How often the liar was asked this.
+fn asked(stage: &mut Stage, endpoint: &str) -> usize {
+    let asked = &stage.network.liar("liar").asked;
+    asked.get(endpoint).copied().unwrap_or_default()
+}
+
+/// How often one server asked another this.
+fn asked_of(stage: &Stage, from: &str, to: &str, endpoint: &str) -> usize {
+    let traffic = stage.network.traffic.iter();
+    traffic
+        .filter(|sent| sent.from == from && sent.to == to && sent.line.contains(endpoint))
+        .count()
+}
+
+/// The event that a question names at the end of its target, or in its body as the latest.
+fn named(target: &str, body: &Value) -> String {
+    match body["latest_events"][0].as_str() {
+        Some(latest) => latest.to_owned(),
+        None => {
+            let last = target.rsplit(['/', '=']).next().unwrap_or_default();
+            last.replace("%24", "$")
+        }
+    }
+}
+
+/// Pushes these events in one transaction and lets them be judged; says why each was refused, if it
+/// was.
+fn push_all(stage: &mut Stage, forger: &mut Forger, events: &[Pdu]) -> Vec<Option<String>> {
+    let texts: Vec<String> = events.iter().map(|event| event.json().to_owned()).collect();
+    let (status, _) = forger.push(&mut stage.network, "one", &texts);
+    assert_eq!(status, 200);
+    while !stage.network.server("one").describe_jobs().is_empty() && stage.network.step() {}
+    let refused = |event: &Pdu| refused(&mut stage.network, "one", event.event_id());
+    events.iter().map(refused).collect()
+}
+
+/// A transaction with this event alone.
+fn pdus(event: &Pdu) -> (u16, Value) {
+    let pdus = list(std::slice::from_ref(event));
+    (
+        200,
+        json!({ "origin": "liar", "origin_server_ts": 1, "pdus": pdus }),
+    )
+}
+
+#[test]
+fn pdu_15_what_the_sender_does_not_have_is_had_from_another_member() {
+    for version in [RoomVersion::V1, RoomVersion::V10, RoomVersion::V12] {
+        let mut stage = Stage::of(&["one", "two"], version);
+        let mut forger = infiltrate(&mut stage, version);
+        stage.network.settle();
+        let line = forger.line(3);
+        for event in &line[..2] {
+            let (status, _) = forger.push(&mut stage.network, "two", &[event.json().to_owned()]);
+            assert_eq!(status, 200);
+        }
+        assert_eq!(forger.push_one(&mut stage.network, &line[2]), None);
+        assert_eq!(
+            noticed(&mut stage.network, "one"),
+            ["line 0", "line 1", "line 2"]
+        );
+        assert_eq!(asked(&mut stage, "get_missing_events"), 1);
+        assert_eq!(asked_of(&stage, "one", "two", "/backfill/"), 1);
+        assert_eq!(asked(&mut stage, "event"), 0);
+        stage.network.settle();
+        stage.must_keep_promises("one");
+    }
+}
+
+#[test]
+fn pdu_15_at_most_three_servers_are_asked_and_not_those_who_are_down() {
+    let servers = ["one", "two", "three", "four", "five"];
+    let mut stage = Stage::of(&servers, RoomVersion::DEFAULT);
+    let mut forger = infiltrate(&mut stage, RoomVersion::DEFAULT);
+    stage.network.settle();
+    stage.network.crash("five");
+    stage.say("one", "is anybody not there?");
+    stage.pass_seconds(1);
+    let line = forger.line(2);
+    let error = forger.push_one(&mut stage.network, &line[1]);
+    assert!(error.unwrap().contains("nowhere to be had"));
+    let asked = servers.map(|server| asked_of(&stage, "one", server, "/backfill/"));
+    assert_eq!(asked.iter().sum::<usize>(), 2, "{asked:?}, and the liar");
+    assert_eq!(asked[4], 0, "{asked:?}");
+}
+
+#[test]
+fn missing_3_two_events_that_lack_the_same_cause_one_request() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    let missing = forger.message("missing");
+    forger.last = missing.clone();
+    let children = ["left", "right"].map(|text| forger.message(text));
+    let answer = list(&[missing]);
+    stage
+        .network
+        .liar("liar")
+        .says(move |target, _| match target.contains("missing_events") {
+            true => (200, json!({ "events": answer })),
+            false => not_found(),
+        });
+    let fates = push_all(&mut stage, &mut forger, &children);
+    assert_eq!(fates, [None, None]);
+    let mut said = noticed(&mut stage.network, "one");
+    said[1..].sort();
+    assert_eq!(said, ["missing", "left", "right"]);
+    assert_eq!(asked(&mut stage, "get_missing_events"), 1);
+    assert_eq!(asked(&mut stage, "event"), 0);
+}
+
+#[test]
+fn missing_3_what_nobody_has_is_sought_once_for_all_who_lack_it() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    forger.last = forger.message("missing");
+    let children: Vec<Pdu> = (0..10)
+        .map(|number| forger.message(&number.to_string()))
+        .collect();
+    for error in push_all(&mut stage, &mut forger, &children) {
+        assert!(error.unwrap().contains("nowhere to be had"));
+    }
+    assert_eq!(asked(&mut stage, "get_missing_events"), 1);
+    assert_eq!(asked(&mut stage, "event"), 1);
+    stage.pass_seconds(120);
+    let again = forger.push_one(&mut stage.network, &children[0]);
+    assert!(again.is_some());
+    assert_eq!(
+        asked(&mut stage, "get_missing_events"),
+        2,
+        "it may be had later"
+    );
+}
+
+#[test]
+fn pdu_16_what_authorises_two_events_is_asked_for_once() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    let rename = forger.event(
+        "m.room.member",
+        Some("@eve:liar"),
+        json!({ "membership": "join" }),
+    );
+    forger.learn(rename.clone());
+    let children = ["left", "right"].map(|text| forger.message(text));
+    let chain = list(&[rename]);
+    stage
+        .network
+        .liar("liar")
+        .says(move |target, _| match target.contains("event_auth") {
+            true => (200, json!({ "auth_chain": chain })),
+            false => not_found(),
+        });
+    let fates = push_all(&mut stage, &mut forger, &children);
+    assert_eq!(fates, [None, None]);
+    assert_eq!(noticed(&mut stage.network, "one").len(), 2);
+    assert_eq!(asked(&mut stage, "event_auth"), 1);
+}
+
+/// A line of events of which the first is nowhere to be had. The liar gives the others one by one,
+/// and the state before the second, with an event in it that Eve was not allowed to make.
+fn broken_line(stage: &mut Stage, forger: &Forger) -> (Vec<Pdu>, OwnedEventId) {
+    let line = forger.line(4);
+    let coup = json!({ "users": { "@eve:liar": 100 } });
+    let coup = forger.event("m.room.power_levels", Some(""), coup);
+    let coup_id = coup.event_id().to_owned();
+    let topic = forger.event("m.room.topic", Some(""), json!({ "topic": "Eve's" }));
+    let endpoint = Endpoint::StateIds(stage.room_id.clone(), forger.last.event_id().to_owned());
+    let mut ids = body(&stage.network.ask("liar", "one", endpoint));
+    let state = ids["pdu_ids"].as_array_mut().unwrap();
+    state.retain(|id| {
+        id != forger
+            .state
+            .get("m.room.power_levels", "")
+            .unwrap()
+            .as_str()
+    });
+    state.extend([&coup, &topic].map(|event| json!(event.event_id())));
+    state.push(json!(forger.last.event_id()));
+    let known = [&line[1..], &[coup, topic]].concat();
+    let second = line[1].event_id().to_owned();
+    stage.network.liar("liar").says(move |target, body| {
+        let id = named(target, body);
+        let found = known.iter().find(|event| event.event_id() == &*id);
+        match found {
+            Some(event) if target.contains("/event/") => pdus(event),
+            Some(event) if target.contains("/state_ids/") && event.event_id() == second => {
+                (200, ids.clone())
+            }
+            _ => not_found(),
+        }
+    });
+    (line, coup_id)
+}
+
+#[test]
+fn pdu_15_a_hole_is_stepped_over_with_what_is_genuine_of_the_state_before_it() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    let (line, coup) = broken_line(&mut stage, &forger);
+    assert_eq!(forger.push_one(&mut stage.network, &line[3]), None);
+    assert_eq!(noticed(&mut stage.network, "one"), ["line 2", "line 3"]);
+    let second = line[1].event_id().to_owned();
+    let hole =
+        |notice: &&Notice| matches!(notice, Notice::Hole { event_id, .. } if *event_id == second);
+    let notices = &stage.network.server("one").notices;
+    assert_eq!(notices.iter().filter(hole).count(), 1);
+    assert!(stage.held("one", &coup).unwrap().verdict.is_rejected());
+    assert_eq!(stage.state("one", "m.room.topic", ""), None);
+    let last = stage.say("one", "on we go");
+    let last = stage.held("one", &last).unwrap();
+    let mut ends = [&line[3], &forger.last].map(|event| event.event_id().to_owned());
+    ends.sort();
+    let mut previous = last.pdu.prev_events().to_vec();
+    previous.sort();
+    assert_eq!(
+        previous, ends,
+        "nothing joins what lies before the hole to what lies after"
+    );
+    stage.network.settle();
+    stage.must_keep_promises("one");
+}
+
+#[test]
+fn a_server_that_makes_us_fetch_too_much_is_put_off_for_a_while() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    stage.network.crash("one");
+    stage.network.server("one").settings = Settings {
+        pulled_max: 20,
+        ..Settings::default()
+    };
+    stage.network.start("one");
+    let line = forger.line(60);
+    let known = line.clone();
+    stage.network.liar("liar").says(move |target, body| {
+        let id = named(target, body);
+        let index = known.iter().position(|event| event.event_id() == &*id);
+        match index.and_then(|index| index.checked_sub(1)) {
+            Some(index) if target.contains("missing_events") => {
+                (200, json!({ "events": list(&known[index..=index]) }))
+            }
+            _ => not_found(),
+        }
+    });
+    assert_eq!(forger.push_one(&mut stage.network, &line[59]), None);
+    stage.pass_seconds(300);
+    assert_eq!(asked(&mut stage, "get_missing_events"), 20);
+    assert_eq!(noticed(&mut stage.network, "one"), Vec::<String>::new());
+    assert_eq!(forger.push_one(&mut stage.network, &line[0]), None);
+    assert_eq!(
+        noticed(&mut stage.network, "one"),
+        ["line 0"],
+        "it is still heard"
+    );
+    stage.pass_seconds(600);
+    assert_ne!(
+        asked(&mut stage, "get_missing_events"),
+        20,
+        "it is asked again"
+    );
+    stage.must_keep_promises("one");
+}
