@@ -8,7 +8,7 @@ use crate::engine::{facts::Facts, world::Room};
 
 /// At most so many other servers that are likely to hold a room's events, the likeliest first:
 /// those `first`, whoever they are; then those in the room, the ones with most users first, who
-/// are likely to have been there long. Servers that do not answer at present come last.
+/// are likely to have been there long. Of these, servers that do not answer at present come last.
 #[must_use]
 pub fn sources(
     room: &Room,
@@ -28,7 +28,7 @@ pub fn sources(
             break;
         }
     }
-    found.sort_by_key(|server| facts.is_down(server));
+    found.sort_by_key(|server| !first.contains(server) && facts.is_down(server));
     found.truncate(max);
     found.into_iter().map(ToOwned::to_owned).collect()
 }
