@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     STAGING,
     CITATIONS,
     AUDIENCES,
+    STAYS,
 ];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
@@ -361,6 +362,15 @@ const AUDIENCES: &str = "
     INSERT INTO counters (name, value) VALUES
         ('last_audience', (SELECT coalesce(max(audience), 0) FROM audiences)),
         ('sent_forgotten', 0);      -- how far the present look through the queue has come
+";
+
+/// Of the rooms that are there it is not known when we came: their whole graph counts.
+const STAYS: &str = "
+    -- The depth of the event with which we came to be in the room.
+    ALTER TABLE rooms ADD COLUMN least_depth INTEGER NOT NULL DEFAULT 0;
+    UPDATE rooms SET least_depth = (
+        SELECT coalesce(min(depth), 0) FROM events WHERE room = rooms.room AND in_graph
+    );
 ";
 
 /// Makes a connection ready for use, and its database one of the present schema.

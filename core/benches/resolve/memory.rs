@@ -68,10 +68,10 @@ fn load(state: &StateMap) -> world::Room {
             version: RoomVersion::V12,
             extremities: Vec::new(),
             current: SnapshotId::default(),
+            least_depth: 1,
         },
         state: entries(state),
         joined: joined.collect(),
-        least_depth: 1,
     })
 }
 

@@ -111,7 +111,7 @@ pub struct Room {
     pub joined: UserSet,
     /// The servers of those who are joined, with how many each has.
     pub servers: BTreeMap<OwnedServerName, usize>,
-    /// The smallest depth of an event whose history we know.
+    /// See [`RoomRecord::least_depth`].
     pub least_depth: u64,
 }
 
@@ -171,6 +171,7 @@ impl Room {
             version: self.version,
             extremities: self.extremities.iter().cloned().collect(),
             current: self.current,
+            least_depth: self.least_depth,
         }
     }
 }
@@ -178,6 +179,7 @@ impl Room {
 impl From<LoadedRoom> for Room {
     fn from(loaded: LoadedRoom) -> Self {
         let mut room = Self::new(loaded.record.room_id, loaded.record.version);
+        room.least_depth = loaded.record.least_depth;
         room.extremities = loaded.record.extremities.into_iter().collect();
         room.current = loaded.record.current;
         room.state = loaded
@@ -185,7 +187,6 @@ impl From<LoadedRoom> for Room {
             .into_iter()
             .map(|entry| (entry.key, entry.event_id))
             .collect();
-        room.least_depth = loaded.least_depth;
         room.joined = loaded.joined.into_iter().collect();
         for user_id in room.joined.iter() {
             let server = user_id.server_name().to_owned();

@@ -1,6 +1,6 @@
 //! Fetching history from before ours begins (BACKFILL-4).
 
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
+use ruma_common::{OwnedEventId, OwnedRoomId};
 
 use super::{
     command::{CommandError, Reply},
@@ -11,9 +11,8 @@ use crate::{
         facts::{Blocked, Facts},
         outcome::Outcome,
         stop::{Stop, for_command},
-        world::Room,
     },
-    pdu::{answers, history::ImportHistory},
+    pdu::{answers, history::ImportHistory, sources::sources},
     persistence::queries::{Answer, Read},
     transport::remote_request::Endpoint,
 };
@@ -22,7 +21,7 @@ use crate::{
 const LIMIT_MAX: u32 = 100;
 
 /// How many servers are asked before we believe that there is no more.
-const CANDIDATES_MAX: usize = 5;
+const SOURCES_MAX: usize = 5;
 
 /// A wish for older events.
 #[derive(Clone, Debug)]
@@ -48,50 +47,34 @@ impl BackfillRoom {
             return Err(CommandError::Stopped("no answer".to_owned()).into());
         };
         let from: Vec<OwnedEventId> = ends.iter().map(|(event_id, _)| event_id.clone()).collect();
-        let candidates = candidates(room, facts);
-        let Some(server) = candidates.get(self.tried).filter(|_| !from.is_empty()) else {
+        let servers = sources(room, &[], SOURCES_MAX, facts);
+        let Some(server) = servers.get(self.tried).filter(|_| !from.is_empty()) else {
             return Ok(Outcome::complete(Ok(Reply::Backfilled(0))));
         };
         let limit = self.limit.min(LIMIT_MAX);
         let endpoint = Endpoint::Backfill {
             room_id: self.room_id.clone(),
-            from,
+            from: from.clone(),
             limit,
         };
         let answer = facts.call(server, endpoint)?;
-        let events = answer
-            .as_ref()
-            .ok()
-            .map(|body| answers::backfill(body, &self.room_id, room.version));
-        Ok(match events.filter(|events| !events.is_empty()) {
-            Some(events) => {
-                let from = server.clone();
-                Outcome::phase(ImportHistory {
-                    from,
-                    events,
-                    auth_asked: false,
-                })
-            }
-            None => Outcome::phase(Self {
-                tried: self.tried + 1,
-                ..self.clone()
+        let events = match answer {
+            Ok(body) => answers::backfill(body, &self.room_id, room.version),
+            Err(_) => Vec::new(),
+        };
+        let events = answers::reachable(&from, events);
+        let next = Self {
+            tried: self.tried + 1,
+            ..self.clone()
+        };
+        Ok(match events.is_empty() {
+            true => Outcome::phase(next),
+            false => Outcome::phase(ImportHistory {
+                from: server.clone(),
+                events,
+                auth_asked: false,
+                next,
             }),
         })
     }
-}
-
-/// The other servers in the room, those with most users first: they are likely to have been there
-/// long.
-fn candidates(room: &Room, facts: &Facts<'_>) -> Vec<OwnedServerName> {
-    let others = room
-        .servers
-        .iter()
-        .filter(|(server, _)| **server != *facts.our_name());
-    let mut others: Vec<_> = others.collect();
-    others.sort_by_key(|(_, users)| std::cmp::Reverse(**users));
-    others
-        .into_iter()
-        .take(CANDIDATES_MAX)
-        .map(|(server, _)| server.clone())
-        .collect()
 }

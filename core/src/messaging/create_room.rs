@@ -71,7 +71,7 @@ fn begin(command: &CreateRoom, facts: &Facts<'_>) -> Result<Outcome, Stop<Comman
         .writes
         .push(Write::RoomVersion(room.room_id.clone(), version));
     let before = place::write_whole_state(StateMap::new(), facts, &mut outcome);
-    place::append(&room, &Arc::new(event), &before, facts, &mut outcome)?;
+    place::append(&room, &Arc::new(event), &before, None, facts, &mut outcome)?;
     let (room_id, events) = (room.room_id, first_events(command, version).into());
     Ok(outcome.then(Vec::new(), CreateRoomJob::Continue { room_id, events }))
 }

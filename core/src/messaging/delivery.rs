@@ -147,7 +147,7 @@ fn finish(
             Ok(Outcome::phase(AwaitCosignature { event, description }))
         }
         Delivery::Nowhere => {
-            place::append(room, &event, before, facts, &mut outcome)?;
+            place::append(room, &event, before, None, facts, &mut outcome)?;
             Ok(outcome)
         }
         Delivery::Room { also, once, reply } => {
@@ -175,7 +175,7 @@ pub fn append_and_send(
     outcome: &mut Outcome,
 ) -> Result<Arc<StoredEvent>, Stop<CommandError>> {
     let joints = unsent_joints(event, facts)?;
-    let stored = place::append(room, event, before, facts, outcome)?;
+    let stored = place::append(room, event, before, None, facts, outcome)?;
     let destinations: BTreeSet<OwnedServerName> =
         room.servers.keys().cloned().chain(also).collect();
     let sends = joints.into_iter().chain([stored.clone()]);

@@ -237,10 +237,13 @@ impl AdmitEvent {
         let event = &self.event;
         let mut outcome = Outcome::default();
         let before = state_before(room, previous, facts, &mut outcome)?;
+        let outlier = facts.held(event.event_id())?;
+        let was_shown = outlier.and_then(|outlier| outlier.position);
         match self.verdict(room, &before, auth, facts)? {
             Verdict::Accepted => match policy::recommended(event, room, facts) {
                 Ok(event) => {
-                    let stored = place::append(room, &event, &before, facts, &mut outcome)?;
+                    let stored =
+                        place::append(room, &event, &before, was_shown, facts, &mut outcome)?;
                     outcome.sends.extend(self.pass_on(room, stored));
                 }
                 Err(Stop::Refused(reason)) => {

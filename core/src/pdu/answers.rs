@@ -3,7 +3,10 @@
 //! Everything that is malformed or of another room than the one asked about is left out (PDU-19);
 //! what is left has passed check 1 and no other.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use ruma_common::{EventId, OwnedEventId, RoomId};
@@ -131,6 +134,25 @@ pub fn events_of(events: &[&RawValue], room_id: &RoomId, version: RoomVersion) -
         .filter(|event| event.room_id() == room_id && seen.insert(event.event_id().to_owned()))
         .map(Arc::new)
         .collect()
+}
+
+/// Those of `events` to which the previous events of one another lead from these ids: the rest is
+/// no answer to a question for what came before.
+#[must_use]
+pub fn reachable(from: &[OwnedEventId], events: Vec<Arc<Pdu>>) -> Vec<Arc<Pdu>> {
+    let mut left: BTreeMap<OwnedEventId, Arc<Pdu>> = events
+        .into_iter()
+        .map(|event| (event.event_id().to_owned(), event))
+        .collect();
+    let mut reached: Vec<Arc<Pdu>> = Vec::new();
+    let mut next: Vec<OwnedEventId> = from.to_vec();
+    while let Some(event_id) = next.pop() {
+        if let Some(event) = left.remove(&event_id) {
+            next.extend(event.prev_events().iter().map(ToOwned::to_owned));
+            reached.push(event);
+        }
+    }
+    reached
 }
 
 fn few(events: &[&RawValue], room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {

@@ -18,7 +18,7 @@ use crate::{
         job::Job,
         outcome::Outcome,
     },
-    messaging::command::Reply,
+    messaging::{backfill::BackfillRoom, command::Reply},
     persistence::{queries::Write, tables::StoredEvent},
     transport::remote_request::Endpoint,
 };
@@ -35,6 +35,8 @@ pub struct ImportHistory {
     pub events: Vec<Arc<Pdu>>,
     /// Whether what authorises them was asked for.
     pub auth_asked: bool,
+    /// What is done if nothing of it is of use.
+    pub next: BackfillRoom,
 }
 
 impl ImportHistory {
@@ -80,7 +82,10 @@ impl ImportHistory {
             outcome.writes.push(Write::Event(event.clone()));
             redact_target(&event, None, facts, &mut outcome)?;
         }
-        Ok(outcome.with_reply(Reply::Backfilled(count)))
+        Ok(match count {
+            0 => outcome.then(Vec::new(), self.next.clone()),
+            _ => outcome.with_reply(Reply::Backfilled(count)),
+        })
     }
 
     /// What authorises the events and is neither here nor among them.

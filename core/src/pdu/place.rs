@@ -131,7 +131,8 @@ pub fn set_aside(
     Ok(())
 }
 
-/// Puts an accepted event into its room: the heart of receiving and of sending.
+/// Puts an accepted event into its room: the heart of receiving and of sending. One that `was_shown`
+/// there already, as a piece of its past, stays where it was shown.
 ///
 /// # Errors
 /// Refused says that the room's forks cannot be resolved with the events we hold.
@@ -139,6 +140,7 @@ pub fn append(
     room: &Room,
     event: &Arc<Pdu>,
     before: &NamedState,
+    was_shown: Option<Position>,
     facts: &Facts<'_>,
     outcome: &mut Outcome,
 ) -> Result<Arc<StoredEvent>, Stop<MissingEvents>> {
@@ -162,7 +164,7 @@ pub fn append(
             before: before.id,
             after: after.id,
         }),
-        position: (event.event_type() != DUMMY).then(|| outcome.counters(facts).newest()),
+        position: was_shown.or_else(|| position(event, facts, outcome)),
         redacted_because: None,
     };
     // Nothing that we hold speaks of an event that follows all of it.
@@ -171,7 +173,7 @@ pub fn append(
     }
     let stored = Arc::new(stored);
     outcome.writes.push(Write::Event(stored.clone()));
-    if stored.position.is_some() {
+    if was_shown.is_none() && stored.position.is_some() {
         outcome.notices.push(Notice::Event(stored.clone()));
     }
     move_room(&mut room, &stored, current, facts, outcome)?;
@@ -182,6 +184,11 @@ pub fn append(
     }
     outcome.rooms.push(room);
     Ok(stored)
+}
+
+/// Where a new event is shown, unless all that it does is to join the ends of the graph.
+fn position(event: &Pdu, facts: &Facts<'_>, outcome: &mut Outcome) -> Option<Position> {
+    (event.event_type() != DUMMY).then(|| outcome.counters(facts).newest())
 }
 
 /// Whether a part of the room's graph names this event, which is only now becoming a part of it,

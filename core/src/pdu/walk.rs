@@ -1,9 +1,6 @@
 //! Asking one server for the events that another event lacks.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use ruma_common::{EventId, OwnedEventId, OwnedServerName};
 
@@ -61,7 +58,9 @@ pub fn walk(
         held.is_some_and(|event| !event.is_outlier())
     };
     events.retain(|event| event.depth() >= room.least_depth && !is_known(event));
-    let events = ancestors(&seek.of, events);
+    // What lies behind something that we know, such as our own join, is not missing. Only ancestors
+    // may hold up the event's judgement: what builds on it would wait for it in turn.
+    let events = answers::reachable(&seek.of.prev_events().to_vec(), events);
     Ok(pulled(seek, server, WALKS_MAX, events))
 }
 
@@ -82,25 +81,6 @@ fn backfill(seek: &SeekEvents, room: &Room) -> Endpoint {
         from: seek.missing.clone(),
         limit: LIMIT,
     }
-}
-
-/// Those of `events` that `event` builds on, directly or by others of them: what lies behind
-/// something that we know, such as our own join, is not missing. Only ancestors may hold up its
-/// judgement: what builds on the event would wait for it in turn.
-fn ancestors(event: &Pdu, events: Vec<Arc<Pdu>>) -> Vec<Arc<Pdu>> {
-    let mut left: BTreeMap<OwnedEventId, Arc<Pdu>> = events
-        .into_iter()
-        .map(|event| (event.event_id().to_owned(), event))
-        .collect();
-    let mut ancestors: Vec<Arc<Pdu>> = Vec::new();
-    let mut next: Vec<OwnedEventId> = event.prev_events().to_vec();
-    while let Some(event_id) = next.pop() {
-        if let Some(ancestor) = left.remove(&event_id) {
-            next.extend(ancestor.prev_events().iter().map(ToOwned::to_owned));
-            ancestors.push(ancestor);
-        }
-    }
-    ancestors
 }
 
 /// Asks for each missing event with `event`.

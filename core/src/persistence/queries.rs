@@ -232,8 +232,6 @@ pub struct LoadedRoom {
     pub state: Vec<StateEntry>,
     /// Who is joined in that state.
     pub joined: Vec<OwnedUserId>,
-    /// The smallest depth of an event in its graph that is no outlier.
-    pub least_depth: u64,
 }
 
 /// How much is stored.

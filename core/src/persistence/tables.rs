@@ -155,6 +155,9 @@ pub struct RoomRecord {
     pub extremities: Vec<OwnedEventId>,
     /// The state after all of `extremities`.
     pub current: SnapshotId,
+    /// The depth of the event with which we came to be in the room, this time: of what lies before
+    /// we hold but pieces.
+    pub least_depth: u64,
 }
 
 /// What we know about one of our own users in one room, also where we hold no state of the room.

@@ -23,25 +23,28 @@ pub(super) fn load(
     database: &Connection,
     room_id: &RoomId,
 ) -> rusqlite::Result<Option<Box<LoadedRoom>>> {
-    const SELECT: &str =
-        "SELECT room, version, current FROM rooms WHERE room_id = ?1 AND current IS NOT NULL";
+    const SELECT: &str = "SELECT * FROM rooms WHERE room_id = ?1 AND current IS NOT NULL";
     let found = one_row(database, SELECT, (room_id.as_str(),), |row| {
-        Ok((row.get("room")?, version(row)?, unsigned(row, "current")?))
+        let record = RoomRecord {
+            room_id: room_id.to_owned(),
+            version: version(row)?,
+            extremities: Vec::new(),
+            current: SnapshotId(unsigned(row, "current")?),
+            least_depth: unsigned(row, "least_depth")?,
+        };
+        Ok((row.get("room")?, record))
     })?;
-    let Some((room, version, current)) = found else {
+    let Some((room, record)) = found else {
         return Ok(None);
     };
     let record = RoomRecord {
-        room_id: room_id.to_owned(),
-        version,
         extremities: extremities(database, room)?,
-        current: SnapshotId(current),
+        ..record
     };
     Ok(Some(Box::new(LoadedRoom {
         record,
         state: state_entries(database, room)?,
         joined: joined(database, room)?,
-        least_depth: least_depth(database, room)?,
     })))
 }
 
@@ -65,12 +68,6 @@ fn joined(database: &Connection, room: i64) -> rusqlite::Result<Vec<OwnedUserId>
         SELECT state_key FROM current_state JOIN state_keys USING (key)
         WHERE room = ?1 AND membership = 'join' ORDER BY state_key";
     rows(database, SELECT, (room,), |row| parsed(row, "state_key"))
-}
-
-fn least_depth(database: &Connection, room: i64) -> rusqlite::Result<u64> {
-    const SELECT: &str =
-        "SELECT coalesce(min(depth), 0) AS depth FROM events WHERE room = ?1 AND in_graph";
-    one_row(database, SELECT, (room,), |row| unsigned(row, "depth")).map(Option::unwrap_or_default)
 }
 
 /// The events of a room's current state, sorted by type and state key.
@@ -118,10 +115,11 @@ pub(super) fn replace(
     record: &RoomRecord,
     changes: &[StateChange],
 ) -> rusqlite::Result<()> {
-    const UPDATE: &str = "UPDATE rooms SET current = ?2 WHERE room = ?1";
+    const UPDATE: &str = "UPDATE rooms SET current = ?2, least_depth = ?3 WHERE room = ?1";
     remember_version(database, &record.room_id, record.version)?;
     let room = names::room(database, &record.room_id)?;
-    execute(database, UPDATE, (room, signed(record.current.0)))?;
+    let (current, least_depth) = (signed(record.current.0), signed(record.least_depth));
+    execute(database, UPDATE, (room, current, least_depth))?;
     replace_extremities(database, room, &record.extremities)?;
     for StateChange { key, event_id } in changes {
         let key = names::state_key(database, key)?;

@@ -79,6 +79,7 @@ fn fill(store: &mut Store) {
         version: RoomVersion::V10,
         extremities: ids([&member]),
         current: SnapshotId(1),
+        least_depth: 1,
     };
     let membership = LocalMembership {
         user_id: "@ann:ann.example".try_into().unwrap(),

@@ -78,6 +78,7 @@ const QUEUES_BEFORE: &str = "
         through INTEGER,
         begun_at INTEGER
     ) STRICT;
+    ALTER TABLE rooms DROP COLUMN least_depth;
     PRAGMA user_version = 5;
 ";
 

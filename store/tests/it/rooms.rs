@@ -53,7 +53,6 @@ fn a_room_comes_back_with_its_state() {
         record,
         state: state.map(entry).to_vec(),
         joined: vec![user("@ann:a.example"), user("@cal:c.example")],
-        least_depth: 1,
     };
     assert_eq!(load(&mut store), Some(expected));
 }
@@ -211,6 +210,7 @@ fn record(extremities: &[&Arc<Pdu>], current: u64) -> RoomRecord {
         version: RoomVersion::V10,
         extremities: ids(extremities.iter().copied()),
         current: SnapshotId(current),
+        least_depth: 3,
     }
 }
 

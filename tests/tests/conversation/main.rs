@@ -20,6 +20,7 @@ mod holes;
 mod lies;
 mod memberships;
 mod outages;
+mod outliers;
 mod policy;
 mod questions;
 mod redactions;

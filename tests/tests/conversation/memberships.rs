@@ -171,6 +171,39 @@ fn what_was_said_in_its_absence_is_no_news_to_who_came_back() {
     stage.must_agree(&servers);
 }
 
+/// Also when a fork leads back there, and our memory of when we came back is only on disk.
+#[test]
+fn a_fork_from_the_time_of_an_absence_brings_no_news_of_that_time() {
+    let servers = ["one", "two", "three"];
+    let mut stage = Stage::of(&servers, RoomVersion::DEFAULT);
+    stage.leave("two").unwrap();
+    stage.network.settle();
+    for number in 0..3 {
+        stage.say("one", &format!("secret {number}"));
+    }
+    stage.network.settle();
+    for other in ["one", "two"] {
+        stage.network.set_cut(other, "three", true);
+    }
+    stage.say("three", "from a fork");
+    for number in 3..9 {
+        stage.say("one", &format!("secret {number}"));
+    }
+    stage.join("two").unwrap();
+    stage.pass_seconds(5);
+    stage.network.crash("two");
+    stage.network.start("two");
+    for other in ["one", "two"] {
+        stage.network.set_cut(other, "three", false);
+    }
+    stage.network.settle();
+    stage.say("one", "all together");
+    stage.network.settle();
+    let heard = noticed(&mut stage.network, "two");
+    assert_eq!(heard, ["from a fork", "all together"]);
+    stage.must_agree(&servers);
+}
+
 #[test]
 fn a_kick_and_a_ban_are_heard_by_their_target_and_honoured_by_all() {
     for version in RoomVersion::SUPPORTED {

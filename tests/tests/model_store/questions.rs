@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many kinds of questions there are.
-pub const KINDS: usize = 23;
+pub const KINDS: usize = 24;
 
 pub fn questions(events: &Events, dice: &mut Dice) -> Vec<Read> {
     let mut questions = vec![

@@ -150,6 +150,7 @@ fn room(events: &Events, dice: &mut Dice) -> Write {
         version,
         extremities: events.ids(dice),
         current: SnapshotId(dice.below(20) as u64),
+        least_depth: dice.below(20) as u64,
     };
     let changes = changes(events, dice);
     Write::Room { record, changes }

@@ -53,6 +53,7 @@ impl Shelf {
                 version: room.version,
                 extremities: Vec::new(),
                 current: SnapshotId(0),
+                least_depth: 1,
             },
             states: Vec::new(),
         }
@@ -137,7 +138,6 @@ impl Shelf {
             },
             state: entries(&self.state),
             joined: self.joined.clone(),
-            least_depth: 1,
         };
         (self.room.room_id == room_id).then(|| Box::new(room))
     }

@@ -12,7 +12,7 @@ use comity_core::{
 use ruma_common::{OwnedUserId, RoomId};
 
 use super::{
-    damaged, graph,
+    damaged,
     tables::{CurrentEntry, LARGEST, RoomRow, Tables},
 };
 
@@ -40,10 +40,10 @@ pub(super) fn load(
             version: row.version,
             extremities: row.extremities.clone(),
             current,
+            least_depth: row.least_depth,
         },
         state: state.collect(),
         joined: joined.map_err(|error| damaged(error.to_string()))?,
-        least_depth: least_depth(tables, room_id),
     })))
 }
 
@@ -56,13 +56,6 @@ fn current_entries<'a>(
     let rows = tables.current_state.range(from..);
     rows.take_while(move |((of, _), _)| *of == room_id)
         .map(|((_, key), entry)| (key, entry))
-}
-
-fn least_depth(tables: &Tables, room_id: &RoomId) -> u64 {
-    let events = tables.events.iter().map(|(_, event)| event);
-    let graph = events.filter(|event| event.pdu.room_id() == room_id && graph::in_graph(event));
-    let least = graph.map(|event| event.pdu.depth().min(LARGEST)).min();
-    least.unwrap_or_default()
 }
 
 /// The events of a room's current state, sorted by type and state key.
@@ -91,6 +84,7 @@ pub(super) fn remember_version(tables: &mut Tables, room_id: &RoomId, version: R
             version,
             current: None,
             extremities: Vec::new(),
+            least_depth: 0,
         };
         tables.rooms.set(room_id.to_owned(), row);
     }
@@ -118,6 +112,7 @@ pub(super) fn replace(
         version,
         current,
         extremities,
+        least_depth: record.least_depth.min(LARGEST),
     };
     tables.rooms.set(room_id.clone(), row);
     changes

@@ -61,6 +61,7 @@ pub(super) struct RoomRow {
     /// Its current state; `None` if we take no part in it.
     pub(super) current: Option<SnapshotId>,
     pub(super) extremities: Vec<OwnedEventId>,
+    pub(super) least_depth: u64,
 }
 
 /// One entry of a room's current state.

@@ -50,13 +50,13 @@ impl Inside {
             version: RoomVersion::V11,
             extremities: Vec::new(),
             current,
+            least_depth: 1,
         };
         let state = self.entries(current);
         Some(Box::new(LoadedRoom {
             record,
             state,
             joined: Vec::new(),
-            least_depth: 1,
         }))
     }
 
