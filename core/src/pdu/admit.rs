@@ -237,7 +237,7 @@ impl AdmitEvent {
         let event = &self.event;
         let mut outcome = Outcome::default();
         let before = state_before(room, previous, facts, &mut outcome)?;
-        let outlier = facts.held(event.event_id())?;
+        let outlier = facts.event(event.event_id())?;
         let was_shown = outlier.and_then(|outlier| outlier.position);
         match self.verdict(room, &before, auth, facts)? {
             Verdict::Accepted => match policy::recommended(event, room, facts) {

@@ -45,6 +45,10 @@ struct State<'b> {
     auth_chain: Vec<&'b RawValue>,
 }
 
+/// How many events a state and what authorises it may be: of the largest rooms there are, several
+/// times as much.
+const STATE_MAX: usize = 1_000_000;
+
 /// A state and what authorises it, by id.
 #[derive(Clone, Debug, Deserialize)]
 pub struct StateIds {
@@ -52,6 +56,25 @@ pub struct StateIds {
     pub pdu_ids: Vec<OwnedEventId>,
     /// The events that authorise them.
     pub auth_chain_ids: Vec<OwnedEventId>,
+}
+
+/// The answer to `state_ids`.
+///
+/// # Errors
+/// If it is no such answer, or too large.
+pub fn state_ids(body: &Bytes) -> Result<StateIds, RemoteError> {
+    let answer: StateIds = remote_response::parse(body)?;
+    within_bound(answer.pdu_ids.len(), answer.auth_chain_ids.len())?;
+    Ok(answer)
+}
+
+fn within_bound(state: usize, auth_chain: usize) -> Result<(), RemoteError> {
+    match state.saturating_add(auth_chain) <= STATE_MAX {
+        true => Ok(()),
+        false => Err(RemoteError::Nonsense(
+            "no room has so much state".to_owned(),
+        )),
+    }
 }
 
 /// A state and what authorises it, by value.
@@ -110,13 +133,14 @@ pub fn auth_chain(body: &Bytes, room_id: &RoomId, version: RoomVersion) -> Vec<A
 /// The answer to `state`.
 ///
 /// # Errors
-/// If it is no such answer at all.
+/// If it is no such answer, or too large.
 pub fn state(
     body: &Bytes,
     room_id: &RoomId,
     version: RoomVersion,
 ) -> Result<WholeState, RemoteError> {
     let answer: State<'_> = remote_response::parse_borrowed(body)?;
+    within_bound(answer.pdus.len(), answer.auth_chain.len())?;
     Ok(WholeState {
         state: events_of(&answer.pdus, room_id, version),
         auth_chain: events_of(&answer.auth_chain, room_id, version),

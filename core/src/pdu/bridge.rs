@@ -17,7 +17,7 @@ use crate::{
         job::Job,
         world::Room,
     },
-    transport::{remote_request::Endpoint, remote_response},
+    transport::remote_request::Endpoint,
 };
 
 /// Up to how many unknown events of a state are asked for one by one, however small the state …
@@ -85,13 +85,11 @@ fn state_before(
 ) -> Result<Option<Given>, Blocked> {
     let (room_id, version) = (&room.room_id, room.version);
     let ids = facts.call(from, Endpoint::StateIds(room_id.clone(), event_id.clone()))?;
-    let ids = ids
-        .as_ref()
-        .ok()
-        .and_then(|body| remote_response::parse::<StateIds>(body).ok());
-    if let Some(ids) = ids
-        && let Some(state) = completed(from, room, &ids, facts)?
-    {
+    let ids = ids.as_ref().ok();
+    let Some(ids) = ids.and_then(|body| answers::state_ids(body).ok()) else {
+        return Ok(None);
+    };
+    if let Some(state) = completed(from, room, &ids, facts)? {
         return Ok(Some(state));
     }
     let whole = facts.call(from, Endpoint::State(room_id.clone(), event_id.clone()))?;

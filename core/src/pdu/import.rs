@@ -109,7 +109,10 @@ impl ImportEvent {
             writes: judged.writes(),
             ..Outcome::default()
         };
-        let before = place::write_whole_state(state, facts, &mut outcome);
+        let before = match room {
+            Some(room) => place::write_state(&room.current_state(), state, facts, &mut outcome),
+            None => place::write_whole_state(state, facts, &mut outcome),
+        };
         let after =
             place::state_after(&event.pdu, &before, &Verdict::Accepted, facts, &mut outcome);
         let state = EventState {

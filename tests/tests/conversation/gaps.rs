@@ -232,6 +232,50 @@ fn pdu_15_a_hole_is_stepped_over_with_what_is_genuine_of_the_state_before_it() {
     stage.must_keep_promises("one");
 }
 
+/// What we lack of the state after a hole is asked for one by one if it is little, else as a whole.
+#[test]
+fn pdu_15_a_state_is_asked_for_as_a_whole_where_that_is_cheaper() {
+    for (lacking, singles, wholes) in [(0, 0, 0), (15, 15, 0), (60, 0, 1)] {
+        let (mut stage, mut forger) = lied_to(RoomVersion::V10);
+        let levels = json!({ "users": { "@ann:one": 100 }, "state_default": 0 });
+        stage.set("one", "m.room.power_levels", levels).unwrap();
+        let levels = Pdu::clone(&stage.timeline("one").last().unwrap().pdu);
+        forger.learn(levels.clone());
+        forger.last = levels;
+        let line = forger.line(4);
+        for number in 0..lacking {
+            let key = number.to_string();
+            forger.learn(forger.event("org.example.side", Some(&key), json!({})));
+        }
+        let ids: Vec<Value> = forger.state.iter().map(|(_, id)| json!(id)).collect();
+        let known = [&forger.events[..], &line[1..]].concat();
+        let (state, second) = (list(&forger.events), line[1].event_id().to_owned());
+        stage.network.liar("liar").says(move |target, body| {
+            let id = named(target, body);
+            let found = known.iter().find(|event| event.event_id() == &*id);
+            match found.filter(|event| target.contains("/event/") || event.event_id() == second) {
+                Some(_) if target.contains("/state_ids/") => {
+                    (200, json!({ "pdu_ids": ids, "auth_chain_ids": ids }))
+                }
+                Some(_) if target.contains("/state/") => {
+                    (200, json!({ "pdus": state, "auth_chain": [] }))
+                }
+                Some(event) if target.contains("/event/") => pdus(event),
+                _ => not_found(),
+            }
+        });
+        assert_eq!(forger.push_one(&mut stage.network, &line[3]), None);
+        assert_eq!(noticed(&mut stage.network, "one"), ["line 2", "line 3"]);
+        for number in 0..lacking {
+            let side = stage.state("one", "org.example.side", &number.to_string());
+            assert_eq!(side, Some(json!({})), "{number} of {lacking}");
+        }
+        let others = asked(&mut stage, "event") - singles;
+        assert!(others <= 5, "{others} questions for the events of the line");
+        assert_eq!(asked(&mut stage, "state"), wholes);
+    }
+}
+
 #[test]
 fn a_server_that_makes_us_fetch_too_much_is_put_off_for_a_while() {
     let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
