@@ -222,8 +222,8 @@ impl SeekEvents {
         if next.missing.is_empty() {
             return Ok(Outcome::done());
         }
-        let servers = self.sources(room, facts);
         while next.stage != Stage::GiveUp {
+            let servers = next.sources(room, facts);
             let Some(server) = servers.get(next.asked) else {
                 next.stage = next.stage.next(self.source);
                 next.asked = 0;
@@ -238,11 +238,17 @@ impl SeekEvents {
         Ok(Outcome::done())
     }
 
-    /// Who gave the event, who made it if still in the room, and others in the room.
+    /// Who gave the event, who made it if still in the room, and others in the room. What the
+    /// state before a hole was, others are asked first: nobody gains more by a lie than who made
+    /// the event after it, and nobody could tell.
     fn sources(&self, room: &Room, facts: &Facts<'_>) -> Vec<OwnedServerName> {
         let mut first: Vec<&ServerName> = vec![&self.from];
         first.extend(Some(self.of.origin()).filter(|origin| room.has_server(origin)));
-        sources(room, &first, SOURCES_MAX, facts)
+        let mut servers = sources(room, &first, SOURCES_MAX, facts);
+        if self.stage == Stage::Bridge {
+            servers.sort_by_key(|server| (server == self.of.origin(), *server == self.from));
+        }
+        servers
     }
 
     fn is_worth_asking(&self, server: &OwnedServerName, facts: &Facts<'_>) -> bool {

@@ -232,6 +232,26 @@ fn pdu_15_a_hole_is_stepped_over_with_what_is_genuine_of_the_state_before_it() {
     stage.must_keep_promises("one");
 }
 
+/// What the state before a hole was is asked of others before it is asked of who made the hole.
+#[test]
+fn pdu_15_the_state_before_a_hole_is_had_from_somebody_else_if_possible() {
+    let mut stage = Stage::of(&["one", "two"], RoomVersion::DEFAULT);
+    let mut forger = infiltrate(&mut stage, RoomVersion::DEFAULT);
+    stage.network.settle();
+    let (line, coup) = broken_line(&mut stage, &forger);
+    let last = [line[3].json().to_owned()];
+    let _ = forger.push(&mut stage.network, "two", &last);
+    stage.network.settle();
+    assert_eq!(noticed(&mut stage.network, "two"), ["line 2", "line 3"]);
+    assert_eq!(forger.push_one(&mut stage.network, &line[3]), None);
+    assert_eq!(noticed(&mut stage.network, "one"), ["line 2", "line 3"]);
+    let question = format!("event_id={}", line[1].event_id()).replace('$', "%24");
+    let asked = ["two", "liar"].map(|server| asked_of(&stage, "one", server, &question));
+    assert_eq!(asked, [1, 0]);
+    assert_eq!(stage.held("one", &coup), None);
+    stage.must_agree(&["one", "two"]);
+}
+
 /// What we lack of the state after a hole is asked for one by one if it is little, else as a whole.
 #[test]
 fn pdu_15_a_state_is_asked_for_as_a_whole_where_that_is_cheaper() {
