@@ -13,7 +13,7 @@ use ruma_common::OwnedEventId;
 use serde_json::{Value, json};
 
 use crate::{
-    forger::{Forger, body, infiltrate, lied_to, list, not_found},
+    forger::{Forger, body, infiltrate, lied_to, list, not_found, signed},
     stage::{Stage, VERSIONS, noticed, room, sent},
 };
 
@@ -145,6 +145,26 @@ fn pdu_17_an_event_that_comes_in_every_way_at_once_is_shown_once() {
         );
     }
     stage.must_agree(&servers);
+}
+
+/// The same join is handed in again, and pushed as well.
+#[test]
+fn pdu_17_a_join_that_is_handed_in_twice_and_pushed_is_one_join() {
+    for version in VERSIONS {
+        let (mut stage, mut forger) = lied_to(version);
+        let join = forger.last.clone();
+        stage.say("one", "welcome");
+        let again = Endpoint::SendJoin(signed(&join, join.json().to_owned()));
+        let again = stage.network.ask("liar", "one", again);
+        assert_eq!(again.status().as_u16(), 200);
+        assert_eq!(forger.push_one(&mut stage.network, &join), None);
+        let joins = stage.network.server("one").notices.iter().filter(|notice| {
+            matches!(notice, Notice::Event(event) if event.pdu.event_id() == join.event_id())
+        });
+        assert_eq!(joins.count(), 1, "version {version}");
+        assert_eq!(stage.summary("one").extremities.len(), 1);
+        stage.must_keep_promises("one");
+    }
 }
 
 /// An event of the past is shown as such; a fork makes it part of the graph: it stays where it is.
