@@ -235,6 +235,11 @@ impl<'a> Facts<'a> {
         self.searches.pulled(room_id, server, self.now.monotonic)
     }
 
+    /// How many events of a room we lately asked other servers for because of this one.
+    pub fn errands_lately(&self, room_id: &RoomId, server: &ServerName) -> u32 {
+        self.searches.errands(room_id, server, self.now.monotonic)
+    }
+
     /// Whether a server did not answer when we last sent it something.
     pub fn is_down(&self, server: &ServerName) -> bool {
         self.outgoing.is_down(server)

@@ -105,7 +105,7 @@ pub struct LearntKeys {
     pub asked: Option<bool>,
 }
 
-/// What came of asking another server for what an event of a room lacks.
+/// That another server is asked for what an event of a room lacks, or what came of it.
 #[derive(Clone, Debug)]
 pub struct Searched {
     /// The server.
@@ -118,6 +118,8 @@ pub struct Searched {
     pub asked: Vec<OwnedEventId>,
     /// How many events it gave.
     pub events: u32,
+    /// For how many events it is about to be asked because of another server's event, and whose.
+    pub errand: Option<(OwnedServerName, u32)>,
 }
 
 /// How an event fared; what the job that waits for it is told.

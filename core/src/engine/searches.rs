@@ -8,24 +8,28 @@ use super::{cache::Cache, outcome::Searched};
 use crate::{pdu::gap::Stage, time::Monotonic};
 
 const ASKED_KEPT: usize = 50_000;
-const PULLS_KEPT: usize = 10_000;
+const COUNTS_KEPT: usize = 10_000;
 
 /// How long a server is not asked again for the same in the same way.
 const ASKED_FOR: Duration = Duration::from_secs(60);
 
-/// How long it is counted what a server gave.
-const PULLS_COUNT_FOR: Duration = Duration::from_secs(600);
+/// How long it is counted what a server gave, and what we asked of others because of it.
+const COUNTED_FOR: Duration = Duration::from_secs(600);
 
 /// What was asked, of whom.
 #[derive(Debug)]
 pub struct Searches {
     asked: Cache<(OwnedEventId, OwnedServerName, Stage), Monotonic>,
-    pulls: Cache<(OwnedRoomId, OwnedServerName), Pulls>,
+    pulls: Counts,
+    errands: Counts,
 }
 
-/// How many events a server gave of a room, since when.
+/// Something counted, of a room and a server.
+type Counts = Cache<(OwnedRoomId, OwnedServerName), Count>;
+
+/// How much, since when.
 #[derive(Clone, Copy, Debug)]
-struct Pulls {
+struct Count {
     count: u32,
     since: Monotonic,
 }
@@ -34,7 +38,8 @@ impl Default for Searches {
     fn default() -> Self {
         Self {
             asked: Cache::new(ASKED_KEPT),
-            pulls: Cache::new(PULLS_KEPT),
+            pulls: Cache::new(COUNTS_KEPT),
+            errands: Cache::new(COUNTS_KEPT),
         }
     }
 }
@@ -48,18 +53,14 @@ impl Searches {
             stage,
             asked,
             events,
+            errand,
         } = searched;
+        if let Some((because_of, events)) = errand {
+            add(&mut self.errands, &room_id, &because_of, events, now);
+        }
+        add(&mut self.pulls, &room_id, &server, events, now);
         for event_id in asked {
             self.asked.insert((event_id, server.clone(), stage), now);
-        }
-        if events > 0 {
-            let recent = self.recent_pulls(&room_id, &server, now);
-            let Pulls { count, since } = recent.unwrap_or(Pulls {
-                count: 0,
-                since: now,
-            });
-            let count = count.saturating_add(events);
-            self.pulls.insert((room_id, server), Pulls { count, since });
         }
     }
 
@@ -80,14 +81,34 @@ impl Searches {
     /// How many events of a room this server gave us lately.
     #[must_use]
     pub fn pulled(&self, room_id: &RoomId, server: &ServerName, now: Monotonic) -> u32 {
-        let recent = self.recent_pulls(room_id, server, now);
-        recent.map_or(0, |pulls| pulls.count)
+        recent(&self.pulls, room_id, server, now).map_or(0, |pulls| pulls.count)
     }
 
-    fn recent_pulls(&self, room_id: &RoomId, server: &ServerName, now: Monotonic) -> Option<Pulls> {
-        let pulls = self.pulls.get(&(room_id.to_owned(), server.to_owned()));
-        pulls
-            .copied()
-            .filter(|pulls| now.since(pulls.since) < PULLS_COUNT_FOR)
+    /// How many events of a room we lately asked other servers for because of this one.
+    #[must_use]
+    pub fn errands(&self, room_id: &RoomId, server: &ServerName, now: Monotonic) -> u32 {
+        recent(&self.errands, room_id, server, now).map_or(0, |errands| errands.count)
     }
+}
+
+fn recent(counts: &Counts, room_id: &RoomId, server: &ServerName, now: Monotonic) -> Option<Count> {
+    let count = counts.get(&(room_id.to_owned(), server.to_owned()));
+    count
+        .copied()
+        .filter(|count| now.since(count.since) < COUNTED_FOR)
+}
+
+fn add(counts: &mut Counts, room_id: &RoomId, server: &ServerName, more: u32, now: Monotonic) {
+    if more == 0 {
+        return;
+    }
+    let Count { count, since } = recent(counts, room_id, server, now).unwrap_or(Count {
+        count: 0,
+        since: now,
+    });
+    let count = count.saturating_add(more);
+    counts.insert(
+        (room_id.to_owned(), server.to_owned()),
+        Count { count, since },
+    );
 }

@@ -41,13 +41,18 @@ use crate::{
 /// How many servers are asked for the same thing.
 const SOURCES_MAX: usize = 3;
 
+/// For how many events others are asked because of what one server gave us of one room, in ten
+/// minutes: who makes up what its events build on must not make us trouble everybody.
+const ERRANDS_MAX: u32 = 200;
+
 /// How what an event lacks is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Its previous events and what came before them: by `get_missing_events` from who gave us the
     /// event, by `backfill` from others, who may not have it.
     Walk,
-    /// Its previous events, one by one.
+    /// Its previous events, one by one, from who gave us the event: others have been asked for all
+    /// of them at once.
     Single,
     /// Its previous events with the state before each of them: for events whose history lies
     /// before our time in the room, and for fetched ones, where it may well do so.
@@ -231,11 +236,30 @@ impl SeekEvents {
             };
             next.asked += 1;
             if next.is_worth_asking(server, facts) {
-                next.asking = Some(server.clone());
-                return Ok(Outcome::phase(next));
+                return Ok(next.turn_to(server));
             }
         }
         Ok(Outcome::done())
+    }
+
+    fn turn_to(self, server: &OwnedServerName) -> Outcome {
+        let events = u32::try_from(self.missing.len()).unwrap_or(u32::MAX);
+        let searched = Searched {
+            server: server.clone(),
+            room_id: self.of.room_id().to_owned(),
+            stage: self.stage,
+            asked: Vec::new(),
+            events: 0,
+            errand: (*server != self.from).then(|| (self.from.clone(), events)),
+        };
+        let then = Self {
+            asking: Some(server.clone()),
+            ..self
+        };
+        Outcome {
+            searched: Some(searched),
+            ..Outcome::phase(then)
+        }
     }
 
     /// Who gave the event, who made it if still in the room, and others in the room. What the
@@ -244,7 +268,11 @@ impl SeekEvents {
     fn sources(&self, room: &Room, facts: &Facts<'_>) -> Vec<OwnedServerName> {
         let mut first: Vec<&ServerName> = vec![&self.from];
         first.extend(Some(self.of.origin()).filter(|origin| room.has_server(origin)));
-        let mut servers = sources(room, &first, SOURCES_MAX, facts);
+        let max = match (self.stage, facts.errands_lately(&room.room_id, &self.from)) {
+            (Stage::Single, _) | (_, ERRANDS_MAX..) => 1,
+            _ => SOURCES_MAX,
+        };
+        let mut servers = sources(room, &first, max, facts);
         if self.stage == Stage::Bridge {
             servers.sort_by_key(|server| (server == self.of.origin(), *server == self.from));
         }
@@ -276,6 +304,7 @@ impl SeekEvents {
             stage: self.stage,
             asked: asked.to_vec(),
             events: u32::try_from(found.events).unwrap_or(u32::MAX),
+            errand: None,
         };
         let then = Self {
             asking: None,

@@ -296,6 +296,36 @@ fn pdu_15_a_state_is_asked_for_as_a_whole_where_that_is_cheaper() {
     }
 }
 
+/// Fifty events, each on twenty that there are not: others are asked for a few of them, no more.
+#[test]
+fn who_makes_up_what_is_missing_cannot_make_us_trouble_others() {
+    let servers = ["one", "two", "three"];
+    let mut stage = Stage::of(&servers, RoomVersion::DEFAULT);
+    let mut forger = infiltrate(&mut stage, RoomVersion::DEFAULT);
+    stage.network.settle();
+    let depth = forger.last.depth();
+    let invented = |number: usize| -> Vec<(OwnedEventId, u64)> {
+        let ids = (0..20).map(|index| format!("${:0>43}", number * 20 + index));
+        ids.map(|id| (id.as_str().try_into().unwrap(), depth))
+            .collect()
+    };
+    let message = |number| {
+        forger.event_after(
+            &invented(number),
+            "m.room.message",
+            None,
+            json!({ "body": "?" }),
+        )
+    };
+    let events: Vec<Pdu> = (0..50).map(message).collect();
+    let fates = push_all(&mut stage, &mut forger, &events);
+    assert!(fates.iter().all(Option::is_some));
+    let asked = ["two", "three"].map(|server| asked_of(&stage, "one", server, "/backfill/"));
+    assert_eq!(asked.iter().sum::<usize>(), 10, "{asked:?}");
+    let asked = ["two", "three"].map(|server| asked_of(&stage, "one", server, "/event/"));
+    assert_eq!(asked, [0, 0]);
+}
+
 #[test]
 fn a_server_that_makes_us_fetch_too_much_is_put_off_for_a_while() {
     let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
