@@ -23,6 +23,7 @@ mod outages;
 mod outliers;
 mod policy;
 mod questions;
+mod queues;
 mod redactions;
 mod stage;
 mod staged;
