@@ -141,7 +141,7 @@ impl Engine {
     pub(crate) fn retry(&mut self, destination: Option<&ServerName>) -> u64 {
         let waited = match destination {
             Some(name) => u64::from(self.outgoing.alive(name)),
-            None => self.outgoing.all_alive(),
+            None => self.outgoing.retry_all(self.now),
         };
         self.tick();
         waited

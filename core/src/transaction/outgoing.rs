@@ -292,11 +292,18 @@ impl Outgoing {
         true
     }
 
-    /// Lets nobody wait any longer, and says how many did.
-    pub fn all_alive(&mut self) -> u64 {
-        let names: Vec<_> = self.destinations.keys().cloned().collect();
-        let waited = names.iter().filter(|name| self.alive(name));
-        waited.count() as u64
+    /// Ends every pause, and says how many there were. Who fails again waits as long as before.
+    pub fn retry_all(&mut self, now: Now) -> u64 {
+        let waiting = std::mem::take(&mut self.deadlines);
+        let count = waiting.len() as u64;
+        for (_, name) in waiting {
+            if let Some(destination) = self.destinations.get_mut(&name) {
+                let until = now.monotonic;
+                destination.state = State::BackingOff { until };
+            }
+            self.lines.join(Turn::Probe, name);
+        }
+        count
     }
 
     /// Everything that the queues want done now.

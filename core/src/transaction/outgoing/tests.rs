@@ -221,8 +221,9 @@ fn xmtx_12_a_sign_of_life_ends_the_pause_and_makes_the_next_one_short() {
     queues.failed(&name(), "no answer", at(now));
     let pause = queues.next_deadline().unwrap().since(at(now).monotonic);
     assert!(pause <= backoff::FIRST);
-    assert_eq!(queues.all_alive(), 1);
-    queues.poll(at(now));
+    assert_eq!(queues.retry_all(at(now)), 1);
+    assert_eq!(queues.next_deadline(), None);
+    assert_eq!(sent(&queues.poll(at(now))), first);
     let up = Notice::DestinationUp(name());
     let effects = queues.delivered(&name());
     assert!(
@@ -423,7 +424,15 @@ fn the_dead_cost_the_living_nothing() {
         assert_eq!(sent(&queues.poll(at(0))).len(), 1, "in round {round}");
         queues.delivered(&name());
     }
-    queues.poll(at(1));
+    assert_eq!(queues.retry_all(at(0)), 10_000);
+    enqueue(&mut queues, 1);
+    let effects = queues.poll(at(0));
+    assert_eq!(
+        sent(&effects).len(),
+        1,
+        "those who are tried again are no hindrance"
+    );
+    queues.delivered(&name());
     let left = queues.destinations.values().map(Destination::in_memory);
     assert_eq!(left.sum::<usize>(), 0);
     let states = queues.destinations.values().map(|it| it.state);
