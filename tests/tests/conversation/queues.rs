@@ -166,7 +166,11 @@ fn txn_18_after_two_weeks_every_event_arrives_in_order_and_nothing_has_to_be_ask
     stage.must_agree(&["one", "two"]);
     assert_eq!(noticed(&mut stage.network, "two"), texts(0..700));
     let transactions = bodies(&stage, "two").len() - before;
-    assert_eq!(transactions, 1 + 699_usize.div_ceil(50), "the first was begun");
+    assert_eq!(
+        transactions,
+        1 + 699_usize.div_ceil(50),
+        "the first was begun"
+    );
     let asked = |sent: &&comity_tests::simulation::Sent| sent.line.contains("missing_events");
     assert_eq!(stage.network.traffic.iter().filter(asked).count(), 0);
 }
