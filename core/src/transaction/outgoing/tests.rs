@@ -231,6 +231,7 @@ fn xmtx_12_a_sign_of_life_ends_the_pause_and_makes_the_next_one_short() {
             .iter()
             .any(|effect| matches!(effect, Effect::Notice(notice) if *notice == up))
     );
+    assert_eq!(queues.counts(), (0, 0));
     assert!(!queues.alive(&name()));
 }
 
@@ -399,8 +400,7 @@ fn txn_18_moments_do_not_wait_for_a_server_that_is_down_for_long() {
 
 /// Ten thousand servers that are down: what others are sent does not look at any of them, and what
 /// remains of each is small.
-#[test]
-fn the_dead_cost_the_living_nothing() {
+fn living_beside_the_dead() -> Outgoing {
     let mut queues = queues();
     let dead: BTreeSet<OwnedServerName> = (0..10_000)
         .map(|number| format!("dead{number}").try_into().unwrap())
@@ -424,20 +424,30 @@ fn the_dead_cost_the_living_nothing() {
         assert_eq!(sent(&queues.poll(at(0))).len(), 1, "in round {round}");
         queues.delivered(&name());
     }
-    assert_eq!(queues.retry_all(at(0)), 10_000);
-    enqueue(&mut queues, 1);
-    let effects = queues.poll(at(0));
-    assert_eq!(
-        sent(&effects).len(),
-        1,
-        "those who are tried again are no hindrance"
-    );
-    queues.delivered(&name());
     let left = queues.destinations.values().map(Destination::in_memory);
     assert_eq!(left.sum::<usize>(), 0);
+    queues
+}
+
+#[test]
+fn those_whose_pause_is_over_take_no_place_from_the_living() {
+    let mut queues = living_beside_the_dead();
+    queues.poll(at(1));
+    must_probe_few(&mut queues, at(1));
+}
+
+#[test]
+fn those_who_are_tried_again_because_somebody_says_so_take_no_place_from_the_living() {
+    let mut queues = living_beside_the_dead();
+    assert_eq!(queues.retry_all(at(0)), 10_000);
+    queues.poll(at(0));
+    must_probe_few(&mut queues, at(0));
+}
+
+fn must_probe_few(queues: &mut Outgoing, now: Now) {
     let states = queues.destinations.values().map(|it| it.state);
     let probed = states.filter(|state| matches!(state, State::CatchingUp { .. }));
     assert_eq!(probed.count(), PROBES_AT_ONCE);
-    enqueue(&mut queues, 1);
-    assert_eq!(sent(&queues.poll(at(1))).len(), 1);
+    enqueue(queues, 1);
+    assert_eq!(sent(&queues.poll(now)).len(), 1);
 }
