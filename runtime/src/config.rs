@@ -2,7 +2,10 @@
 
 use std::{io, net::TcpListener, path::PathBuf, time::Duration};
 
-use comity_core::transport::http1::HttpLimits;
+use comity_core::{
+    transaction::outgoing::{LIVING_AT_ONCE, PROBES_AT_ONCE},
+    transport::http1::HttpLimits,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 /// Everything that a server needs to know before it starts.
@@ -23,7 +26,8 @@ pub struct ServerConfig {
     pub use_platform_roots: bool,
     /// What a connection from another server may take.
     pub connections: ConnectionLimits,
-    /// How many requests of ours may be under way at once; the rest wait.
+    /// How many requests of ours may be under way at once; the rest wait, and their time runs. More
+    /// than the core makes for transactions, so that there is room for others.
     pub calls_max: usize,
 }
 
@@ -44,7 +48,7 @@ impl ServerConfig {
             extra_roots: Vec::new(),
             use_platform_roots: true,
             connections: ConnectionLimits::default(),
-            calls_max: 128,
+            calls_max: LIVING_AT_ONCE + PROBES_AT_ONCE + 64,
         }
     }
 }
