@@ -19,11 +19,10 @@ use super::{
     event_ids::{self, EventIds},
     event_text::{EventText, Field},
     event_type::REDACTION,
-    format::{self, FormatError, MAX_AUTH_EVENTS, MAX_PREV_EVENTS},
+    format::{self, FormatError},
     hash,
     redaction::{redact, signed_text},
     room_version::RoomVersion,
-    unpadded_base64,
 };
 
 /// One event of a room. See the module for what it promises.
@@ -99,8 +98,6 @@ impl Pdu {
         version: RoomVersion,
     ) -> Result<Self, FormatError> {
         format::check_envelope(&text, version)?;
-        format::check_event_ids(&text, Field::PrevEvents, MAX_PREV_EVENTS, version)?;
-        format::check_event_ids(&text, Field::AuthEvents, MAX_AUTH_EVENTS, version)?;
         format::check_state_key(&text)?;
         let event_type = format::bounded_string(&text, Field::Type)?;
         let content = format::content(&text)?;
@@ -153,7 +150,7 @@ impl Pdu {
 
     /// Whether this is a state event.
     pub fn is_state(&self) -> bool {
-        self.text.get(Field::StateKey).is_some()
+        self.text.has(Field::StateKey)
     }
 
     /// Whether this is the state event for this type and state key.
@@ -246,9 +243,8 @@ impl Pdu {
 
     /// The signatures of one server, if it signed.
     pub fn signatures_of(&self, server: &ServerName) -> Option<Signatures<'_>> {
-        let signatures = self.text.get(Field::Signatures)?;
-        let of_server = canonical_json::member(signatures, server.as_str())?;
-        of_server.starts_with('{').then_some(Signatures(of_server))
+        let signatures = Members::of(self.text.get(Field::Signatures)?);
+        signatures.inside(server.as_str()).map(Signatures)
     }
 
     /// SHA-256 over [`Pdu::signed_text`]: what the event is named by in room versions whose servers
@@ -265,16 +261,13 @@ impl Pdu {
 
     /// Whether the event holds what its content hash says: check 3 on receipt of a PDU.
     pub fn has_claimed_content(&self) -> bool {
-        let hashes = self.text.get(Field::Hashes);
-        let claimed = hashes.and_then(format::claimed_content_hash);
-        let claimed = claimed.and_then(|claimed| unpadded_base64::decode_exact(&claimed));
-        claimed == Some(hash::content_hash(&self.text))
+        self.text.claimed_hash() == Some(hash::content_hash(&self.text))
     }
 
     /// The event after a redaction: same id, same signatures, without the content that its room
     /// version lets a redaction remove.
     pub fn redacted(&self) -> Self {
-        let text = EventText::of_canonical(redact(&self.text, self.version));
+        let text = EventText::of_canonical(redact(&self.text, self.version), self.version);
         let content = text.get(Field::Content).unwrap_or_default();
         Self {
             redacts: redaction_target(&text, self.event_type(), self.version),
@@ -293,7 +286,7 @@ impl Unescaped {
             Field::PrevEvents,
             Field::AuthEvents,
         ];
-        let has_escapes = |field: Field| text.get(field).is_some_and(canonical_json::has_escapes);
+        let has_escapes = |field| text.has_escapes(field);
         let string = |field: Field| text.string(field).unwrap_or_default().into();
         let ids = |field: Field| event_ids::unescaped(text.get(field).unwrap_or_default());
         fields.into_iter().any(has_escapes).then(|| Self {
@@ -306,20 +299,19 @@ impl Unescaped {
 }
 
 /// The signatures of one server over an event.
-#[derive(Clone, Copy, Debug)]
-pub struct Signatures<'a>(&'a str);
+#[derive(Clone, Debug)]
+pub struct Signatures<'a>(Members<'a>);
 
 impl<'a> Signatures<'a> {
     /// The ids of the keys that signed.
     pub fn key_ids(self) -> Vec<&'a str> {
-        Members::of(self.0).map(|(key_id, _)| key_id).collect()
+        self.0.map(|(key_id, _)| key_id).collect()
     }
 
-    /// The signature with this key, in base64; empty if it is no string.
-    pub fn with_key(self, key_id: &str) -> Option<&'a str> {
-        let signature = canonical_json::member(self.0, key_id)?;
-        let unquoted = || signature.strip_prefix('"')?.strip_suffix('"');
-        Some(unquoted().unwrap_or_default())
+    /// The signature with this key, in base64.
+    pub fn with_key(&self, key_id: &str) -> Option<&'a str> {
+        let (_, signature) = self.0.clone().find(|(name, _)| *name == key_id)?;
+        signature.strip_prefix('"')?.strip_suffix('"')
     }
 }
 

@@ -7,7 +7,7 @@ use std::{borrow::Cow, iter, ops::Range};
 
 use super::{
     canonical_json::{self, JsonError, Numbers, Object, Scanner, object_to_canonical_string},
-    format::{FormatError, MAX_EVENT_BYTES},
+    format::{self, FormatError, MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_PREV_EVENTS},
     room_version::RoomVersion,
 };
 
@@ -34,12 +34,29 @@ pub enum Field {
     Type,
 }
 
-/// The canonical JSON of an event without `unsigned`, at most [`MAX_EVENT_BYTES`] long.
+/// The top-level key that is no part of an event.
+const UNSIGNED: &str = "unsigned";
+
+/// The canonical JSON of an event without `unsigned`, at most [`MAX_EVENT_BYTES`] long. Where it has
+/// `auth_events`, `prev_events`, `hashes` and `signatures`, they are in the format of its room
+/// version.
 #[derive(Clone, Debug)]
 pub struct EventText {
     json: Box<str>,
-    values: [Span; Field::COUNT],
+    found: Found,
 }
+
+/// What the scan of an event finds.
+#[derive(Clone, Debug, Default)]
+struct Found {
+    values: [Span; Field::COUNT],
+    escaped: Fields,
+    claimed_hash: Option<[u8; 32]>,
+}
+
+/// Some of the fields, one bit for each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fields(u16);
 
 /// Where a value stands. No value is empty, so an empty span means that there is none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,11 +73,12 @@ pub(super) struct Place {
     pub value: Range<usize>,
 }
 
-/// What the scan of an event finds.
+/// The scan of an event.
+#[derive(Default)]
 struct Scan {
     is_canonical: bool,
-    values: [Span; Field::COUNT],
-    /// The whole entry `unsigned`, but for commas.
+    found: Found,
+    /// The value of `unsigned`.
     unsigned: Option<Range<usize>>,
 }
 
@@ -115,17 +133,16 @@ impl Field {
 impl EventText {
     /// Reads the JSON of an event, canonical or not.
     pub fn parse(json: &[u8], version: RoomVersion) -> Result<Self, FormatError> {
-        let numbers = match version.rules().strict_numbers {
-            true => Numbers::Strict,
-            false => Numbers::Any,
-        };
         let json = canonical_json::as_text(json)?;
-        let scan = Scan::of(json, numbers)?;
-        if scan.is_canonical {
+        // What is wrong with a text that is not canonical shows once it is: what it repeats is not
+        // looked at.
+        if let Ok(scan) = Scan::of(json, version)
+            && scan.is_canonical
+        {
             return Self::without_unsigned(json, scan);
         }
-        let json = canonical_json::rewrite(json, numbers)?;
-        let scan = Scan::of(&json, numbers)?;
+        let json = canonical_json::rewrite(json, numbers(version))?;
+        let scan = Scan::of(&json, version)?;
         Self::without_unsigned(&json, scan)
     }
 
@@ -135,17 +152,20 @@ impl EventText {
     }
 
     /// The same of text that was made of the pieces of another event's text.
-    pub(super) fn of_canonical(json: String) -> Self {
-        let scan = Scan::of(&json, Numbers::Any);
+    pub(super) fn of_canonical(json: String, version: RoomVersion) -> Self {
+        let scan = Scan::of(&json, version);
         Self {
-            values: scan.map(|scan| scan.values).unwrap_or_default(),
+            found: scan.unwrap_or_default().found,
             json: json.into(),
         }
     }
 
     fn without_unsigned(json: &str, scan: Scan) -> Result<Self, FormatError> {
         let json: Box<str> = match scan.unsigned {
-            Some(entry) => pieces_between::<1, 2>(json, [entry]).concat().into(),
+            Some(value) => {
+                let entry = entry_of(UNSIGNED, value);
+                pieces_between::<1, 2>(json, [entry]).concat().into()
+            }
             None => json.into(),
         };
         if json.len() > MAX_EVENT_BYTES {
@@ -153,13 +173,18 @@ impl EventText {
         }
         // Before the end of so short a text every place is below 2^16, and what stands after
         // `unsigned` in canonical JSON is no field.
-        let values = scan.values;
-        Ok(Self { json, values })
+        let found = scan.found;
+        Ok(Self { json, found })
     }
 
     /// The whole text.
     pub fn json(&self) -> &str {
         &self.json
+    }
+
+    /// Whether the event has a field.
+    pub fn has(&self, field: Field) -> bool {
+        !self.span(field).is_empty()
     }
 
     /// The text of a field's value.
@@ -170,12 +195,25 @@ impl EventText {
 
     /// The string that a field holds, if it holds one.
     pub fn string(&self, field: Field) -> Option<Cow<'_, str>> {
-        canonical_json::text(self.get(field)?)
+        match self.has_escapes(field) {
+            true => canonical_json::text(self.get(field)?),
+            false => self.plain_string(field).map(Cow::Borrowed),
+        }
     }
 
     /// The string that a field holds, as it is written: for strings without escapes.
     pub(super) fn plain_string(&self, field: Field) -> Option<&str> {
         self.get(field)?.strip_prefix('"')?.strip_suffix('"')
+    }
+
+    /// Whether a string in the value of a field is written with escapes.
+    pub(super) fn has_escapes(&self, field: Field) -> bool {
+        self.found.escaped.contains(field)
+    }
+
+    /// The content hash that the event claims to have, if it is as long as one.
+    pub(super) fn claimed_hash(&self) -> Option<[u8; 32]> {
+        self.found.claimed_hash
     }
 
     /// The text without `hashes` and `signatures`, in pieces.
@@ -191,9 +229,8 @@ impl EventText {
     /// Where a field stands, if it is there.
     pub(super) fn place(&self, field: Field) -> Option<Place> {
         let value = self.span(field);
-        let key = field.name().len() + r#""":"#.len();
         (!value.is_empty()).then(|| Place {
-            entry: value.start - key..value.end,
+            entry: entry_of(field.name(), value.clone()),
             value,
         })
     }
@@ -207,37 +244,67 @@ impl EventText {
     }
 
     fn span(&self, field: Field) -> Range<usize> {
-        let span = self.values.get(field as usize).copied();
+        let span = self.found.values.get(field as usize).copied();
         let Span { start, length } = span.unwrap_or_default();
         usize::from(start)..usize::from(start) + usize::from(length)
     }
 }
 
 impl Scan {
-    fn of(json: &str, numbers: Numbers) -> Result<Self, JsonError> {
-        let mut scanner = Scanner::new(json, numbers);
+    fn of(json: &str, version: RoomVersion) -> Result<Self, FormatError> {
+        let mut scanner = Scanner::new(json, numbers(version));
         if scanner.peek() != Some(b'{') {
-            return Err(JsonError::NotAnObject);
+            return Err(JsonError::NotAnObject.into());
         }
-        let (mut values, mut unsigned) = ([Span::default(); Field::COUNT], None);
-        scanner.object(|scanner, key| {
-            let start = scanner.position();
-            scanner.skip()?;
-            let end = scanner.position();
-            if key.raw == "unsigned" {
-                unsigned = Some(key.start..end);
-            } else if let Some(value) = Field::of(key.raw).and_then(|f| values.get_mut(f as usize))
-            {
-                *value = Span::of(start..end);
+        let mut scan = Self::default();
+        scanner.object(|scanner, key| scan.read_entry(scanner, key, version))?;
+        scan.is_canonical = scanner.finish()?;
+        Ok(scan)
+    }
+
+    /// Reads the value at this key.
+    fn read_entry(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        key: &str,
+        version: RoomVersion,
+    ) -> Result<(), FormatError> {
+        let field = Field::of(key);
+        let start = scanner.position();
+        scanner.take_escapes();
+        match field {
+            Some(field @ Field::AuthEvents) => {
+                format::read_event_ids(scanner, field, MAX_AUTH_EVENTS, version)?;
             }
-            Ok(())
-        })?;
-        let is_canonical = scanner.finish()?;
-        Ok(Self {
-            is_canonical,
-            values,
-            unsigned,
-        })
+            Some(field @ Field::PrevEvents) => {
+                format::read_event_ids(scanner, field, MAX_PREV_EVENTS, version)?;
+            }
+            Some(Field::Hashes) => self.found.claimed_hash = format::read_hashes(scanner)?,
+            Some(Field::Signatures) => format::read_signatures(scanner)?,
+            _ => scanner.skip()?,
+        }
+        let end = scanner.position();
+        if let Some(field) = field {
+            self.found.add(field, start..end, scanner.take_escapes());
+        } else if key == UNSIGNED {
+            self.unsigned = Some(start..end);
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    fn add(&mut self, field: Field, place: Range<usize>, has_escapes: bool) {
+        if let Some(value) = self.values.get_mut(field as usize) {
+            *value = Span::of(place);
+        }
+        self.escaped.0 |= u16::from(has_escapes) << field as u16;
+    }
+}
+
+impl Fields {
+    fn contains(self, field: Field) -> bool {
+        self.0 >> field as u16 & 1 == 1
     }
 }
 
@@ -271,6 +338,11 @@ fn pieces_between<const CUTS: usize, const PIECES: usize>(
     pieces
 }
 
+/// The entry with this key and this value in canonical text, without commas around it.
+fn entry_of(key: &str, value: Range<usize>) -> Range<usize> {
+    value.start - key.len() - r#""":"#.len()..value.end
+}
+
 /// The entry and the comma that separates it from another one.
 fn with_comma(json: &str, entry: Range<usize>) -> Range<usize> {
     let is_comma = |at: usize| json.as_bytes().get(at) == Some(&b',');
@@ -278,5 +350,12 @@ fn with_comma(json: &str, entry: Range<usize>) -> Range<usize> {
     match before {
         Some(comma) => comma..entry.end,
         None => entry.start..entry.end + usize::from(is_comma(entry.end)),
+    }
+}
+
+fn numbers(version: RoomVersion) -> Numbers {
+    match version.rules().strict_numbers {
+        true => Numbers::Strict,
+        false => Numbers::Any,
     }
 }

@@ -10,8 +10,7 @@ use ruma_common::{EventId, IdParseError, OwnedEventId, OwnedRoomId, OwnedUserId}
 use thiserror::Error;
 
 use super::{
-    canonical_json::{Items, JsonError, MAX_INTEGER, Members, Numbers, Scanner, member, text},
-    event_ids::id_in,
+    canonical_json::{JsonError, MAX_INTEGER, Scanner, member},
     event_text::{EventText, Field},
     event_type::CREATE,
     room_version::{EventIds, RoomVersion},
@@ -29,6 +28,10 @@ pub const MAX_AUTH_EVENTS: usize = 10;
 /// The largest `depth` where numbers are strict. Elsewhere it is 2^63−1, but as many servers drop
 /// what is beyond this in every room version, no event of ours is.
 pub const MAX_DEPTH: u64 = MAX_INTEGER.unsigned_abs();
+
+/// The key of the content hash in `hashes`.
+const CONTENT_HASH: &str = "sha256";
+const NAMED_EVENTS: &str = "list of events named as in its room version";
 
 /// Why an event is not valid in the format of its room version. Such an event is dropped as if it
 /// had never been seen.
@@ -138,24 +141,25 @@ pub(super) fn depth(event: &EventText, version: RoomVersion) -> Result<u64, Form
     in_range.ok_or(FormatError::Depth(depth))
 }
 
-/// Checks the list of the events that an event names: by their ids, or where servers choose event
+/// Reads the list of the events that an event names: by their ids, or where servers choose event
 /// ids by pairs of an id and an object with the reference hash, which nobody checks.
-pub(super) fn check_event_ids(
-    event: &EventText,
+pub(super) fn read_event_ids(
+    scanner: &mut Scanner<'_>,
     field: Field,
     limit: usize,
     version: RoomVersion,
 ) -> Result<(), FormatError> {
-    let list = event.get(field).filter(|list| list.starts_with('['));
-    let list = list.ok_or_else(|| is_not(field.name(), "array"))?;
     let field = field.name();
     let (mut count, in_pairs) = (0, version.rules().event_ids == EventIds::Chosen);
-    for item in Items::of(list) {
+    begin(scanner, b'[', field, "array")?;
+    scanner.array(|scanner| {
         count += 1;
-        if count <= limit {
-            check_event_id(item, field, in_pairs)?;
+        match in_pairs {
+            _ if count > limit => Ok(scanner.skip()?),
+            true => read_pair(scanner, field),
+            false => read_event_id(scanner, field),
         }
-    }
+    })?;
     match count <= limit {
         true => Ok(()),
         false => Err(FormatError::TooMany {
@@ -166,24 +170,32 @@ pub(super) fn check_event_ids(
     }
 }
 
-fn check_event_id(item: &str, field: &'static str, in_pair: bool) -> Result<(), FormatError> {
-    let is_right = if in_pair {
-        is_pair(item)
-    } else {
-        item.starts_with('"')
-    };
-    let id = id_in(item).filter(|_| is_right).and_then(text);
-    let id = id.ok_or_else(|| is_not(field, "list of events named as in its room version"))?;
+fn read_pair(scanner: &mut Scanner<'_>, field: &'static str) -> Result<(), FormatError> {
+    let mut count = 0;
+    begin(scanner, b'[', field, NAMED_EVENTS)?;
+    scanner.array(|scanner| {
+        count += 1;
+        match count {
+            1 => read_event_id(scanner, field),
+            _ => {
+                begin(scanner, b'{', field, NAMED_EVENTS)?;
+                Ok(scanner.skip()?)
+            }
+        }
+    })?;
+    match count {
+        2 => Ok(()),
+        _ => Err(is_not(field, NAMED_EVENTS)),
+    }
+}
+
+fn read_event_id(scanner: &mut Scanner<'_>, field: &'static str) -> Result<(), FormatError> {
+    begin(scanner, b'"', field, NAMED_EVENTS)?;
+    let id = scanner.characters()?;
     check_length(&id, field)?;
     let id = <&EventId>::try_from(&*id);
     id.map(drop)
         .map_err(|source| FormatError::InvalidId { field, source })
-}
-
-fn is_pair(item: &str) -> bool {
-    let mut parts = Items::of(item);
-    let hashes = parts.nth(1);
-    hashes.is_some_and(|hashes| hashes.starts_with('{')) && parts.next().is_none()
 }
 
 /// The event's room. Where room ids are made of create events, the create event `event_id` must
@@ -220,49 +232,83 @@ fn is_hash(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// `hashes` and `signatures` are there, the content hash can be decoded, and the event names itself
-/// only where event ids are chosen.
+/// `hashes`, with a content hash, and `signatures` are there, and the event names itself only where
+/// event ids are chosen.
 pub(super) fn check_envelope(event: &EventText, version: RoomVersion) -> Result<(), FormatError> {
     if version.rules().event_ids == EventIds::Chosen {
         bounded_string(event, Field::EventId)?;
-    } else if event.get(Field::EventId).is_some() {
+    } else if event.has(Field::EventId) {
         return Err(FormatError::Unexpected("event_id"));
     }
-    check_signatures(object(event, Field::Signatures)?)?;
-    let hashes = object(event, Field::Hashes)?;
-    // The specification does not say what other hashes may be; this is what Synapse does.
-    if !Members::of(hashes).all(|(_, hash)| hash.starts_with('"')) {
-        return Err(is_not("hashes", "object of strings"));
+    for (field, expected) in [
+        (Field::AuthEvents, "array"),
+        (Field::Hashes, "object"),
+        (Field::PrevEvents, "array"),
+        (Field::Signatures, "object"),
+    ] {
+        if !event.has(field) {
+            return Err(is_not(field.name(), expected));
+        }
     }
-    let hash = claimed_content_hash(hashes);
-    let is_base64 = |hash: &str| {
-        unpadded_base64::decode_exact::<32>(hash).is_some()
-            || unpadded_base64::decode(hash).is_some()
-    };
-    match hash.is_some_and(|hash| is_base64(&hash)) {
+    let hashes = event.get(Field::Hashes).unwrap_or_default();
+    match event.claimed_hash().is_some() || member(hashes, CONTENT_HASH).is_some() {
         true => Ok(()),
         false => Err(is_not("hashes.sha256", "base64 string")),
     }
 }
 
-/// They are strings, by server and key, whoever made them.
-fn check_signatures(signatures: &str) -> Result<(), FormatError> {
-    let mut are_strings = true;
-    let read = Scanner::new(signatures, Numbers::Any).object(|scanner, _| {
+/// Reads `signatures`: strings by server and key, whoever made them.
+pub(super) fn read_signatures(scanner: &mut Scanner<'_>) -> Result<(), FormatError> {
+    let begin = |scanner: &mut Scanner<'_>, first| {
+        begin(
+            scanner,
+            first,
+            "signatures",
+            "object of strings by server and key",
+        )
+    };
+    begin(scanner, b'{')?;
+    scanner.object(|scanner, _| {
+        begin(scanner, b'{')?;
         scanner.object(|scanner, _| {
-            are_strings &= scanner.peek() == Some(b'"');
-            scanner.skip()
+            begin(scanner, b'"')?;
+            Ok(scanner.skip()?)
         })
-    });
-    match read.is_ok() && are_strings {
-        true => Ok(()),
-        false => Err(is_not("signatures", "object of strings by server and key")),
-    }
+    })
 }
 
-/// The content hash that an event claims to have, in the text of its `hashes`.
-pub(super) fn claimed_content_hash(hashes: &str) -> Option<Cow<'_, str>> {
-    text(member(hashes, "sha256")?)
+/// Reads `hashes`, and answers with the content hash, if it is as long as one. Of any length, it
+/// must be base64. The specification does not say what other hashes may be; that they are strings is
+/// what Synapse demands.
+pub(super) fn read_hashes(scanner: &mut Scanner<'_>) -> Result<Option<[u8; 32]>, FormatError> {
+    let mut content_hash = None;
+    begin(scanner, b'{', "hashes", "object of strings")?;
+    scanner.object(|scanner, key| {
+        begin(scanner, b'"', "hashes", "object of strings")?;
+        // In canonical text nothing that base64 consists of has escapes.
+        let hash = scanner.string()?;
+        if key == CONTENT_HASH {
+            content_hash = unpadded_base64::decode_exact(hash);
+            if content_hash.is_none() && unpadded_base64::decode(hash).is_none() {
+                return Err(is_not("hashes.sha256", "base64 string"));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(content_hash)
+}
+
+/// A value that begins with this byte comes next.
+fn begin(
+    scanner: &mut Scanner<'_>,
+    first: u8,
+    field: &'static str,
+    expected: &'static str,
+) -> Result<(), FormatError> {
+    match scanner.peek() == Some(first) {
+        true => Ok(()),
+        false => Err(is_not(field, expected)),
+    }
 }
 
 fn is_not(field: &'static str, expected: &'static str) -> FormatError {

@@ -220,10 +220,10 @@ fn redacted_pieces(
             continue;
         };
         // Between two entries there is a comma, but none before the first.
-        if place.entry.start > run.end + usize::from(run.end > 1) {
-            piece(text(run.clone()));
-            piece(if run.end > 1 { "," } else { "" });
-            run = place.entry.clone();
+        let start = place.entry.start - usize::from(run.end > 1);
+        if start > run.end {
+            piece(text(run));
+            run = start..start;
         }
         run.end = place.entry.end;
         if field == Field::Content && text(place.value.clone()).starts_with('{') {

@@ -127,6 +127,29 @@ fn pdu_2_signatures_are_strings_by_server_and_key() {
     }
 }
 
+/// CJ-6: what a key said before it was repeated is not looked at.
+#[test]
+fn cj_6_of_a_repeated_field_the_last_one_counts() {
+    for version in EVERY_VERSION {
+        let event = object_to_canonical_string(&valid_event(version), &[]);
+        let expected = Pdu::parse(&event, version).unwrap();
+        let rest = event.strip_prefix('{').unwrap();
+        for field in [
+            "auth_events",
+            "hashes",
+            "prev_events",
+            "signatures",
+            "depth",
+        ] {
+            let repeated = format!(r#"{{"{field}":null,{rest}"#);
+            assert_eq!(Pdu::parse(repeated, version).unwrap(), expected, "{field}");
+            let unset = event.strip_suffix('}').unwrap();
+            let unset = format!(r#"{unset},"{field}":null}}"#);
+            assert!(Pdu::parse(unset, version).is_err(), "{field}");
+        }
+    }
+}
+
 /// As in Synapse; the specification speaks of `sha256` alone.
 #[test]
 fn pdu_2_hashes_are_strings() {

@@ -23,7 +23,7 @@ use thiserror::Error;
 
 pub use self::write::{object_to_canonical_string, to_canonical_string};
 pub(super) use self::{
-    read::{Items, Members, has_escapes, member, object, text},
+    read::{Items, Members, member, object, text},
     rewrite::rewrite,
     scan::Scanner,
 };

@@ -19,7 +19,7 @@ fn next_value(scanner: &mut Scanner<'_>) -> Result<Value, JsonError> {
             let mut object = Object::new();
             scanner.object(|scanner, key| {
                 let value = next_value(scanner)?;
-                object.insert(key.unescaped().into_owned(), value);
+                object.insert(unescaped(key).into_owned(), value);
                 Ok(())
             })?;
             Value::Object(object)
@@ -32,7 +32,7 @@ fn next_value(scanner: &mut Scanner<'_>) -> Result<Value, JsonError> {
             })?;
             Value::Array(items)
         }
-        Some(b'"') => Value::String(scanner.string()?.unescaped().into_owned()),
+        Some(b'"') => Value::String(scanner.characters()?.into_owned()),
         _ => match scanner.scalar()? {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
@@ -52,15 +52,19 @@ pub(in crate::pdu) fn object(json: &str) -> Object {
 
 /// The string that this text is, if it is one. For text that was scanned before.
 pub(in crate::pdu) fn text(json: &str) -> Option<Cow<'_, str>> {
-    let raw = json.strip_prefix('"')?.strip_suffix('"')?;
-    Some(match has_escapes(raw) {
-        true => Cow::Owned(unescape(raw)),
-        false => Cow::Borrowed(raw),
-    })
+    Some(unescaped(json.strip_prefix('"')?.strip_suffix('"')?))
 }
 
-/// Whether some string in this text is written with escapes.
-pub(in crate::pdu) fn has_escapes(text: &str) -> bool {
+/// The characters of a string that was scanned, by how it is written between its quotes.
+pub(super) fn unescaped(raw: &str) -> Cow<'_, str> {
+    match has_escapes(raw) {
+        // Escapes are rare, so they are left to the parser that is there anyway.
+        true => Cow::Owned(serde_json::from_str(&format!("\"{raw}\"")).unwrap_or_default()),
+        false => Cow::Borrowed(raw),
+    }
+}
+
+fn has_escapes(text: &str) -> bool {
     // Without a branch for each byte, so that many are looked at together.
     let found = |found, byte| found | u8::from(byte == b'\\');
     text.bytes().fold(0, found) != 0
@@ -74,6 +78,7 @@ pub(in crate::pdu) fn member<'a>(json: &'a str, key: &str) -> Option<&'a str> {
 
 /// Every key of an object, as it is written, and the text of its value, in canonical text that was
 /// scanned before; nothing if it is no object.
+#[derive(Clone, Debug)]
 pub(in crate::pdu) struct Members<'a> {
     scanner: Scanner<'a>,
     separator: u8,
@@ -86,12 +91,18 @@ impl<'a> Members<'a> {
             separator: b'{',
         }
     }
-}
 
-impl<'a> Iterator for Members<'a> {
-    type Item = (&'a str, &'a str);
+    /// Those of the object at this key, if there is one.
+    pub(in crate::pdu) fn inside(mut self, key: &str) -> Option<Self> {
+        while self.next_key()? != key {
+            self.scanner.skip().ok()?;
+        }
+        self.separator = b'{';
+        (self.scanner.peek() == Some(b'{')).then_some(self)
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
+    /// Reads up to the next value.
+    fn next_key(&mut self) -> Option<&'a str> {
         let scanner = &mut self.scanner;
         if !scanner.take(self.separator) || scanner.peek() == Some(b'}') {
             return None;
@@ -99,9 +110,18 @@ impl<'a> Iterator for Members<'a> {
         self.separator = b',';
         let key = scanner.string().ok()?;
         scanner.take(b':');
-        let start = scanner.position();
-        scanner.skip().ok()?;
-        Some((key.raw, scanner.since(start)))
+        Some(key)
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let key = self.next_key()?;
+        let start = self.scanner.position();
+        self.scanner.skip().ok()?;
+        Some((key, self.scanner.since(start)))
     }
 }
 
@@ -134,10 +154,4 @@ impl<'a> Iterator for Items<'a> {
         scanner.skip().ok()?;
         Some(scanner.since(start))
     }
-}
-
-/// The characters of a string with escapes, which the scanner has found to be right.
-pub(super) fn unescape(raw: &str) -> String {
-    // Escapes are rare, so they are left to the parser that is there anyway.
-    serde_json::from_str(&format!("\"{raw}\"")).unwrap_or_default()
 }

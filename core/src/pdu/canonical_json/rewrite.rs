@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     JsonError, Numbers, number,
+    read::unescaped,
     scan::Scanner,
     write::{write_items, write_string},
 };
@@ -32,7 +33,7 @@ fn next_node<'a>(scanner: &mut Scanner<'a>) -> Result<Node<'a>, JsonError> {
             let mut members = BTreeMap::new();
             scanner.object(|scanner, key| {
                 let value = next_node(scanner)?;
-                members.insert(key.unescaped(), value);
+                members.insert(unescaped(key), value);
                 Ok(())
             })?;
             Node::Object(members)
@@ -45,7 +46,7 @@ fn next_node<'a>(scanner: &mut Scanner<'a>) -> Result<Node<'a>, JsonError> {
             })?;
             Node::Array(items)
         }
-        Some(b'"') => Node::String(scanner.string()?.unescaped()),
+        Some(b'"') => Node::String(scanner.characters()?),
         Some(b't' | b'f' | b'n') => Node::Scalar(Cow::Borrowed(scanner.scalar()?)),
         _ => Node::Scalar(number::canonical(scanner.scalar()?)),
     })

@@ -1,28 +1,24 @@
 //! The grammar of JSON, and what distinguishes canonical text from other text.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::{borrow::Cow, cmp::Ordering, mem};
 
-use super::{JsonError, MAX_DEPTH, Numbers, number};
+use super::{JsonError, MAX_DEPTH, Numbers, number, read::unescaped};
 
 /// Walks over one JSON value, from its first byte to its last.
 ///
 /// Every method reads one thing at the present place and stands behind it afterwards.
+#[derive(Clone, Debug)]
 pub(in crate::pdu) struct Scanner<'a> {
     text: &'a str,
     at: usize,
     numbers: Numbers,
     depth_left: usize,
     canonical: bool,
-}
-
-/// A string as it is written, without its quotes.
-#[derive(Clone, Copy)]
-pub(in crate::pdu) struct Text<'a> {
-    /// What stands between the quotes.
-    pub raw: &'a str,
-    /// Where the opening quote stands.
-    pub start: usize,
-    has_escapes: bool,
+    escapes: bool,
+    /// Where the bytes end that were looked at together for the ends of strings.
+    block_end: usize,
+    /// Which of them a string cannot hold as they are, from the lowest bit on.
+    special: u64,
 }
 
 impl<'a> Scanner<'a> {
@@ -34,6 +30,9 @@ impl<'a> Scanner<'a> {
             numbers,
             depth_left: MAX_DEPTH,
             canonical: true,
+            escapes: false,
+            block_end: 0,
+            special: 0,
         };
         scanner.white_space();
         scanner
@@ -47,6 +46,11 @@ impl<'a> Scanner<'a> {
     /// What was walked over since this position.
     pub(in crate::pdu) fn since(&self, start: usize) -> &'a str {
         self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Whether a string was written with escapes since the last time this was asked.
+    pub(in crate::pdu) fn take_escapes(&mut self) -> bool {
+        mem::take(&mut self.escapes)
     }
 
     /// Ends the walk. Says whether the whole text is certainly canonical: text with escapes in keys
@@ -69,19 +73,21 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads an object; `value` has to read the value of each key.
-    pub(in crate::pdu) fn object(
+    /// Reads an object; `value` has to read the value of each key, and gets the key as it is written.
+    pub(in crate::pdu) fn object<E: From<JsonError>>(
         &mut self,
-        mut value: impl FnMut(&mut Self, Text<'a>) -> Result<(), JsonError>,
-    ) -> Result<(), JsonError> {
+        mut value: impl FnMut(&mut Self, &'a str) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.enter(b'{')?;
         if self.leave(b'}') {
             return Ok(());
         }
-        let mut last: Option<Text<'a>> = None;
+        let mut last: Option<&str> = None;
         loop {
-            let key = self.string()?;
-            self.canonical &= !key.has_escapes && last.is_none_or(|last| last.is_before(&key));
+            let start = self.at;
+            let has_escapes = self.skip_string()?;
+            let key = self.between_quotes(start);
+            self.canonical &= !has_escapes && last.is_none_or(|last| is_before(last, key));
             last = Some(key);
             self.white_space();
             self.expect(b':')?;
@@ -95,10 +101,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads an array; `item` has to read each of its items.
-    pub(in crate::pdu) fn array(
+    pub(in crate::pdu) fn array<E: From<JsonError>>(
         &mut self,
-        mut item: impl FnMut(&mut Self) -> Result<(), JsonError>,
-    ) -> Result<(), JsonError> {
+        mut item: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.enter(b'[')?;
         if self.leave(b']') {
             return Ok(());
@@ -124,33 +130,49 @@ impl<'a> Scanner<'a> {
         Ok(self.since(start))
     }
 
-    /// Reads a string.
-    pub(in crate::pdu) fn string(&mut self) -> Result<Text<'a>, JsonError> {
+    /// Reads a string, as it is written between its quotes.
+    pub(in crate::pdu) fn string(&mut self) -> Result<&'a str, JsonError> {
+        let start = self.at;
+        self.skip_string()?;
+        Ok(self.between_quotes(start))
+    }
+
+    /// Reads the characters of a string.
+    pub(in crate::pdu) fn characters(&mut self) -> Result<Cow<'a, str>, JsonError> {
         let start = self.at;
         let has_escapes = self.skip_string()?;
-        let end = self.at.saturating_sub(1);
-        Ok(Text {
-            raw: self.text.get(start + 1..end).unwrap_or_default(),
-            start,
-            has_escapes,
+        let raw = self.between_quotes(start);
+        Ok(match has_escapes {
+            true => unescaped(raw),
+            false => Cow::Borrowed(raw),
         })
+    }
+
+    /// The string that was passed over since this position.
+    fn between_quotes(&self, start: usize) -> &'a str {
+        let end = self.at.saturating_sub(1);
+        self.text.get(start + 1..end).unwrap_or_default()
     }
 
     /// Passes over a string; says whether it has escapes.
     fn skip_string(&mut self) -> Result<bool, JsonError> {
         self.expect(b'"')?;
-        let mut has_escapes = false;
-        loop {
-            self.plain_characters();
-            match self.peek() {
-                Some(b'"') => break,
-                Some(b'\\') => self.escape()?,
-                _ => return Err(self.syntax_error()),
-            }
-            has_escapes = true;
+        self.plain_characters();
+        if self.take(b'"') {
+            return Ok(false);
         }
-        self.at += 1;
-        Ok(has_escapes)
+        self.rest_with_escapes().map(|()| true)
+    }
+
+    /// Passes over what is left of a string that goes on with an escape.
+    #[cold]
+    fn rest_with_escapes(&mut self) -> Result<(), JsonError> {
+        self.escapes = true;
+        while !self.take(b'"') {
+            self.escape()?;
+            self.plain_characters();
+        }
+        Ok(())
     }
 
     /// The next byte.
@@ -170,9 +192,11 @@ impl<'a> Scanner<'a> {
     }
 
     pub(super) fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
+        if self.peek() != Some(byte) {
+            return false;
+        }
+        self.at += 1;
+        true
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
@@ -250,12 +274,35 @@ impl<'a> Scanner<'a> {
 
     /// Passes over what a string may hold as it is.
     fn plain_characters(&mut self) {
-        let rest = self.text.as_bytes().get(self.at..);
-        self.at += plain_length(rest.unwrap_or_default());
+        while !self.reach_special() && self.at < self.text.len() {
+            self.look_ahead();
+        }
+    }
+
+    /// Goes to the next special byte of the block; without one, to the end of the block.
+    fn reach_special(&mut self) -> bool {
+        let ahead = self.block_end.saturating_sub(self.at);
+        let special = self.special.unbounded_shr((BLOCK - ahead) as u32);
+        if special == 0 {
+            self.at += ahead;
+            return false;
+        }
+        self.at += special.trailing_zeros() as usize;
+        true
+    }
+
+    /// Looks at the block that begins here, or at the last one.
+    #[inline(never)]
+    fn look_ahead(&mut self) {
+        let last = self.text.len().saturating_sub(BLOCK);
+        let start = self.at.min(last);
+        let bytes = self.text.as_bytes().get(start..);
+        self.special = special_bytes(bytes.unwrap_or_default());
+        self.block_end = start + BLOCK;
     }
 
     fn escape(&mut self) -> Result<(), JsonError> {
-        self.at += 1;
+        self.expect(b'\\')?;
         match self.peek() {
             Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
             Some(b'/') => {
@@ -301,67 +348,42 @@ impl<'a> Scanner<'a> {
     }
 }
 
-impl<'a> Text<'a> {
-    /// By code point, of strings without escapes. Most keys differ in their first byte.
-    fn is_before(&self, other: &Self) -> bool {
-        let first = |text: &Self| text.raw.as_bytes().first().copied();
-        match first(self).cmp(&first(other)) {
-            Ordering::Equal => self.raw < other.raw,
-            order => order.is_lt(),
-        }
-    }
-
-    /// The characters that were meant.
-    pub(in crate::pdu) fn unescaped(self) -> Cow<'a, str> {
-        if self.has_escapes {
-            Cow::Owned(super::read::unescape(self.raw))
-        } else {
-            Cow::Borrowed(self.raw)
-        }
+/// By code point, of strings without escapes. Most keys differ in their first byte.
+fn is_before(key: &str, other: &str) -> bool {
+    match key.bytes().next().cmp(&other.bytes().next()) {
+        Ordering::Equal => key < other,
+        order => order.is_lt(),
     }
 }
 
-/// How many bytes at the beginning a string can hold as they are: looks at eight of them at a time,
-/// and behind the first eight, as most of a long string is plain, at 32.
-fn plain_length(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    let mut is_long = true;
-    while let Some((eight, after)) = rest.split_first_chunk() {
-        let special = special_bytes(u64::from_le_bytes(*eight));
-        if special != 0 {
-            return bytes.len() - rest.len() + special.trailing_zeros() as usize / 8;
-        }
-        rest = after;
-        while is_long {
-            match rest.split_first_chunk() {
-                Some((block, after)) if is_plain(block) => rest = after,
-                _ => is_long = false,
-            }
+/// How many bytes are looked at together: one for each bit of a word.
+const BLOCK: usize = 64;
+
+/// Which of the first bytes no string can hold as they are, from the lowest bit on. What is missing
+/// to a whole block counts as such.
+fn special_bytes(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(block) => special_bytes_of(block),
+        None => {
+            let mut block = [0; BLOCK];
+            block
+                .iter_mut()
+                .zip(bytes)
+                .for_each(|(to, from)| *to = *from);
+            special_bytes_of(&block)
         }
     }
-    let tail = rest.iter().take_while(|byte| !is_special(**byte));
-    bytes.len() - rest.len() + tail.count()
 }
 
-/// Without a branch for each eight bytes, so that they are looked at together.
-fn is_plain(block: &[u8; 32]) -> bool {
-    let (words, _) = block.as_chunks();
-    let special = |found, word: &[u8; 8]| found | special_bytes(u64::from_le_bytes(*word));
-    words.iter().fold(0, special) == 0
-}
-
-fn is_special(byte: u8) -> bool {
-    (byte < b' ') | (byte == b'"') | (byte == b'\\')
-}
-
-/// Sets the highest bit of the first byte that a string cannot hold as it is, and maybe of bytes
-/// after that one.
-fn special_bytes(eight: u64) -> u64 {
-    const LOW: u64 = u64::from_le_bytes([1; 8]);
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
-    let zero_bytes = |bytes: u64| bytes.wrapping_sub(LOW) & !bytes;
-    let quotes = zero_bytes(eight ^ (LOW * u64::from(b'"')));
-    let backslashes = zero_bytes(eight ^ (LOW * u64::from(b'\\')));
-    let controls = eight.wrapping_sub(LOW * u64::from(b' ')) & !eight;
-    (quotes | backslashes | controls) & HIGH
+/// Without branches, so that the processor looks at many bytes at once.
+fn special_bytes_of(block: &[u8; BLOCK]) -> u64 {
+    // Moves the lowest bits of eight bytes into the highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let special = block.map(|byte| u8::from((byte < b' ') | (byte == b'"') | (byte == b'\\')));
+    let (words, _) = special.as_chunks();
+    let gather = |word: &[u8; 8]| u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56;
+    words
+        .iter()
+        .rev()
+        .fold(0, |bits, word| bits << 8 | gather(word))
 }
