@@ -4,43 +4,65 @@ use ruma_common::EventId;
 
 use super::{
     EventLookup, Observer,
-    entry_map::EntryMap,
     graph::{Citations, Graph, Node, NodeSet},
+    numbers::Numbers,
 };
 use crate::pdu::{Pdu, StateMap, state::Entry};
 
 /// The entries on which states differ. All others are agreed.
 pub(super) struct Conflicts<'a> {
     first: &'a StateMap,
-    candidates: EntryMap<'a, Candidates<'a>>,
+    states: usize,
+    /// In the order of the state.
+    entries: Numbers<Entry<'a>>,
+    /// Of each entry, its event in each state.
+    candidates: Vec<Option<&'a EventId>>,
 }
-
-/// The event of one entry in each state.
-pub(super) type Candidates<'a> = Vec<Option<&'a EventId>>;
 
 impl<'a> Conflicts<'a> {
     /// Compares states. An entry that is missing in one of them is a difference too.
     pub fn between(first: &'a StateMap, others: &'a [StateMap]) -> Self {
-        let mut candidates = EntryMap::<Candidates<'a>>::default();
+        let mut changes = Vec::new();
         for (index, other) in others.iter().enumerate() {
-            for change in first.diff(other) {
-                let as_in_first = || vec![change.before; others.len() + 1];
-                let in_each = candidates.get_or_insert_with(change.key, as_in_first);
-                if let Some(candidate) = in_each.get_mut(index + 1) {
-                    *candidate = change.after;
-                }
+            changes.extend(first.diff(other).into_iter().map(|change| (index, change)));
+        }
+        changes.sort_by_key(|(_, change)| change.key);
+        let mut conflicts = Self {
+            first,
+            states: others.len() + 1,
+            entries: Numbers::default(),
+            candidates: Vec::new(),
+        };
+        let mut last = None;
+        for (index, change) in changes {
+            if last != Some(change.key) {
+                last = Some(change.key);
+                conflicts.entries.add(change.key);
+                let as_in_first = std::iter::repeat_n(change.before, conflicts.states);
+                conflicts.candidates.extend(as_in_first);
+            }
+            let in_others = conflicts.candidates.iter_mut().rev().take(others.len());
+            if let Some(candidate) = in_others.rev().nth(index) {
+                *candidate = change.after;
             }
         }
-        Self { first, candidates }
+        conflicts
     }
 
     pub fn is_empty(&self) -> bool {
-        self.candidates.is_empty()
+        self.entries.len() == 0
     }
 
+    /// The entries in conflict, numbered in the order of [`Conflicts::iter`].
+    pub fn entries(&self) -> &Numbers<Entry<'a>> {
+        &self.entries
+    }
+
+    /// Each entry with its event in each state.
     pub fn iter(&self) -> impl Iterator<Item = (Entry<'a>, &[Option<&'a EventId>])> {
-        let entries = self.candidates.iter();
-        entries.map(|(entry, candidates)| (entry, &**candidates))
+        self.entries
+            .names()
+            .zip(self.candidates.chunks(self.states))
     }
 
     pub fn tell(&self, observer: &mut impl Observer) {
@@ -49,17 +71,17 @@ impl<'a> Conflicts<'a> {
     }
 
     /// The event of an entry on which the states agree.
-    pub fn agreed(&self, (event_type, state_key): Entry<'_>) -> Option<&'a EventId> {
-        if self.candidates.contains((event_type, state_key)) {
-            return None;
+    pub fn agreed(&self, entry: Entry<'_>) -> Option<&'a EventId> {
+        match self.entries.find(entry) {
+            Some(_) => None,
+            None => self.first.get(entry.0, entry.1),
         }
-        self.first.get(event_type, state_key)
     }
 
     /// All agreed entries' events.
     pub fn all_agreed(&self) -> impl Iterator<Item = &'a EventId> {
         let entries = self.first.iter();
-        let agreed = entries.filter(|(key, _)| !self.candidates.contains(*key));
+        let agreed = entries.filter(|(entry, _)| self.entries.find(*entry).is_none());
         agreed.map(|(_, event_id)| event_id)
     }
 
@@ -71,27 +93,30 @@ impl<'a> Conflicts<'a> {
 
     /// The conflicted events of each state.
     pub fn by_state<L: EventLookup>(&self, graph: &mut Graph<'a, L>) -> Vec<Vec<Node<'a>>> {
-        let count = self.iter().next().map_or(0, |(_, in_each)| in_each.len());
         let of_state = |index: usize| {
-            let ids = self.iter().filter_map(|(_, in_each)| *in_each.get(index)?);
+            let ids = self.candidates.iter().skip(index).step_by(self.states);
+            let ids = ids.copied().flatten();
             ids.filter_map(|event_id| graph.get(event_id)).collect()
         };
-        (0..count).map(of_state).collect()
+        (0..self.states).map(of_state).collect()
     }
 
-    /// The state that has the agreed entries and, for all others, what was resolved.
-    pub fn settled(&self, resolved: &EntryMap<'a, Option<&'a EventId>>) -> StateMap {
-        let conflicted = self.iter().map(|(entry, in_each)| {
-            let event_id = resolved.get(entry).flatten();
-            (entry, in_each.first().copied().flatten(), event_id)
-        });
-        let others = resolved.iter().filter_map(|(entry, event_id)| {
-            let is_new = !self.candidates.contains(entry) && self.agreed(entry).is_none();
-            is_new.then_some((entry, None, *event_id))
-        });
-        let changes = conflicted.chain(others).filter(|(_, old, new)| old != new);
-        let mut changes: Vec<_> = changes.map(|(entry, _, new)| (entry, new)).collect();
-        changes.sort_unstable();
+    /// The state that has the agreed entries and, for all others, what they were resolved to: the
+    /// entries in conflict by their numbers, then those that no state has.
+    pub fn settled(
+        &self,
+        resolved: impl IntoIterator<Item = Option<&'a EventId>>,
+        others: impl IntoIterator<Item = (Entry<'a>, &'a EventId)>,
+    ) -> StateMap {
+        let conflicted = self.iter().zip(resolved);
+        let conflicted = conflicted
+            .filter(|((_, in_each), resolved)| in_each.first() != Some(resolved))
+            .map(|((entry, _), resolved)| (entry, resolved));
+        let others = others.into_iter();
+        let new = others.filter(|(entry, _)| self.first.get(entry.0, entry.1).is_none());
+        let new = new.map(|(entry, event_id)| (entry, Some(event_id)));
+        let mut changes: Vec<_> = conflicted.chain(new).collect();
+        changes.sort_by_key(|(entry, _)| *entry);
         let mut state = self.first.clone();
         state.change(changes);
         state

@@ -1,24 +1,23 @@
-//! The events that a resolution looks at, each with a number.
-//!
-//! Event ids are long, and the same few are named by auth events over and over. So each name is
-//! looked up once; from then on an event is a [`Node`], and what is noted of events is a [`Table`].
+//! The events that a resolution looks at, each with a number: from the first look on an event is a
+//! [`Node`], what is noted of events is a [`Table`], and no id is compared any more.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use ruma_common::{EventId, OwnedEventId, RoomId};
 
-use super::{EventLookup, MissingEvents};
-use crate::pdu::{Pdu, event_type::CREATE, hash::create_event_id_of_room};
+use super::{EventLookup, MissingEvents, numbers::Numbers};
+use crate::pdu::{
+    Pdu,
+    event_type::{CREATE, JOIN_RULES, POWER_LEVELS},
+    hash::create_event_id_of_room,
+};
 
 /// An event at hand.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'a> {
     number: usize,
     pub event: &'a Arc<Pdu>,
+    pub kind: Kind,
     /// Whether the event was rejected on receipt.
     pub rejected: bool,
 }
@@ -35,19 +34,31 @@ impl PartialEq for Node<'_> {
     }
 }
 
-/// The first bytes of an id, which nearly always decide a comparison, and the id.
-type IdKey<'a> = (u64, &'a EventId);
+/// The entry of a state that an event is for, as far as a room has only one of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Create,
+    PowerLevels,
+    JoinRules,
+    Other,
+}
 
-fn id_key(event_id: &EventId) -> IdKey<'_> {
-    let text = event_id.as_str().strip_prefix('$').unwrap_or_default();
-    let start = text.as_bytes().first_chunk().copied().unwrap_or_default();
-    (u64::from_be_bytes(start), event_id)
+impl Kind {
+    pub fn of(event_type: &str, state_key: Option<&str>) -> Self {
+        match (event_type, state_key) {
+            (CREATE, Some("")) => Self::Create,
+            (POWER_LEVELS, Some("")) => Self::PowerLevels,
+            (JOIN_RULES, Some("")) => Self::JoinRules,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// The events met so far, their auth events, and the ids of those that turned out to be missing.
 pub(super) struct Graph<'a, L> {
     pub lookup: &'a L,
-    nodes: BTreeMap<IdKey<'a>, Node<'a>>,
+    numbers: Numbers<&'a EventId>,
+    nodes: Vec<Node<'a>>,
     /// Of each event, where its auth events stand in `auth_events`, once somebody asked.
     auth_ranges: Table<Option<(usize, usize)>>,
     auth_events: Vec<Node<'a>>,
@@ -60,7 +71,8 @@ impl<'a, L: EventLookup> Graph<'a, L> {
     pub fn new(lookup: &'a L) -> Self {
         Self {
             lookup,
-            nodes: BTreeMap::new(),
+            numbers: Numbers::default(),
+            nodes: Vec::new(),
             auth_ranges: Table::default(),
             auth_events: Vec::new(),
             missing: BTreeSet::new(),
@@ -70,19 +82,20 @@ impl<'a, L: EventLookup> Graph<'a, L> {
 
     /// The event, if it is at hand; if not, this is noted.
     pub fn get(&mut self, event_id: &EventId) -> Option<Node<'a>> {
-        if let Some(node) = self.nodes.get(&id_key(event_id)) {
-            return Some(*node);
+        if let Some(number) = self.numbers.find(event_id) {
+            return self.nodes.get(number).copied();
         }
         let Some(event) = self.lookup.get(event_id) else {
             self.missing.insert(event_id.to_owned());
             return None;
         };
         let node = Node {
-            number: self.nodes.len(),
+            number: self.numbers.add(event.event_id()),
             event,
+            kind: Kind::of(event.event_type(), event.state_key()),
             rejected: self.lookup.is_rejected(event_id),
         };
-        self.nodes.insert(id_key(node.event_id()), node);
+        self.nodes.push(node);
         Some(node)
     }
 
@@ -111,7 +124,7 @@ impl<'a, L: EventLookup> Graph<'a, L> {
     /// events.
     pub fn create_event(&mut self, of: Node<'a>) -> Option<Node<'a>> {
         if !of.event.room_version().rules().room_id_is_create_event {
-            return self.auth_event(of, CREATE);
+            return self.auth_event(of, Kind::Create);
         }
         let room_id = of.event.room_id();
         match self.room {
@@ -125,10 +138,10 @@ impl<'a, L: EventLookup> Graph<'a, L> {
         }
     }
 
-    /// The first of the event's auth events that is the state event for this key.
-    pub fn auth_event(&mut self, of: Node<'a>, event_type: &str) -> Option<Node<'a>> {
+    /// The first of the event's auth events that is of this kind.
+    pub fn auth_event(&mut self, of: Node<'a>, kind: Kind) -> Option<Node<'a>> {
         let mut auth_events = self.auth_events(of).iter().copied();
-        auth_events.find(|node| node.event.is_state_for(event_type, ""))
+        auth_events.find(|node| node.kind == kind)
     }
 
     /// Walks from these events to their auth events, and on from those that `enter` says to go on
@@ -230,27 +243,36 @@ impl<'a> FromIterator<Node<'a>> for NodeSet<'a> {
 }
 
 /// Which events of some set name an event among their auth events.
-pub(super) struct Citations<'a>(Vec<(Node<'a>, Node<'a>)>);
+pub(super) struct Citations<'a> {
+    /// Of the event of each number, where in `citing` those that name it begin; the next one's
+    /// beginning is their end.
+    starts: Vec<usize>,
+    citing: Vec<Node<'a>>,
+}
 
 impl<'a> Citations<'a> {
-    pub fn among<L: EventLookup>(citing: &NodeSet<'a>, graph: &mut Graph<'a, L>) -> Self {
-        let mut citations = Vec::new();
-        for node in citing.iter() {
-            let cited = graph.auth_events(node).iter();
-            citations.extend(cited.map(|cited| (*cited, node)));
+    pub fn among<L: EventLookup>(all: &NodeSet<'a>, graph: &mut Graph<'a, L>) -> Self {
+        let mut pairs = Vec::new();
+        for citing in all.iter() {
+            let cited = graph.auth_events(citing).iter();
+            pairs.extend(cited.map(|cited| (cited.number, citing)));
         }
-        citations.sort_unstable_by_key(|(cited, citing)| (cited.number, citing.number));
-        citations.dedup();
-        Self(citations)
+        pairs.sort_by_key(|(cited, _)| *cited);
+        let mut starts = Vec::with_capacity(graph.nodes.len() + 1);
+        for (index, (cited, _)) in pairs.iter().enumerate() {
+            starts.resize(starts.len().max(cited + 1), index);
+        }
+        starts.push(pairs.len());
+        let citing = pairs.into_iter().map(|(_, citing)| citing).collect();
+        Self { starts, citing }
     }
 
-    /// The events that name this one, each once.
+    /// The events that name this one, as often as they do.
     pub fn of(&self, cited: Node<'a>) -> impl Iterator<Item = Node<'a>> {
-        let start = self
-            .0
-            .partition_point(|(other, _)| other.number < cited.number);
-        let rest = self.0.get(start..).unwrap_or_default().iter();
-        let same = rest.take_while(move |(other, _)| *other == cited);
-        same.map(|(_, citing)| *citing)
+        let start = self.starts.get(cited.number).copied();
+        let end = self.starts.get(cited.number + 1).copied();
+        let range = start.zip(end).map(|(start, end)| start..end);
+        let citing = self.citing.get(range.unwrap_or_default());
+        citing.unwrap_or_default().iter().copied()
     }
 }

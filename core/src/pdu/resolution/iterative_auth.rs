@@ -5,11 +5,12 @@ use ruma_common::EventId;
 
 use super::{
     EventLookup, Observer, Place, Verdict,
-    entry_map::EntryMap,
-    graph::{Graph, Node, NodeSet, Table},
+    conflicts::Conflicts,
+    graph::{Graph, Kind, Node, NodeSet, Table},
+    numbers::Numbers,
 };
 use crate::pdu::{
-    Pdu,
+    Pdu, StateMap,
     auth_events::needed_state,
     authorisation::{Denied, StateView, check_state},
     event_type::CREATE,
@@ -18,8 +19,9 @@ use crate::pdu::{
 
 /// A partially resolved state, as far as the events to replay are concerned with it.
 pub(super) struct Resolving<'a> {
-    /// Where in `state` each entry stands that some event needs or sets.
-    places: EntryMap<'a, usize>,
+    /// Where in `state` each entry stands that some event needs or sets: first those in conflict,
+    /// in their order.
+    places: Numbers<Entry<'a>>,
     state: Vec<Option<Node<'a>>>,
     needs: Table<Needs>,
 }
@@ -33,26 +35,29 @@ struct Needs {
 
 impl<'a> Resolving<'a> {
     /// Before the replay of these events, with the entries they need as they are in the starting
-    /// state.
+    /// state, which has none of those in conflict.
     pub fn new<L: EventLookup>(
         full_set: &NodeSet<'a>,
+        conflicts: &Conflicts<'a>,
         start: impl Fn(Entry<'a>) -> Option<&'a EventId>,
         graph: &mut Graph<'a, L>,
     ) -> Self {
+        let places = conflicts.entries().clone();
         let mut resolving = Self {
-            places: EntryMap::default(),
-            state: Vec::new(),
+            state: vec![None; places.len()],
+            places,
             needs: Table::default(),
         };
         for node in full_set.iter() {
             let event: &'a Pdu = node.event;
             let mut place = |entry| {
-                *resolving.places.get_or_insert_with(entry, || {
+                let place = resolving.places.find_or_add(entry);
+                if place == resolving.state.len() {
                     let event_id = start(entry);
                     let node = event_id.and_then(|event_id| graph.get(event_id));
                     resolving.state.push(node);
-                    resolving.state.len() - 1
-                })
+                }
+                place
             };
             let own = (event.event_type(), event.state_key().unwrap_or_default());
             let mut needs = Needs {
@@ -75,7 +80,7 @@ impl<'a> Resolving<'a> {
 
     /// The event that the state has by now for this entry.
     pub fn get(&self, entry: Entry<'_>) -> Option<Node<'a>> {
-        *self.state.get(self.places.get(entry)?)?
+        *self.state.get(self.places.find(entry)?)?
     }
 
     /// Takes in, one after the other, the events that the state allows by then.
@@ -116,14 +121,13 @@ impl<'a> Resolving<'a> {
         }
     }
 
-    /// What each entry came to that was needed or set.
-    pub fn resolved(&self) -> EntryMap<'a, Option<&'a EventId>> {
-        let mut resolved = EntryMap::default();
-        for (entry, place) in self.places.iter() {
-            let node = self.state.get(*place).copied().flatten();
-            resolved.get_or_insert_with(entry, || node.map(Node::event_id));
-        }
-        resolved
+    /// The state that comes of it: where the states agree, what they agree on.
+    pub fn settled(&self, conflicts: &Conflicts<'a>) -> StateMap {
+        let count = conflicts.entries().len();
+        let resolved = self.state.iter().map(|node| node.map(Node::event_id));
+        let others = self.places.names().zip(resolved.clone()).skip(count);
+        let others = others.filter_map(|(entry, event_id)| Some((entry, event_id?)));
+        conflicts.settled(resolved.take(count), others)
     }
 }
 
@@ -138,10 +142,14 @@ struct View<'v, 'a> {
 
 impl StateView for View<'_, '_> {
     fn event(&self, event_type: &str, state_key: &str) -> Option<&Pdu> {
+        let kind = Kind::of(event_type, Some(state_key));
+        let is_it = |node: &&Node<'_>| {
+            node.kind == kind
+                && !node.rejected
+                && (kind != Kind::Other || node.event.is_state_for(event_type, state_key))
+        };
         let resolved = self.resolved.iter().flatten();
         let mut events = resolved.chain(self.auth_events).chain(&self.create);
-        let found =
-            events.find(|node| !node.rejected && node.event.is_state_for(event_type, state_key));
-        found.map(|node| &**node.event)
+        events.find(is_it).map(|node| &**node.event)
     }
 }

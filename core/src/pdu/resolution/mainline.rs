@@ -5,9 +5,8 @@ use std::cmp::Reverse;
 
 use super::{
     EventLookup, Observer, Place,
-    graph::{Graph, Node, NodeSet, Table},
+    graph::{Graph, Kind, Node, NodeSet, Table},
 };
-use crate::pdu::event_type::POWER_LEVELS;
 
 /// Where the mainline event stands that an event is based on: the higher, the older, and `None` if
 /// it is based on none.
@@ -26,21 +25,24 @@ pub(super) fn sorted<'a, L: EventLookup>(
         observer.mainline(node.event_id());
         positions.set(node, Some(Some(index)));
     }
+    let mut walked = Vec::new();
     let mut order: Vec<_> = unsorted
-        .map(|node| (node, position(node, &mut positions, graph)))
+        .map(|node| {
+            let position = position(node, &mut walked, &mut positions, graph);
+            let oldest_first = Reverse(position.unwrap_or(usize::MAX));
+            let time = node.event.origin_server_ts();
+            (oldest_first, time, node.event_id(), node, position)
+        })
         .collect();
-    order.sort_unstable_by_key(|(node, position)| {
-        let oldest_first = Reverse(position.unwrap_or(usize::MAX));
-        (oldest_first, node.event.origin_server_ts(), node.event_id())
-    });
-    let place = |node: Node<'_>, position| Place::Mainline {
-        position,
-        origin_server_ts: node.event.origin_server_ts(),
+    order.sort_unstable_by_key(|(position, time, event_id, ..)| (*position, *time, *event_id));
+    let with_place = |(_, origin_server_ts, _, node, position)| {
+        let place = Place::Mainline {
+            position,
+            origin_server_ts,
+        };
+        (node, place)
     };
-    order
-        .into_iter()
-        .map(|(node, position)| (node, place(node, position)))
-        .collect()
+    order.into_iter().map(with_place).collect()
 }
 
 /// These power levels, those they are based on, and so on.
@@ -51,7 +53,7 @@ fn mainline<'a, L: EventLookup>(
     let mut line = NodeSet::default();
     let mut next = power_levels;
     while let Some(node) = next.filter(|node| line.insert(*node)) {
-        next = graph.auth_event(node, POWER_LEVELS);
+        next = graph.auth_event(node, Kind::PowerLevels);
     }
     line
 }
@@ -59,13 +61,15 @@ fn mainline<'a, L: EventLookup>(
 /// The position of the first power levels on the mainline that this event is based on.
 ///
 /// What is learnt on the way is kept, so that a long side line is walked once and not once per
-/// event, and one that leads back to itself, as chosen event ids may, not for ever.
+/// event, and one that leads back to itself, as chosen event ids may, not for ever. `walked` is
+/// there to be used again.
 fn position<'a, L: EventLookup>(
     node: Node<'a>,
+    walked: &mut Vec<Node<'a>>,
     positions: &mut Table<Option<Position>>,
     graph: &mut Graph<'a, L>,
 ) -> Position {
-    let mut walked = Vec::new();
+    walked.clear();
     let mut next = Some(node);
     let mut found = None;
     while let Some(node) = next {
@@ -74,10 +78,10 @@ fn position<'a, L: EventLookup>(
             found = position;
             break;
         }
-        next = graph.auth_event(node, POWER_LEVELS);
+        next = graph.auth_event(node, Kind::PowerLevels);
     }
-    for node in walked {
-        positions.set(node, Some(found));
+    for node in walked.iter() {
+        positions.set(*node, Some(found));
     }
     found
 }

@@ -17,10 +17,10 @@
 
 mod auth_difference;
 mod conflicts;
-mod entry_map;
 mod graph;
 mod iterative_auth;
 mod mainline;
+mod numbers;
 mod power_order;
 mod trace;
 mod version_1;

@@ -7,13 +7,9 @@ use ruma_common::EventId;
 
 use super::{
     EventLookup, Place,
-    graph::{Citations, Graph, Node, NodeSet, Table},
+    graph::{Citations, Graph, Kind, Node, NodeSet, Table},
 };
-use crate::pdu::{
-    Pdu,
-    authorisation::{PowerLevel, PowerLevels},
-    event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS},
-};
+use crate::pdu::authorisation::{PowerLevel, PowerLevels};
 
 /// Earlier events first; among events that could come next, those of more powerful senders, then
 /// older ones, then by id.
@@ -26,7 +22,7 @@ pub(super) fn sorted<'a, L: EventLookup>(
     graph: &mut Graph<'a, L>,
 ) -> Vec<(Node<'a>, Place)> {
     let mut to_sort = NodeSet::default();
-    let power_events = full_set.iter().filter(|node| is_power_event(node.event));
+    let power_events = full_set.iter().filter(|node| is_power_event(*node));
     graph.walk(power_events, |node| {
         full_set.contains(node) && to_sort.insert(node)
     });
@@ -57,14 +53,14 @@ pub(super) fn sorted<'a, L: EventLookup>(
 }
 
 /// Whether the event may take power from somebody, or from everybody.
-fn is_power_event(event: &Pdu) -> bool {
-    match event.event_type() {
-        CREATE | POWER_LEVELS | JOIN_RULES => event.state_key() == Some(""),
-        MEMBER => {
+fn is_power_event(node: Node<'_>) -> bool {
+    let event = node.event;
+    match node.kind {
+        Kind::Create | Kind::PowerLevels | Kind::JoinRules => true,
+        Kind::Other => {
             matches!(event.membership(), Some("leave" | "ban"))
                 && event.state_key() != Some(event.sender().as_str())
         }
-        _ => false,
     }
 }
 
@@ -78,7 +74,7 @@ fn rank<'a, L: EventLookup>(node: Node<'a>, graph: &mut Graph<'a, L>) -> Rank<'a
 
 /// The power of the event's sender by the event's own auth events.
 fn sender_level<'a, L: EventLookup>(node: Node<'a>, graph: &mut Graph<'a, L>) -> PowerLevel {
-    let power_levels = graph.auth_event(node, POWER_LEVELS);
+    let power_levels = graph.auth_event(node, Kind::PowerLevels);
     match graph.create_event(node) {
         Some(create) => PowerLevels::new(create.event, power_levels.map(|levels| &**levels.event))
             .of_user(node.event.sender()),

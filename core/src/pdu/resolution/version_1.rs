@@ -17,7 +17,6 @@ use sha1::{Digest, Sha1};
 use super::{
     EventLookup, MissingEvents, Observer, Place, Verdict,
     conflicts::Conflicts,
-    entry_map::EntryMap,
     graph::{Graph, Node},
 };
 use crate::pdu::{
@@ -94,17 +93,17 @@ fn split<'a, L: EventLookup>(
     graph: &mut Graph<'a, L>,
     observer: &mut impl Observer,
 ) -> (StateMap, Candidates<'a>) {
-    let (mut agreed, mut conflicted) = (EntryMap::default(), Candidates::new());
+    let (mut agreed, mut conflicted) = (Vec::new(), Candidates::new());
     for (entry, in_each) in conflicts.iter() {
         let candidates: BTreeSet<&EventId> = in_each.iter().flatten().copied().collect();
-        if let (Some(only), 1) = (candidates.first(), candidates.len()) {
-            agreed.get_or_insert_with(entry, || Some(*only));
-        } else {
+        let only = candidates.first().filter(|_| candidates.len() == 1);
+        agreed.push(only.copied());
+        if only.is_none() {
             observer.conflict(entry, in_each);
             conflicted.insert(entry, in_order(candidates, graph, observer));
         }
     }
-    (conflicts.settled(&agreed), conflicted)
+    (conflicts.settled(agreed, []), conflicted)
 }
 
 fn in_order<'a, L: EventLookup>(

@@ -20,8 +20,8 @@ pub(super) fn resolve<'a, L: EventLookup>(
     let full_set = graph.if_complete(full_set)?;
 
     let resolving = match algorithm {
-        StateResolution::V2_1 => Resolving::new(&full_set, |_| None, graph),
-        _ => Resolving::new(&full_set, |entry| conflicts.agreed(entry), graph),
+        StateResolution::V2_1 => Resolving::new(&full_set, conflicts, |_| None, graph),
+        _ => Resolving::new(&full_set, conflicts, |entry| conflicts.agreed(entry), graph),
     };
     let mut resolving = graph.if_complete(resolving)?;
 
@@ -33,7 +33,7 @@ pub(super) fn resolve<'a, L: EventLookup>(
     let levels = resolving.get((POWER_LEVELS, ""));
     let rest = mainline::sorted(rest, levels, graph, observer);
     resolving.apply(&rest, graph, observer);
-    graph.if_complete(conflicts.settled(&resolving.resolved()))
+    graph.if_complete(resolving.settled(conflicts))
 }
 
 /// The conflicted events, the auth difference, and in version 2.1 the conflicted state subgraph.
