@@ -1,0 +1,194 @@
+//! The copy of the workspace with all bugs in it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Error, Mutant, built_in, switch::SWITCH};
+
+/// How the simulator's report of a broken promise begins, after the seed.
+const BROKEN: &str = " breaks a promise: ";
+
+/// What became of one bug.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// This seed broke this promise.
+    Caught {
+        /// The seed.
+        seed: u64,
+        /// The promise.
+        promise: String,
+    },
+    /// Some seed came to no end in the time given.
+    Endless,
+    /// Every seed passed.
+    Survived,
+}
+
+/// The copy, under `target/mutants`, where it is built too, so that a second run has little to do.
+#[derive(Debug)]
+pub struct Scratch {
+    sources: PathBuf,
+    target: PathBuf,
+}
+
+impl Scratch {
+    /// Makes or renews the copy. Files that stay the same are not touched.
+    ///
+    /// # Errors
+    /// If a file cannot be read or written, or a bug does not apply.
+    pub fn new(workspace: &Path, mutants: &[Mutant]) -> Result<Self, Error> {
+        let folder = workspace.join("target/mutants");
+        let scratch = Self {
+            sources: folder.join("sources"),
+            target: folder.join("target"),
+        };
+        let mut by_file: BTreeMap<&str, Vec<&Mutant>> = BTreeMap::new();
+        for mutant in mutants {
+            by_file.entry(&mutant.file).or_default().push(mutant);
+        }
+        let crates: BTreeSet<String> = by_file.keys().map(|file| root_of(file)).collect();
+        for file in tracked(workspace)? {
+            let from = workspace.join(&file);
+            let Ok(bytes) = fs::read(&from) else { continue };
+            let bytes = match (by_file.remove(file.as_str()), crates.contains(&file)) {
+                (None, false) => bytes,
+                (found, is_root) => {
+                    let source = String::from_utf8_lossy(&bytes);
+                    let mut text = built_in(&source, &found.unwrap_or_default())?;
+                    text.push_str(if is_root { SWITCH } else { "" });
+                    text.into_bytes()
+                }
+            };
+            write(&scratch.sources.join(&file), &bytes)?;
+        }
+        match by_file.into_iter().next().and_then(|(_, mutants)| mutants.first().copied()) {
+            None => Ok(scratch),
+            Some(Mutant { name, file, .. }) => Err(Error::Rotten {
+                name: name.clone(),
+                file: file.clone(),
+                count: 0,
+            }),
+        }
+    }
+
+    /// Builds the simulator with all bugs in it.
+    ///
+    /// # Errors
+    /// If it cannot be built, as when a bug is no valid Rust.
+    pub fn build(&self) -> Result<(), Error> {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--release", "--quiet", "-p", "comity-tests", "--bin", "comity-tests"])
+            .current_dir(&self.sources)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2")
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
+            .env("RUSTFLAGS", "-A warnings")
+            .status();
+        match built {
+            Ok(status) if status.success() => Ok(()),
+            other => Err(Error::Program("cargo build", format!("{other:?}"))),
+        }
+    }
+
+    /// Runs seeds from 0 with one bug, or none, until one breaks a promise.
+    ///
+    /// # Errors
+    /// If the simulator cannot be started, or says nothing of use.
+    pub fn run(&self, mutant: Option<&Mutant>, seeds: u64, patience: Duration) -> Result<Found, Error> {
+        let mut simulator = Command::new(self.target.join("release/comity-tests"));
+        simulator
+            .args(["simulate", "--seeds", &format!("0..{seeds}")])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        match mutant {
+            Some(mutant) => simulator.env("COMITY_MUTANT", &mutant.name),
+            None => simulator.env_remove("COMITY_MUTANT"),
+        };
+        let failed = |error: std::io::Error| Error::Program("the simulator", error.to_string());
+        let mut simulator = simulator.spawn().map_err(failed)?;
+        let output = match output_within(&mut simulator, patience) {
+            Some(output) => output,
+            None => return Ok(Found::Endless),
+        };
+        match (output.iter().find_map(|line| broken(line)), simulator.wait()) {
+            (Some(found), _) => Ok(found),
+            (None, Ok(status)) if status.success() => Ok(Found::Survived),
+            (None, status) => Err(Error::Program("the simulator", format!("{status:?}"))),
+        }
+    }
+}
+
+/// All that a program prints, unless it takes too long: then it is ended.
+fn output_within(program: &mut Child, patience: Duration) -> Option<Vec<String>> {
+    let (sender, lines) = mpsc::channel();
+    let stdout = program.stdout.take();
+    thread::spawn(move || {
+        let lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines());
+        lines.map_while(Result::ok).try_for_each(|line| sender.send(line))
+    });
+    let deadline = Instant::now() + patience;
+    let mut output = Vec::new();
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => output.push(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Some(output),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                let _ = program.kill();
+                let _ = program.wait();
+                return None;
+            }
+        }
+    }
+}
+
+/// Reads `seed 7 breaks a promise: what is said is heard, at 3.000 s: …`.
+fn broken(line: &str) -> Option<Found> {
+    let (seed, rest) = line.strip_prefix("seed ")?.split_once(BROKEN)?;
+    let (promise, _) = rest.split_once(", at ")?;
+    Some(Found::Caught {
+        seed: seed.parse().ok()?,
+        promise: promise.to_owned(),
+    })
+}
+
+/// The root of the crate that a source file belongs to.
+fn root_of(file: &str) -> String {
+    let folder = file.split('/').next().unwrap_or_default();
+    format!("{folder}/src/lib.rs")
+}
+
+/// Every file that belongs to the workspace, changed or new ones included.
+fn tracked(workspace: &Path) -> Result<Vec<String>, Error> {
+    let listed = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(workspace)
+        .output();
+    match listed {
+        Ok(output) if output.status.success() => {
+            let files = String::from_utf8_lossy(&output.stdout).into_owned();
+            Ok(files.lines().map(str::to_owned).collect())
+        }
+        other => Err(Error::Program("git ls-files", format!("{other:?}"))),
+    }
+}
+
+/// Writes a file, unless it says this already: what is newer is built anew.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    if fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let failed = |error| Error::File(path.to_owned(), error);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    fs::write(path, bytes).map_err(failed)
+}
