@@ -38,7 +38,11 @@ pub fn list(workspace: &Path) -> Result<Vec<Mutant>, Error> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(&folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        paths.extend(path.extension().is_some_and(|it| it == "toml").then_some(path.clone()));
+        paths.extend(
+            path.extension()
+                .is_some_and(|it| it == "toml")
+                .then_some(path.clone()),
+        );
     }
     paths.sort();
     let mut mutants = Vec::new();

@@ -69,7 +69,11 @@ impl Scratch {
             };
             write(&scratch.sources.join(&file), &bytes)?;
         }
-        match by_file.into_iter().next().and_then(|(_, mutants)| mutants.first().copied()) {
+        match by_file
+            .into_iter()
+            .next()
+            .and_then(|(_, mutants)| mutants.first().copied())
+        {
             None => Ok(scratch),
             Some(Mutant { name, file, .. }) => Err(Error::Rotten {
                 name: name.clone(),
@@ -85,7 +89,15 @@ impl Scratch {
     /// If it cannot be built, as when a bug is no valid Rust.
     pub fn build(&self) -> Result<(), Error> {
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--quiet", "-p", "comity-tests", "--bin", "comity-tests"])
+            .args([
+                "build",
+                "--release",
+                "--quiet",
+                "-p",
+                "comity-tests",
+                "--bin",
+                "comity-tests",
+            ])
             .current_dir(&self.sources)
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
@@ -103,7 +115,12 @@ impl Scratch {
     ///
     /// # Errors
     /// If the simulator cannot be started, or says nothing of use.
-    pub fn run(&self, mutant: Option<&Mutant>, seeds: u64, patience: Duration) -> Result<Found, Error> {
+    pub fn run(
+        &self,
+        mutant: Option<&Mutant>,
+        seeds: u64,
+        patience: Duration,
+    ) -> Result<Found, Error> {
         let mut simulator = Command::new(self.target.join("release/comity-tests"));
         simulator
             .args(["simulate", "--seeds", &format!("0..{seeds}")])
@@ -119,7 +136,10 @@ impl Scratch {
             Some(output) => output,
             None => return Ok(Found::Endless),
         };
-        match (output.iter().find_map(|line| broken(line)), simulator.wait()) {
+        match (
+            output.iter().find_map(|line| broken(line)),
+            simulator.wait(),
+        ) {
             (Some(found), _) => Ok(found),
             (None, Ok(status)) if status.success() => Ok(Found::Survived),
             (None, status) => Err(Error::Program("the simulator", format!("{status:?}"))),
@@ -132,8 +152,12 @@ fn output_within(program: &mut Child, patience: Duration) -> Option<Vec<String>>
     let (sender, lines) = mpsc::channel();
     let stdout = program.stdout.take();
     thread::spawn(move || {
-        let lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines());
-        lines.map_while(Result::ok).try_for_each(|line| sender.send(line))
+        let lines = stdout
+            .into_iter()
+            .flat_map(|stdout| BufReader::new(stdout).lines());
+        lines
+            .map_while(Result::ok)
+            .try_for_each(|line| sender.send(line))
     });
     let deadline = Instant::now() + patience;
     let mut output = Vec::new();

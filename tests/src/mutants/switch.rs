@@ -55,7 +55,12 @@ fn place(source: &str, mutant: &Mutant) -> Result<Range<usize>, Error> {
 
 /// Both texts, and the switch between them.
 fn switched(mutant: &Mutant) -> String {
-    let Mutant { name, find, replace, .. } = mutant;
+    let Mutant {
+        name,
+        find,
+        replace,
+        ..
+    } = mutant;
     let condition = format!("crate::mutated({name:?})");
     let choice = format!("if {condition} {{ {replace} }} else {{ {find} }}");
     if replace.contains(CONDITION) {
