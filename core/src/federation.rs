@@ -14,7 +14,7 @@ use crate::{
     keys::OwnKeys,
     messaging::{
         backfill::BackfillRoom,
-        command::{Command, CommandError, Reply},
+        command::{Command, CommandError, Reply, Statistics},
         compose::NewEvent,
         create_room::CreateRoomJob,
         directory::{ResolveAlias, UserProfile},
@@ -116,6 +116,12 @@ impl Federation {
     #[must_use]
     pub fn describe_jobs(&self) -> Vec<String> {
         self.engine.describe_jobs()
+    }
+
+    /// How the engine stands, as [`Command::Statistics`] tells it.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.engine.statistics()
     }
 
     fn boot(&mut self, result: Result<Answer, StoreError>) {

@@ -182,6 +182,7 @@ impl Engine {
             queued,
             destinations_down,
             staged: self.staging.count() as u64,
+            oldest_job: self.jobs.values().map(|job| job.since.monotonic).min(),
             ..self.statistics
         }
     }

@@ -11,6 +11,7 @@ use crate::{
         queries::{Answer, Read},
         tables::SnapshotId,
     },
+    time::Monotonic,
 };
 
 /// A JSON object, the content of an event.
@@ -260,6 +261,8 @@ pub struct Statistics {
     pub destinations_down: u64,
     /// Events that were acknowledged and wait for other servers before they can be judged.
     pub staged: u64,
+    /// Since when the job waits that waits longest in its present phase; `None` without jobs.
+    pub oldest_job: Option<Monotonic>,
 }
 
 /// Why a command failed. The Matrix error codes are those a client should see.

@@ -16,15 +16,25 @@
     reason = "what is not as it must be fails the test"
 )]
 
+pub mod campaign;
+mod chronicle;
 mod database;
 mod disk;
+mod invariants;
 mod liar;
 pub mod model;
 mod network;
+mod plan;
 mod server;
+mod sight;
+mod world;
 
+pub use chronicle::{Counts, Report};
 pub use database::{Database, DatabaseKind};
 pub use disk::Disk;
+pub use invariants::Violation;
 pub use liar::Liar;
-pub use network::{Network, Sent};
+pub use network::{Mishap, Network, Quality, Sent};
+pub use plan::Plan;
 pub use server::{Finished, Server};
+pub use world::{run, run_and_tell};

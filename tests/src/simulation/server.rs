@@ -6,16 +6,20 @@ use bytes::Bytes;
 use comity_core::{
     Action, Call, Config, Federation, Input, Now,
     input::{CommandId, RequestId},
+    keys::OwnKeys,
     messaging::{
-        command::{Command, CommandError, Reply},
+        command::{Command, CommandError, Reply, Statistics},
         notice::{Notice, Question, Told},
         settings::Settings,
     },
     pdu::signing::SigningKey,
-    persistence::queries::{Answer, Read, StoreError},
+    persistence::{
+        queries::{Answer, Read, StoreError},
+        tables::StoredEvent,
+    },
 };
 use http::Response;
-use ruma_common::OwnedServerName;
+use ruma_common::{OwnedEventId, OwnedServerName, RoomId};
 
 use super::{
     database::DatabaseKind,
@@ -52,12 +56,7 @@ pub struct Server {
 impl Server {
     /// A server that was never started, with an empty database of this kind.
     pub fn on(name: &str, database: DatabaseKind) -> Self {
-        let seed = std::array::from_fn(|index| {
-            name.as_bytes()
-                .get(index % name.len().max(1))
-                .copied()
-                .unwrap_or_default()
-        });
+        let seed = own_seed(name);
         Self {
             name: name.try_into().expect("the test gives a server name"),
             notices: Vec::new(),
@@ -79,10 +78,12 @@ impl Server {
     /// Starts it, with nothing but its database.
     pub fn start(&mut self, now: Now) {
         self.starts += 1;
+        let mut seed = own_seed(&self.name);
+        seed[31] ^= self.starts;
         let config = Config {
             server_name: self.name.clone(),
             signing_key: self.signing_key.clone(),
-            seed: [self.starts; 32],
+            seed,
             settings: self.settings,
         };
         self.core = Some(Federation::new(config));
@@ -104,7 +105,7 @@ impl Server {
     }
 
     /// How often it was started.
-    pub(super) fn life(&self) -> u8 {
+    pub fn life(&self) -> u8 {
         self.starts
     }
 
@@ -205,6 +206,46 @@ impl Server {
         }
     }
 
+    /// Its name and key.
+    pub fn own_keys(&self) -> OwnKeys {
+        OwnKeys::new(self.name.clone(), self.signing_key.clone())
+    }
+
+    /// How its core stands, if it is up.
+    pub fn statistics(&self) -> Option<Statistics> {
+        self.core.as_ref().map(Federation::statistics)
+    }
+
+    /// The events that its database answers a question with.
+    pub fn events(&mut self, read: Read) -> Vec<Arc<StoredEvent>> {
+        match self.read(read) {
+            Answer::Events(events) => events,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A room's current state.
+    pub fn current_state(&mut self, room_id: &RoomId) -> Vec<Arc<StoredEvent>> {
+        self.events(Read::CurrentState(room_id.to_owned()))
+    }
+
+    /// Everything that it stored.
+    pub fn stored(&mut self) -> BTreeMap<OwnedEventId, Arc<StoredEvent>> {
+        let read = Read::EventIds {
+            prefix: "$".to_owned(),
+            limit: u32::MAX,
+        };
+        let Answer::EventIds(event_ids) = self.read(read) else {
+            panic!("no event ids");
+        };
+        let events = event_ids
+            .chunks(500)
+            .flat_map(|some| self.events(Read::Events(some.to_vec())));
+        events
+            .map(|event| (event.pdu.event_id().to_owned(), event))
+            .collect()
+    }
+
     /// Asks its database, whether it is up or not.
     pub fn read(&mut self, read: Read) -> Answer {
         self.disk.look_up(read)
@@ -223,4 +264,10 @@ fn events_in(answer: &Result<Answer, StoreError>) -> usize {
         Ok(Answer::Events(events) | Answer::AuthDescendants(Some(events))) => events.len(),
         _ => 0,
     }
+}
+
+/// The bytes that a server's key and chances are made of.
+fn own_seed(name: impl AsRef<str>) -> [u8; 32] {
+    let name = name.as_ref().as_bytes();
+    std::array::from_fn(|index| name[index % name.len()])
 }

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use ruma_common::OwnedServerName;
 
 use super::{Arrival, Network, Sent, links::Way};
-use crate::simulation::onlooker::{Asked, CallOutcome, Sight};
+use crate::simulation::sight::{Asked, CallOutcome, Sight};
 
 /// Who wants the outcome of a request.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,6 @@ impl Exchange {
             from: &self.from,
             to: &self.to,
             line: &self.line,
-            by_core: matches!(self.wish, Wish::Core(_)),
         }
     }
 
@@ -108,6 +107,9 @@ impl Network {
         };
         let seen = self.noticed.entry(name.clone()).or_default();
         let from = mem::replace(seen, server.notices.len());
+        if from == server.notices.len() {
+            return;
+        }
         let new = server.notices.get(from..).unwrap_or_default().to_vec();
         for notice in new {
             self.show(&Sight::Noticed(name, &notice));

@@ -8,7 +8,12 @@
 mod exchange;
 mod links;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use comity_core::{
@@ -29,10 +34,11 @@ use self::{
     links::Links,
 };
 use super::{
-    invariants,
+    chronicle::Chronicle,
+    invariants::{self, Invariant, Violation},
     liar::Liar,
-    onlooker::{CallOutcome, Onlooker, Sight},
     server::{Finished, Server},
+    sight::{CallOutcome, Sight},
 };
 
 /// How long a test waits for something, in simulated time.
@@ -49,7 +55,7 @@ pub struct Network {
     liars: BTreeMap<OwnedServerName, Liar>,
     /// How far a server's clock is off.
     skews: BTreeMap<OwnedServerName, i64>,
-    /// How many of a server's notices the onlookers have seen.
+    /// How many of a server's notices were shown to the invariants.
     noticed: BTreeMap<OwnedServerName, usize>,
     now: Now,
     links: Links,
@@ -63,9 +69,11 @@ pub struct Network {
     answers: BTreeMap<u64, CallOutcome>,
     /// Whether a server's keys can be had while it is down or cut off.
     keys_outlive: bool,
-    onlookers: Vec<Box<dyn Onlooker>>,
-    /// What an onlooker found first. Nobody waits for more.
-    broken: Option<String>,
+    invariants: Vec<Box<dyn Invariant>>,
+    /// What an invariant found first. Nobody waits for more.
+    broken: Option<Violation>,
+    /// What happened.
+    pub(super) chronicle: Chronicle,
     /// Whether to end the test as soon as a promise is broken.
     strict: bool,
     /// Every request that was sent.
@@ -102,8 +110,8 @@ impl Network {
         network
     }
 
-    /// No servers, but people who watch.
-    pub fn empty(onlookers: Vec<Box<dyn Onlooker>>) -> Self {
+    /// No servers, but invariants that watch.
+    pub fn empty(invariants: Vec<Box<dyn Invariant>>) -> Self {
         Self {
             servers: BTreeMap::new(),
             deadlines: BTreeMap::new(),
@@ -121,8 +129,9 @@ impl Network {
             requests: BTreeMap::new(),
             answers: BTreeMap::new(),
             keys_outlive: false,
-            onlookers,
+            invariants,
             broken: None,
+            chronicle: Chronicle::default(),
             strict: false,
             traffic: Vec::new(),
         }
@@ -206,7 +215,8 @@ impl Network {
     /// Lets this happen to the next request to this server whose target holds this text.
     pub fn await_mishap(&mut self, responder: &str, target: &str, mishap: Mishap) {
         let responder = server_name(responder);
-        self.links.await_mishap(responder, target.to_owned(), mishap);
+        self.links
+            .await_mishap(responder, target.to_owned(), mishap);
     }
 
     /// Draws all chances from this seed.
@@ -235,9 +245,49 @@ impl Network {
         self.keys_outlive = true;
     }
 
-    /// What an onlooker found, if there was anything.
-    pub fn broken(&self) -> Option<&str> {
-        self.broken.as_deref()
+    /// Whether every promise was kept so far.
+    ///
+    /// # Errors
+    /// The first that was not.
+    pub fn verdict(&self) -> Result<(), Violation> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// Lets the invariants look at the servers.
+    pub fn look(&mut self, honest: &BTreeSet<OwnedServerName>) {
+        let mut invariants = mem::take(&mut self.invariants);
+        for invariant in &mut invariants {
+            if let Err(what) = invariant.looks(self, honest) {
+                self.complain(invariant.name(), what);
+            }
+        }
+        self.invariants = invariants;
+    }
+
+    /// Takes the invariants away: nobody watches any more.
+    pub(super) fn dismiss_invariants(&mut self) -> Vec<Box<dyn Invariant>> {
+        mem::take(&mut self.invariants)
+    }
+
+    fn complain(&mut self, invariant: &'static str, what: String) {
+        let at = self.now.monotonic;
+        let violation = Violation {
+            invariant,
+            at,
+            what,
+        };
+        assert!(!self.strict, "{violation}");
+        self.broken.get_or_insert(violation);
+    }
+
+    /// The names of all servers.
+    pub fn names(&self) -> Vec<OwnedServerName> {
+        self.servers.keys().cloned().collect()
+    }
+
+    /// Whether there is a server of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.servers.contains_key(&server_name(name))
     }
 
     /// Gives a command and lets the world go on until it is finished.
@@ -369,13 +419,15 @@ impl Network {
     }
 
     fn show(&mut self, sight: &Sight<'_>) {
+        self.chronicle.sees(self.now, sight);
         let at = self.now.monotonic;
-        let mut found = self.onlookers.iter_mut().map(|one| one.sees(at, sight));
-        if let Some(Err(what)) = found.find(Result::is_err)
-            && self.broken.is_none()
-        {
-            assert!(!self.strict, "{what}");
-            self.broken = Some(what);
+        let complaints = self.invariants.iter_mut().map(|invariant| {
+            let seen = invariant.sees(at, sight);
+            seen.err().map(|what| (invariant.name(), what))
+        });
+        let first = complaints.flatten().next();
+        if let Some((invariant, what)) = first {
+            self.complain(invariant, what);
         }
     }
 }

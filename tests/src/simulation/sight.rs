@@ -1,14 +1,7 @@
-//! What can be seen of a network from outside, and who looks.
+//! What can be seen of a network from outside.
 
 use bytes::Bytes;
-use comity_core::{
-    Monotonic,
-    input::{CallError, CommandId},
-    messaging::{
-        command::{Command, CommandError, Reply},
-        notice::Notice,
-    },
-};
+use comity_core::{input::CallError, messaging::notice::Notice};
 use http::{Request, Response};
 use ruma_common::ServerName;
 
@@ -26,14 +19,13 @@ pub struct Asked<'a> {
     pub to: &'a ServerName,
     /// The method and the target.
     pub line: &'a str,
-    /// Whether a server of its own accord sent it, and not a script or a mask.
-    pub by_core: bool,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
     /// The endpoint's name, such as `send_join`; `key` for keys.
-    pub fn endpoint(&self) -> &str {
-        let path = self.line.split(['?', ' ']).nth(1).unwrap_or_default();
+    pub fn endpoint(&self) -> &'a str {
+        let target = self.line.split(' ').nth(1).unwrap_or_default();
+        let path = target.split('?').next().unwrap_or_default();
         let mut segments = path.split('/').skip(2);
         match (segments.next(), segments.nth(1)) {
             (Some("key"), _) => "key",
@@ -54,14 +46,6 @@ pub enum Sight<'a> {
     Started(&'a ServerName),
     /// A server is down: it crashed, or its power failed, or its disk.
     Down(&'a ServerName),
-    /// A user wants something.
-    Commanded(&'a ServerName, CommandId, &'a Command),
-    /// A user is told how it went.
-    Completed(
-        &'a ServerName,
-        CommandId,
-        &'a Result<Reply, CommandError>,
-    ),
     /// The application is told something.
     Noticed(&'a ServerName, &'a Notice),
     /// A request leaves.
@@ -74,11 +58,15 @@ pub enum Sight<'a> {
     Abandoned(Asked<'a>),
 }
 
-/// Somebody who watches the whole network.
-pub trait Onlooker {
-    /// Something happens.
-    ///
-    /// # Errors
-    /// What must never happen, if this is that.
-    fn sees(&mut self, at: Monotonic, sight: &Sight<'_>) -> Result<(), String>;
+impl<'a> Sight<'a> {
+    /// Whose behaviour it shows.
+    pub fn subject(&self) -> &'a ServerName {
+        match self {
+            Self::Started(server) | Self::Down(server) | Self::Noticed(server, _) => server,
+            Self::Requested(asked, _) | Self::Concluded(asked, _) | Self::Abandoned(asked) => {
+                asked.from
+            }
+            Self::Answered(asked, _) => asked.to,
+        }
+    }
 }

@@ -1,0 +1,21 @@
+//! The program of the tests: what takes longer than tests may, or wants to be looked at.
+
+mod program;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// What the tests can do beside being run.
+#[derive(Debug, Parser)]
+#[command(name = "comity-tests")]
+enum Program {
+    /// Runs whole networks of servers under made-up trouble and checks every promise.
+    Simulate(program::simulate::Simulate),
+}
+
+fn main() -> ExitCode {
+    match Program::parse() {
+        Program::Simulate(simulate) => simulate.run(),
+    }
+}

@@ -1,0 +1,239 @@
+//! What happened in a run: how often each kind of thing, and, if wanted, line by line.
+
+use std::{collections::BTreeMap, ops::AddAssign, time::Duration};
+
+use comity_core::{Monotonic, Now, messaging::notice::Notice, persistence::tables::Verdict};
+use http::Response;
+use ruma_common::{OwnedServerName, ServerName};
+use serde_json::Value;
+
+use super::{
+    invariants::StoredEvents,
+    plan::{Deed, Fault, Plan},
+    server::Finished,
+    sight::{Asked, Sight},
+};
+
+/// How often each kind of thing happened, by its name.
+pub type Counts = BTreeMap<String, u64>;
+
+/// What one run, or many, came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// How much time passed.
+    pub time: Duration,
+    /// The same, times the number of servers.
+    pub server_time: Duration,
+    /// Events that honest servers stored.
+    pub events: u64,
+    /// Requests between servers.
+    pub requests: u64,
+    /// What users did.
+    pub deeds: Counts,
+    /// What broke.
+    pub faults: Counts,
+    /// What hostile servers did.
+    pub lies: Counts,
+    /// What servers did about it: answers, errors, verdicts and notices.
+    pub branches: Counts,
+}
+
+impl AddAssign<&Self> for Report {
+    fn add_assign(&mut self, other: &Self) {
+        self.time += other.time;
+        self.server_time += other.server_time;
+        self.events += other.events;
+        self.requests += other.requests;
+        let both = [
+            (&mut self.deeds, &other.deeds),
+            (&mut self.faults, &other.faults),
+            (&mut self.lies, &other.lies),
+            (&mut self.branches, &other.branches),
+        ];
+        for (ours, theirs) in both {
+            for (name, count) in theirs {
+                *ours.entry(name.clone()).or_default() += count;
+            }
+        }
+    }
+}
+
+/// Counts and tells what happens.
+#[derive(Debug, Default)]
+pub struct Chronicle {
+    report: Report,
+    /// What happened, line by line, if anybody wants to know.
+    tale: Option<Vec<String>>,
+    now: Monotonic,
+}
+
+impl Chronicle {
+    /// Whether what happens is also told line by line.
+    pub fn set_telling(&mut self, tell: bool) {
+        self.tale = tell.then(Vec::new);
+    }
+
+    /// What happened, line by line.
+    pub fn take_tale(&mut self) -> Vec<String> {
+        self.tale.take().unwrap_or_default()
+    }
+
+    /// What it all came to.
+    pub fn report(&self, plan: &Plan) -> Report {
+        Report {
+            time: self.now.0,
+            server_time: self.now.0 * u32::try_from(plan.servers.len()).unwrap_or(u32::MAX),
+            ..self.report.clone()
+        }
+    }
+
+    /// Adds a line to the tale.
+    pub fn tell(&mut self, now: Now, line: impl FnOnce() -> String) {
+        self.now = now.monotonic;
+        if let Some(tale) = &mut self.tale {
+            tale.push(format!(
+                "{:>14.3} {}",
+                now.monotonic.0.as_secs_f64(),
+                line()
+            ));
+        }
+    }
+
+    /// A user does something.
+    pub fn count_deed(&mut self, deed: &Deed) {
+        count(&mut self.report.deeds, kind(deed));
+    }
+
+    /// Something breaks.
+    pub fn count_fault(&mut self, fault: &Fault) {
+        count(&mut self.report.faults, kind(fault));
+    }
+
+    /// A hostile server does something.
+    pub fn count_lie(&mut self, lie: impl Into<String>) {
+        count(&mut self.report.lies, lie.into());
+    }
+
+    /// A command has ended.
+    pub fn completed(&mut self, now: Now, server: &ServerName, outcome: &Finished) {
+        self.tell(now, || format!("{server} says {outcome:?}"));
+        if let Err(error) = outcome {
+            count(
+                &mut self.report.branches,
+                format!("command: {}", gist(&error.to_string())),
+            );
+        }
+    }
+
+    /// Counts what servers think of the events that they hold.
+    pub fn count_events(&mut self, stored: &BTreeMap<OwnedServerName, StoredEvents>) {
+        for event in stored.values().flat_map(BTreeMap::values) {
+            self.report.events += 1;
+            let verdict = match &event.verdict {
+                Verdict::Accepted if event.is_outlier() => "held as an outlier".to_owned(),
+                Verdict::Accepted => continue,
+                Verdict::SoftFailed(reason) => format!("soft-failed: {}", gist(reason)),
+                Verdict::Rejected(reason) => format!("rejected: {}", gist(reason)),
+            };
+            count(&mut self.report.branches, verdict);
+        }
+    }
+
+    /// Takes note of what can be seen.
+    pub fn sees(&mut self, now: Now, sight: &Sight<'_>) {
+        match sight {
+            Sight::Started(server) => self.tell(now, || format!("{server} is started")),
+            Sight::Down(server) => self.tell(now, || format!("{server} is down")),
+            Sight::Noticed(server, notice) => {
+                count(
+                    &mut self.report.branches,
+                    format!("notice {}", kind(notice)),
+                );
+                self.tell(now, || format!("{server} notes {}", short(notice)));
+            }
+            Sight::Requested(asked, request) => {
+                self.report.requests += 1;
+                let body = String::from_utf8_lossy(request.body());
+                self.tell(now, || {
+                    format!("{} → {}: {} {body}", asked.from, asked.to, asked.line)
+                });
+            }
+            Sight::Answered(asked, response) => self.answered(now, *asked, response),
+            Sight::Concluded(asked, outcome) => {
+                if let Err(error) = outcome {
+                    self.tell(now, || format!("{} ← {}: {error}", asked.from, asked.to));
+                }
+            }
+            Sight::Abandoned(_) => {}
+        }
+    }
+
+    fn answered(&mut self, now: Now, asked: Asked<'_>, response: &Response<bytes::Bytes>) {
+        let (status, body) = (response.status().as_u16(), response.body());
+        self.tell(now, || {
+            let body = String::from_utf8_lossy(body);
+            format!("{} ← {}: {status} {body}", asked.from, asked.to)
+        });
+        let branches = &mut self.report.branches;
+        if status != 200 {
+            let error: Value = serde_json::from_slice(body).unwrap_or_default();
+            let code = error["errcode"].as_str().unwrap_or_default();
+            let reason = gist(error["error"].as_str().unwrap_or_default());
+            count(
+                branches,
+                format!("{}: {status} {code} {reason}", asked.endpoint()),
+            );
+            return;
+        }
+        count(branches, format!("{}: 200", asked.endpoint()));
+        if !asked.is_transaction() {
+            return;
+        }
+        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        for (_, fate) in answer["pdus"].as_object().into_iter().flatten() {
+            if let Some(error) = fate["error"].as_str() {
+                count(branches, format!("dropped: {}", gist(error)));
+            }
+        }
+    }
+}
+
+fn count(counts: &mut Counts, name: String) {
+    *counts.entry(name).or_default() += 1;
+}
+
+/// The name of an enum's variant.
+fn kind(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    let end = text.find(|character: char| !character.is_alphanumeric());
+    text[..end.unwrap_or(text.len())].to_owned()
+}
+
+/// A reason without the names and numbers in it.
+fn gist(reason: &str) -> String {
+    let words = reason.split(' ').map(|word| {
+        let is_name =
+            word.contains(['@', '$', '!', ':', '/']) || word.contains(|c: char| c.is_ascii_digit());
+        if is_name { "…" } else { word }
+    });
+    let mut gist = words.collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = gist.char_indices().nth(80) {
+        gist.truncate(end);
+    }
+    gist
+}
+
+fn short(notice: &Notice) -> String {
+    match notice {
+        Notice::Event(event) | Notice::Redacted(event) | Notice::NotAccepted { event, .. } => {
+            format!(
+                "{} {} {:?} {}",
+                kind(notice),
+                event.pdu.event_id(),
+                event.verdict,
+                event.pdu.json()
+            )
+        }
+        _ => format!("{notice:?}"),
+    }
+}

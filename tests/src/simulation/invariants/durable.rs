@@ -1,0 +1,76 @@
+//! Nothing that was acknowledged is lost: neither what a user was told is done, nor what another
+//! server was told is received.
+
+use std::collections::BTreeSet;
+
+use comity_core::{
+    Monotonic,
+    messaging::command::Reply,
+    persistence::queries::{Answer, Read},
+};
+use http::StatusCode;
+use ruma_common::{OwnedEventId, OwnedServerName};
+use serde_json::Value;
+
+use super::{Ending, Invariant};
+use crate::simulation::sight::Sight;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct NothingLost {
+    /// What a server said in answer to transactions that it has received without an error.
+    received: BTreeSet<(OwnedServerName, OwnedEventId)>,
+}
+
+impl Invariant for NothingLost {
+    fn name(&self) -> &'static str {
+        "nothing acknowledged is lost"
+    }
+
+    fn sees(&mut self, _: Monotonic, sight: &Sight<'_>) -> Result<(), String> {
+        let Sight::Answered(asked, response) = sight else {
+            return Ok(());
+        };
+        if !asked.is_transaction() || response.status() != StatusCode::OK {
+            return Ok(());
+        }
+        let answer: Value = serde_json::from_slice(response.body())
+            .map_err(|error| format!("{} answers no JSON: {error}", asked.to))?;
+        for (event_id, fate) in answer["pdus"].as_object().into_iter().flatten() {
+            if let (Value::Null, Ok(event_id)) = (&fate["error"], event_id.as_str().try_into()) {
+                self.received.insert((asked.to.to_owned(), event_id));
+            }
+        }
+        Ok(())
+    }
+
+    fn at_the_end(&mut self, end: &mut Ending<'_>) -> Result<(), String> {
+        for (server, event_id) in &self.received {
+            if !end.stored[server].contains_key(event_id) {
+                return Err(format!(
+                    "{server} has lost {event_id}, which it had received"
+                ));
+            }
+        }
+        for order in end
+            .orders
+            .iter()
+            .filter(|order| end.honest.contains(&order.server))
+        {
+            let (server, command) = (&order.server, &order.command);
+            let kept = match &order.outcome {
+                Some(Ok(Reply::Event(event_id))) => end.stored[server].contains_key(event_id),
+                Some(Ok(Reply::Room(room_id))) => {
+                    let read = Read::Room(room_id.clone());
+                    let found = end.network.server(server.as_str()).read(read);
+                    matches!(found, Answer::Room(Some(_)))
+                }
+                _ => true,
+            };
+            if !kept {
+                return Err(format!("{server} has lost what came of {command:?}"));
+            }
+        }
+        Ok(())
+    }
+}

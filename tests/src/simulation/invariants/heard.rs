@@ -1,0 +1,82 @@
+//! What an honest server said in a room reaches every other honest server that was in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comity_core::persistence::{queries::Read, tables::SnapshotId};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
+
+use super::{Ending, Invariant};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Heard;
+
+impl Invariant for Heard {
+    fn name(&self) -> &'static str {
+        "what was said is heard"
+    }
+
+    fn at_the_end(&mut self, end: &mut Ending<'_>) -> Result<(), String> {
+        for room_id in end.rooms.iter().filter(|id| !end.ambiguous.contains(*id)) {
+            let mut states = BTreeMap::new();
+            for [(speaker, _), (listener, _)] in end.pairs_inside(room_id) {
+                check(end, &mut states, room_id, speaker, listener)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The events of states that were looked up, by server and snapshot.
+type States = BTreeMap<(OwnedServerName, SnapshotId), BTreeSet<OwnedEventId>>;
+
+/// What the speaker said while a user of the listener, who knew of it and never left since, was in
+/// the room, the listener holds and did not reject.
+fn check(
+    end: &mut Ending<'_>,
+    states: &mut States,
+    room_id: &OwnedRoomId,
+    speaker: &OwnedServerName,
+    listener: &OwnedServerName,
+) -> Result<(), String> {
+    let present = end.network.server(listener.as_str()).current_state(room_id);
+    let joined = present
+        .iter()
+        .filter(|event| event.pdu.membership() == Some("join") && event.pdu.origin() == listener)
+        .filter(|event| !event.is_outlier());
+    let joined: BTreeSet<OwnedEventId> = joined
+        .map(|event| event.pdu.event_id().to_owned())
+        .collect();
+    let (said, held) = (&end.stored[speaker], &end.stored[listener]);
+    for (event_id, event) in said {
+        let own = event.pdu.origin() == speaker && event.pdu.room_id() == *room_id;
+        let Some(state) = event.state.filter(|_| own && event.position.is_some()) else {
+            continue;
+        };
+        let before = states
+            .entry((speaker.clone(), state.before))
+            .or_insert_with(|| {
+                let read = Read::SnapshotEvents(state.before);
+                let events = end.network.server(speaker.as_str()).events(read);
+                let ids = events.iter().map(|event| event.pdu.event_id().to_owned());
+                ids.collect()
+            });
+        if before.is_disjoint(&joined) {
+            continue;
+        }
+        let json = event.pdu.json();
+        match held.get(event_id) {
+            None => return Err(format!("{listener} never heard {json} of {speaker}")),
+            Some(held) if held.verdict.is_rejected() => {
+                return Err(format!("{listener} rejected {held:?} of {speaker}"));
+            }
+            Some(held) if held.is_outlier() => {
+                return Err(format!(
+                    "{listener} holds {held:?} of {speaker} as an outlier"
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! What must be true of every honest server, whatever happens: one file for each.
+//!
+//! An invariant watches everything that can be seen from outside ([`Invariant::sees`]), may look
+//! at the servers between two steps of a plan ([`Invariant::looks`]), and has the last word when
+//! all is quiet ([`Invariant::at_the_end`]). A new one is a file here and a line in [`all`].
+//!
+//! Hostile servers promise nothing: what they do is not shown to invariants.
+
+mod agreement;
+mod bounds;
+mod durable;
+mod forgery;
+mod heard;
+mod notices;
+mod one_in_flight;
+mod rest;
+mod same_answer;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use comity_core::{
+    Monotonic,
+    input::CommandId,
+    messaging::command::{Command, RoomSummary},
+    persistence::tables::StoredEvent,
+};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
+
+pub use self::{one_in_flight::OneInFlight, same_answer::SameAnswer};
+use super::{network::Network, server::Finished, sight::Sight};
+
+/// Something that must always be true.
+pub trait Invariant {
+    /// What, in a few words.
+    fn name(&self) -> &'static str;
+
+    /// Something happens.
+    ///
+    /// # Errors
+    /// What is wrong, if this must not happen.
+    fn sees(&mut self, _at: Monotonic, _sight: &Sight<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// A step of the plan is over, and the time that follows it.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn looks(
+        &mut self,
+        _network: &mut Network,
+        _honest: &BTreeSet<OwnedServerName>,
+    ) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// All is quiet, and will stay so.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn at_the_end(&mut self, _end: &mut Ending<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Every invariant.
+pub fn all() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::<OneInFlight>::default(),
+        Box::<SameAnswer>::default(),
+        Box::<notices::InOrder>::default(),
+        Box::<forgery::NothingForged>::default(),
+        Box::<bounds::WithinBounds>::default(),
+        Box::<durable::NothingLost>::default(),
+        Box::new(rest::AtRest),
+        Box::new(agreement::SameState),
+        Box::new(agreement::SameVerdicts),
+        Box::new(heard::Heard),
+    ]
+}
+
+/// What was not kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Violation {
+    /// Which invariant.
+    pub invariant: &'static str,
+    /// When it was found.
+    pub at: Monotonic,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            invariant,
+            at,
+            what,
+        } = self;
+        write!(f, "{invariant}, at {:.3} s: {what}", at.0.as_secs_f64())
+    }
+}
+
+/// Something that was asked of a server.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Which server.
+    pub server: OwnedServerName,
+    /// In which of its lives.
+    pub life: u8,
+    /// Under which id.
+    pub id: CommandId,
+    /// What.
+    pub command: Command,
+    /// What it came to, if the server lived to say so.
+    pub outcome: Option<Finished>,
+}
+
+/// Everything that a server stored, by event id.
+pub type StoredEvents = BTreeMap<OwnedEventId, Arc<StoredEvent>>;
+
+/// The world when all is quiet.
+pub struct Ending<'w> {
+    /// The servers, all of them up.
+    pub network: &'w mut Network,
+    /// Who keeps to the protocol.
+    pub honest: &'w BTreeSet<OwnedServerName>,
+    /// The rooms that were made.
+    pub rooms: &'w [OwnedRoomId],
+    /// What users wanted.
+    pub orders: &'w [Order],
+    /// The rooms of versions in which servers choose ids, where somebody gave one id to two
+    /// events: nobody can know which is meant, so nobody need agree.
+    pub ambiguous: &'w BTreeSet<OwnedRoomId>,
+    /// What each honest server stored.
+    pub stored: &'w BTreeMap<OwnedServerName, StoredEvents>,
+    /// How rooms stand on the honest servers that are in them.
+    pub summaries: &'w BTreeMap<OwnedRoomId, BTreeMap<OwnedServerName, RoomSummary>>,
+}
+
+impl<'w> Ending<'w> {
+    /// Pairs of honest servers that each see the other in a room. Resolution may undo a join, and
+    /// nobody tells the one who joined.
+    pub fn pairs_inside(
+        &self,
+        room_id: &OwnedRoomId,
+    ) -> Vec<[(&'w OwnedServerName, &'w RoomSummary); 2]> {
+        let inside: Vec<_> = self.summaries.get(room_id).into_iter().flatten().collect();
+        let mut pairs = Vec::new();
+        for (one, of_one) in &inside {
+            for (other, of_other) in &inside {
+                let mutual = of_one.servers.contains(other) && of_other.servers.contains(one);
+                if one != other && mutual {
+                    pairs.push([(*one, *of_one), (*other, *of_other)]);
+                }
+            }
+        }
+        pairs
+    }
+}

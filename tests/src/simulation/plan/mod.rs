@@ -1,0 +1,184 @@
+//! Everything that will be tried in one run, as data.
+//!
+//! A seed draws a plan (`draw`), [`run`](super::world::run) carries it out. Steps name servers by
+//! their index, users by server and name, rooms by a slot, and say nothing that only makes sense
+//! after another step: whatever is left out of a plan, the rest still means something. That is
+//! what makes a failing plan small (`shrink`).
+
+mod draw;
+pub mod show;
+
+use std::time::Duration;
+
+use comity_core::{messaging::command::Preset, pdu::RoomVersion};
+
+use super::{
+    database::DatabaseKind,
+    network::{Mishap, Quality},
+};
+
+/// The names that servers have, by index.
+pub const NAMES: [&str; 8] = [
+    "one", "two", "three", "four", "five", "six", "seven", "eight",
+];
+
+/// The names that the users of every server have.
+pub const USERS: [&str; 2] = ["ann", "bob"];
+
+/// What will be tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Decides what the steps leave open: delays, losses, what a hostile server picks.
+    pub seed: u64,
+    /// Who takes part.
+    pub servers: Vec<ServerPlan>,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerPlan {
+    /// Which: its place in [`NAMES`].
+    pub index: u8,
+    /// How many seconds its clock is off.
+    pub skew: i64,
+    /// What it stores in.
+    pub database: DatabaseKind,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What.
+    pub what: What,
+    /// How much time passes then.
+    pub pause: Duration,
+}
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A user wants something.
+    Deed(User, Deed),
+    /// Something breaks, or is mended.
+    Fault(Fault),
+}
+
+/// A user: the server's index and the place in [`USERS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The index of the server.
+    pub server: u8,
+    /// Which of its users.
+    pub name: u8,
+}
+
+/// A place for a room, filled by the step that creates one there.
+pub type Slot = u8;
+
+/// What a user does. A new one is a variant here, a line in `draw` and `show`, and its carrying
+/// out in `world/users`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// Creates a room in a slot that is still empty.
+    Create {
+        /// Where.
+        room: Slot,
+        /// Its version.
+        version: RoomVersion,
+        /// Who may come in.
+        preset: Preset,
+        /// What power `ann` of each server has.
+        levels: Vec<(u8, i64)>,
+    },
+    /// Joins a room, first by way of this server.
+    Join(Slot, u8),
+    /// Leaves a room, or declines an invite.
+    Leave(Slot),
+    /// Invites somebody.
+    Invite(Slot, User),
+    /// Sets the membership of another to `leave` or `ban`: kicks, bans, unbans.
+    Moderate(Slot, User, &'static str),
+    /// Gives somebody power.
+    Empower(Slot, User, i64),
+    /// Says so many things at once.
+    Say(Slot, u8),
+    /// Redacts the message with this number, counted round.
+    Redact(Slot, u16),
+    /// Asks for older events.
+    Backfill(Slot),
+    /// Sets the join rule.
+    JoinRule(Slot, &'static str),
+    /// Sets the topic to this number.
+    Topic(Slot, u16),
+    /// Shuts a server out of the room, or none.
+    Acl(Slot, Option<u8>),
+    /// Sets who may see the past.
+    Visibility(Slot, &'static str),
+    /// Types.
+    Type(Slot),
+}
+
+/// What breaks, and what is mended. A new one is a variant here, a line in `draw` and `show`, and
+/// its carrying out in `world/faults`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// A server is gone at once.
+    Crash(u8),
+    /// A server is gone as soon as so many more batches are on its disk, before it knows of the
+    /// last.
+    CrashAfterCommits(u8, u8),
+    /// The disk of a server fails at this batch, counted from the next.
+    DiskFails(u8, u8),
+    /// The disk of a server takes up to so many milliseconds for each query.
+    DiskSlow(u8, u32),
+    /// A server that is down is started.
+    Start(u8),
+    /// Nothing gets from the first to the second.
+    Cut(u8, u8),
+    /// The wire from the first to the second is as it should be.
+    Mend(u8, u8),
+    /// A server reaches nobody and is reached by nobody.
+    CutOff(u8),
+    /// It is reached again.
+    Reconnect(u8),
+    /// The wire from the first to the second works like this.
+    Degrade(u8, u8, Quality),
+    /// Something happens to the next request to a server that has this in its target.
+    Mishap(u8, &'static str, Mishap),
+}
+
+impl Deed {
+    /// Where it is done.
+    pub fn room(&self) -> Slot {
+        match self {
+            Self::Create { room, .. }
+            | Self::Join(room, _)
+            | Self::Leave(room)
+            | Self::Invite(room, _)
+            | Self::Moderate(room, ..)
+            | Self::Empower(room, ..)
+            | Self::Say(room, _)
+            | Self::Redact(room, _)
+            | Self::Backfill(room)
+            | Self::JoinRule(room, _)
+            | Self::Topic(room, _)
+            | Self::Acl(room, _)
+            | Self::Visibility(room, _)
+            | Self::Type(room) => *room,
+        }
+    }
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn draw(seed: u64) -> Self {
+        draw::draw(seed)
+    }
+
+    /// How many server-days it takes, about: nothing of the quiet end is in it.
+    pub fn length(&self) -> Duration {
+        self.steps.iter().map(|step| step.pause).sum()
+    }
+}

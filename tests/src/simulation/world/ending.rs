@@ -1,0 +1,110 @@
+//! How a world comes to rest, and how it is judged then.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use comity_core::messaging::command::{Command, Reply, RoomSummary};
+use ruma_common::{OwnedRoomId, OwnedServerName};
+
+use super::{World, users};
+use crate::simulation::{
+    invariants::{Ending, Violation},
+    plan::{NAMES, USERS, User},
+};
+
+/// How long the world may take to come to rest: longer than the longest pause before a server is
+/// tried again.
+const REST: Duration = Duration::from_secs(30 * 60 * 60);
+
+impl World {
+    /// Everything works again, and the world comes to rest.
+    pub(super) fn heal(&mut self) {
+        self.network
+            .chronicle
+            .tell(self.network.now(), || "everything works again".to_owned());
+        self.network.mend();
+        for name in self.network.names() {
+            self.network
+                .server(name.as_str())
+                .disk
+                .set_slowness(Duration::ZERO);
+            self.start(name.as_str());
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.network.settle_within(REST);
+        self.gather();
+    }
+
+    /// Everybody says something once more, so that whoever missed something hears of it.
+    pub(super) fn last_words(&mut self) -> Result<(), Violation> {
+        for _ in 0..2 {
+            for user in self.users() {
+                for room_id in self.rooms.clone().into_values() {
+                    let last = users::message(user, &room_id, 0);
+                    self.order(users::id_of(user).server_name().as_str(), last);
+                    self.settle();
+                    self.look()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every user of every honest server.
+    fn users(&self) -> Vec<User> {
+        let servers = (0..)
+            .zip(NAMES)
+            .filter(|(_, name)| self.honest.iter().any(|honest| honest == name));
+        let of = |(server, _)| (0..USERS.len() as u8).map(move |name| User { server, name });
+        servers.flat_map(of).collect()
+    }
+
+    /// Asks every invariant whether it was kept.
+    pub(super) fn judge(&mut self) -> Result<(), Violation> {
+        let rooms: Vec<OwnedRoomId> = self.rooms.values().cloned().collect();
+        let mut summaries = BTreeMap::new();
+        for room_id in &rooms {
+            summaries.insert(room_id.clone(), self.inside(room_id));
+        }
+        let network = &mut self.network;
+        let mut stored = BTreeMap::new();
+        for name in &self.honest {
+            stored.insert(name.clone(), network.server(name.as_str()).stored());
+        }
+        for mut invariant in network.dismiss_invariants() {
+            let mut end = Ending {
+                network,
+                honest: &self.honest,
+                rooms: &rooms,
+                orders: &self.orders,
+                ambiguous: &self.ambiguous,
+                stored: &stored,
+                summaries: &summaries,
+            };
+            let at = end.network.now().monotonic;
+            invariant.at_the_end(&mut end).map_err(|what| Violation {
+                invariant: invariant.name(),
+                at,
+                what,
+            })?;
+        }
+        network.chronicle.count_events(&stored);
+        Ok(())
+    }
+
+    /// How a room stands on each honest server that is in it.
+    fn inside(&mut self, room_id: &OwnedRoomId) -> BTreeMap<OwnedServerName, RoomSummary> {
+        let mut inside = BTreeMap::new();
+        for server in &self.honest {
+            let command = Command::RoomSummary(room_id.clone());
+            if let Ok(Reply::RoomSummary(summary)) = self.network.run(server.as_str(), command)
+                && summary.servers.contains(server)
+            {
+                inside.insert(server.clone(), summary);
+            }
+        }
+        inside
+    }
+}

@@ -1,0 +1,171 @@
+//! Carries a plan out and says whether every promise was kept.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `users` | what deeds are, as commands |
+//! | `faults` | what faults do to servers and wires |
+//! | `ending` | how a world comes to rest and is judged |
+
+mod ending;
+mod faults;
+mod users;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::{self, AssertUnwindSafe},
+};
+
+use comity_core::messaging::command::{Command, Reply};
+use ruma_common::{OwnedRoomId, OwnedServerName};
+
+use super::{
+    chronicle::Report,
+    invariants::{self, Order, Violation},
+    network::{Network, Quality},
+    plan::{Plan, Slot, Step, What, show},
+    server::Server,
+};
+
+/// Carries a plan out. The same plan always gives the same result.
+///
+/// # Errors
+/// What was not kept.
+pub fn run(plan: &Plan) -> Result<Report, Box<Violation>> {
+    run_and_tell(plan, false).0
+}
+
+/// The same, and what happened, line by line, if that is wanted.
+pub fn run_and_tell(plan: &Plan, tell: bool) -> (Result<Report, Box<Violation>>, Vec<String>) {
+    let mut world = World::new(plan, tell);
+    let whole = AssertUnwindSafe(|| world.play(plan));
+    let result = panic::catch_unwind(whole).unwrap_or_else(|panicked| {
+        let what = panicked.downcast_ref::<String>().cloned();
+        let what = what.or_else(|| panicked.downcast_ref::<&str>().map(ToString::to_string));
+        Err(Violation {
+            invariant: "nothing panics",
+            at: world.network.now().monotonic,
+            what: what.unwrap_or_default(),
+        })
+    });
+    let tale = world.network.chronicle.take_tale();
+    let report = result.map(|()| world.network.chronicle.report(plan));
+    (report.map_err(Box::new), tale)
+}
+
+/// A plan that is being carried out.
+struct World {
+    network: Network,
+    honest: BTreeSet<OwnedServerName>,
+    rooms: BTreeMap<Slot, OwnedRoomId>,
+    /// Rooms of slots that were asked for and may yet come to be.
+    creating: BTreeMap<Slot, usize>,
+    orders: Vec<Order>,
+    ambiguous: BTreeSet<OwnedRoomId>,
+}
+
+impl World {
+    fn new(plan: &Plan, tell: bool) -> Self {
+        let mut network = Network::empty(invariants::all());
+        network.chronicle.set_telling(tell);
+        network.sow(plan.seed);
+        network.set_usual_quality(Quality {
+            jitter: 200,
+            ..Quality::default()
+        });
+        network.let_keys_outlive();
+        let mut honest = BTreeSet::new();
+        for server in &plan.servers {
+            let name = show::server(server.index);
+            network.set_skew(name, server.skew * 1_000);
+            network.add(Server::on(name, server.database));
+            honest.insert(name.try_into().expect("a server name"));
+        }
+        Self {
+            network,
+            honest,
+            rooms: BTreeMap::new(),
+            creating: BTreeMap::new(),
+            orders: Vec::new(),
+            ambiguous: BTreeSet::new(),
+        }
+    }
+
+    fn play(&mut self, plan: &Plan) -> Result<(), Violation> {
+        for step in &plan.steps {
+            self.step(step)?;
+        }
+        self.heal();
+        self.last_words()?;
+        self.judge()
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), Violation> {
+        self.network
+            .chronicle
+            .tell(self.network.now(), || step.to_string());
+        match &step.what {
+            What::Deed(user, deed) => self.deed(*user, deed),
+            What::Fault(fault) => self.fault(fault),
+        }
+        self.network.pass(step.pause);
+        self.gather();
+        self.look()
+    }
+
+    /// Asks every invariant that looks between steps.
+    fn look(&mut self) -> Result<(), Violation> {
+        self.network.look(&self.honest);
+        self.network.verdict()
+    }
+
+    /// Gives a command to a server, if that is up.
+    fn order(&mut self, server: &str, command: Command) -> Option<usize> {
+        if !self.is_up(server) {
+            return None;
+        }
+        let life = self.network.server(server).life();
+        let id = self.network.start_command(server, command.clone());
+        self.orders.push(Order {
+            server: server.try_into().expect("a server name"),
+            life,
+            id,
+            command,
+            outcome: None,
+        });
+        Some(self.orders.len() - 1)
+    }
+
+    /// Whether there is such a server, and it is up.
+    fn is_up(&mut self, server: &str) -> bool {
+        self.network.has(server) && self.network.server(server).is_up()
+    }
+
+    /// Notes how commands ended.
+    fn gather(&mut self) {
+        for order in self
+            .orders
+            .iter_mut()
+            .filter(|order| order.outcome.is_none())
+        {
+            let outcome = self
+                .network
+                .server(order.server.as_str())
+                .finished(order.id);
+            if let Some(outcome) = &outcome {
+                let (server, now) = (&order.server, self.network.now());
+                self.network.chronicle.completed(now, server, outcome);
+            }
+            order.outcome = outcome;
+        }
+        self.creating
+            .retain(|slot, index| match &self.orders[*index].outcome {
+                None => true,
+                Some(outcome) => {
+                    if let Ok(Reply::Room(room_id)) = outcome {
+                        self.rooms.insert(*slot, room_id.clone());
+                    }
+                    false
+                }
+            });
+    }
+}
