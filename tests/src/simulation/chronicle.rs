@@ -109,11 +109,6 @@ impl Chronicle {
         count(&mut self.report.faults, kind(fault));
     }
 
-    /// A hostile server does something.
-    pub fn count_lie(&mut self, lie: impl Into<String>) {
-        count(&mut self.report.lies, lie.into());
-    }
-
     /// A command has ended.
     pub fn completed(&mut self, now: Now, server: &ServerName, outcome: &Finished) {
         self.tell(now, || format!("{server} says {outcome:?}"));

@@ -1,12 +1,21 @@
-//! Whole servers in one thread: the real core over the real SQLite store, with a simulated clock
-//! and network.
+//! Whole servers in one thread: the real core over a database that answers its queries, with a
+//! simulated clock, simulated wires and simulated disks.
 //!
 //! **Contract.** Nothing here reads a clock or a random source: the same calls give the same run.
-//! A server may be crashed between any two inputs, or right after any commit; what its store had
+//! A server may be crashed between any two inputs, or right after any commit; what its disk had
 //! not committed is lost.
 //!
-//! **Invariants,** checked on every message: a server has one transaction in flight per
-//! destination, and repeats it with the same events until it was answered (TXN-3).
+//! There are two ways in. A *scene* builds a [`Network`] and says what happens in it. A *plan*
+//! ([`Plan`]) is drawn from a seed and carried out by [`run`], and no invariant may break:
+//!
+//! | to add | goes into |
+//! |---|---|
+//! | something users do | `Deed` in `plan`, a line in `plan/draw`, words in `plan/show`, the command in `world/users` |
+//! | something that breaks | `Fault` in `plan`, a line in `plan/draw`, words in `plan/show`, the effect in `world/faults` |
+//! | something that must be true | a file in `invariants`, a line in `invariants::all` |
+//!
+//! What can be seen from outside is a `Sight`; the network shows each to all invariants, and to
+//! the `chronicle`, which counts and, if wanted, tells. [`campaign`] runs many seeds.
 
 #![allow(
     clippy::unwrap_used,

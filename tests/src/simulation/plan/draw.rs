@@ -166,7 +166,7 @@ pub(super) fn draw(seed: u64) -> Plan {
 
 impl Draw {
     fn server_plan(&mut self, index: usize) -> ServerPlan {
-        let skew = self.one_of(&[0, 0, 0, 0, 2, -40, 600, -3_600, 86_400]);
+        let skew = self.one_of(&[0, 0, 0, 0, 2, -40, 600, -3_600, 20_000]);
         ServerPlan {
             index: small(index),
             skew,
