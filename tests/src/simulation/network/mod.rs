@@ -35,6 +35,7 @@ use self::{
 };
 use super::{
     chronicle::Chronicle,
+    database::DatabaseKind,
     invariants::{self, Invariant, Violation},
     liar::Liar,
     server::{Finished, Server},
@@ -49,6 +50,8 @@ type Arrival = (Monotonic, u64);
 
 /// Servers, the messages between them, and the time.
 pub struct Network {
+    /// What servers store in of which nothing else is said.
+    database: DatabaseKind,
     servers: BTreeMap<OwnedServerName, Server>,
     /// When each wants to be woken.
     deadlines: BTreeMap<OwnedServerName, Monotonic>,
@@ -99,11 +102,17 @@ impl Network {
     /// Servers with these names, all started, watched for what must be true of every message. A
     /// broken promise ends the test.
     pub fn of(names: &[&str]) -> Self {
+        Self::on(DatabaseKind::default(), names)
+    }
+
+    /// The same, on databases of this kind.
+    pub fn on(database: DatabaseKind, names: &[&str]) -> Self {
         let mut network = Self::empty(vec![
             Box::<invariants::OneInFlight>::default(),
             Box::<invariants::SameAnswer>::default(),
         ]);
         network.strict = true;
+        network.database = database;
         for name in names {
             network.add_server(name);
         }
@@ -113,6 +122,7 @@ impl Network {
     /// No servers, but invariants that watch.
     pub fn empty(invariants: Vec<Box<dyn Invariant>>) -> Self {
         Self {
+            database: DatabaseKind::default(),
             servers: BTreeMap::new(),
             deadlines: BTreeMap::new(),
             liars: BTreeMap::new(),
@@ -139,7 +149,7 @@ impl Network {
 
     /// Adds a server and starts it.
     pub fn add_server(&mut self, name: &str) {
-        self.add(Server::new(name));
+        self.add(Server::on(name, self.database));
     }
 
     /// Adds this server and starts it.

@@ -127,6 +127,16 @@ const FAULTS: &[(usize, DrawFault)] = &[
     }),
 ];
 
+/// What servers store in, the fastest most often.
+const DATABASES: [DatabaseKind; 6] = [
+    DatabaseKind::Model,
+    DatabaseKind::Model,
+    DatabaseKind::Model,
+    DatabaseKind::Model,
+    DatabaseKind::Sqlite,
+    DatabaseKind::Compared,
+];
+
 /// A plan in the making.
 struct Draw {
     dice: Dice,
@@ -170,7 +180,7 @@ impl Draw {
         ServerPlan {
             index: small(index),
             skew,
-            database: DatabaseKind::default(),
+            database: self.one_of(&DATABASES),
         }
     }
 
