@@ -28,7 +28,8 @@ use comity_core::{
     messaging::command::{Command, RoomSummary},
     persistence::tables::StoredEvent,
 };
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
+use serde_json::Value;
 
 pub use self::{one_in_flight::OneInFlight, same_answer::SameAnswer};
 use super::{network::Network, server::Finished, sight::Sight};
@@ -143,22 +144,41 @@ pub struct Ending<'w> {
 }
 
 impl<'w> Ending<'w> {
-    /// Pairs of honest servers that each see the other in a room. Resolution may undo a join, and
-    /// nobody tells the one who joined.
+    /// Pairs of honest servers that each see the other in a room, and that no ACL ever shut out.
+    /// Resolution may undo a join, and nobody tells the one who joined.
     pub fn pairs_inside(
         &self,
         room_id: &OwnedRoomId,
     ) -> Vec<[(&'w OwnedServerName, &'w RoomSummary); 2]> {
         let inside: Vec<_> = self.summaries.get(room_id).into_iter().flatten().collect();
+        let shut_out = self.shut_out(room_id);
         let mut pairs = Vec::new();
         for (one, of_one) in &inside {
             for (other, of_other) in &inside {
                 let mutual = of_one.servers.contains(other) && of_other.servers.contains(one);
-                if one != other && mutual {
+                let welcome = !shut_out.contains(*one) && !shut_out.contains(*other);
+                if one != other && mutual && welcome {
                     pairs.push([(*one, *of_one), (*other, *of_other)]);
                 }
             }
         }
         pairs
+    }
+
+    /// The servers that an ACL of a room ever denied: what they said then was heard by those who
+    /// did not know of it yet.
+    fn shut_out(&self, room_id: &RoomId) -> BTreeSet<OwnedServerName> {
+        let events = self.stored.values().flat_map(BTreeMap::values);
+        let lists = events.filter(|event| {
+            event.pdu.room_id() == room_id && event.pdu.event_type() == "m.room.server_acl"
+        });
+        let denied = lists.flat_map(|event| {
+            let content = Value::Object(event.pdu.content());
+            let denied = content["deny"].as_array().cloned().unwrap_or_default();
+            denied
+                .into_iter()
+                .filter_map(|name| name.as_str()?.try_into().ok())
+        });
+        denied.collect()
     }
 }

@@ -86,7 +86,7 @@ const FAULTS: &[(usize, DrawFault)] = &[
         vec![(Fault::DiskSlow(server, pace), Pause::Short), end]
     }),
     (20, |draw| {
-        let (from, to) = (draw.server(), draw.server());
+        let (from, to) = draw.wire();
         let pause = draw.pause();
         vec![
             (Fault::Cut(from, to), pause),
@@ -102,7 +102,7 @@ const FAULTS: &[(usize, DrawFault)] = &[
         ]
     }),
     (15, |draw| {
-        let (from, to, quality) = (draw.server(), draw.server(), draw.quality());
+        let ((from, to), quality) = (draw.wire(), draw.quality());
         let end = (Fault::Mend(from, to), Pause::Short);
         vec![(Fault::Degrade(from, to, quality), Pause::Short), end]
     }),
@@ -275,7 +275,7 @@ impl Draw {
     }
 
     fn create(&mut self) -> Deed {
-        let version = self.one_of(&RoomVersion::SUPPORTED);
+        let version = self.one_of(RoomVersion::SUPPORTED);
         let preset = self.one_of(&[Preset::Public, Preset::Public, Preset::Private]);
         let levels = (0..self.servers).map(|index| (small(index), self.one_of(&[0, 50, 60])));
         let levels = levels.collect();
@@ -303,6 +303,13 @@ impl Draw {
 
     fn server(&mut self) -> u8 {
         small(self.dice.below(self.servers))
+    }
+
+    /// From one server to another.
+    fn wire(&mut self) -> (u8, u8) {
+        let from = self.dice.below(self.servers);
+        let further = 1 + self.dice.below(self.servers - 1);
+        (small(from), small((from + further) % self.servers))
     }
 
     fn user(&mut self) -> User {
