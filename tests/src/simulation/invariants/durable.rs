@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use comity_core::{
     Monotonic,
-    messaging::command::Reply,
+    messaging::{command::Reply, notice::Notice},
     persistence::queries::{Answer, Read},
 };
 use http::StatusCode;
@@ -28,6 +28,11 @@ impl Invariant for NothingLost {
     }
 
     fn sees(&mut self, _: Monotonic, sight: &Sight<'_>) -> Result<(), String> {
+        if let Sight::Noticed(server, Notice::Refused { event_id, .. }) = sight {
+            // What was acknowledged and then proved not to be had, or not to be ours to judge.
+            self.received
+                .remove(&((*server).to_owned(), event_id.clone()));
+        }
         let Sight::Answered(asked, response) = sight else {
             return Ok(());
         };
