@@ -26,7 +26,11 @@ fn every_mutant_applies() {
         let source = fs::read_to_string(workspace.join(file)).unwrap();
         let alone = mutants.iter().map(|mutant| vec![*mutant]);
         for mutants in alone.chain([mutants.clone()]) {
-            rotten.extend(built_in(&source, &mutants).err().map(|error| error.to_string()));
+            rotten.extend(
+                built_in(&source, &mutants)
+                    .err()
+                    .map(|error| error.to_string()),
+            );
         }
     }
     assert!(rotten.is_empty(), "{rotten:#?}");
@@ -42,12 +46,4 @@ fn there_are_many_mutants_and_each_is_told_of_once() {
         assert!(mutant.bug.ends_with('.'), "{mutant:?} is not told of");
         assert_ne!(mutant.find, mutant.replace, "{mutant:?} changes nothing");
     }
-}
-
-#[test]
-#[ignore = "temporary"]
-fn temporary() {
-    let workspace = workspace();
-    let mutants = list(&workspace).unwrap();
-    comity_tests::mutants::Scratch::new(&workspace, &mutants).unwrap();
 }

@@ -92,22 +92,20 @@ impl Scratch {
             .args([
                 "build",
                 "--release",
-                "--quiet",
                 "-p",
                 "comity-tests",
                 "--bin",
                 "comity-tests",
             ])
+            .args(["--message-format", "short"])
             .current_dir(&self.sources)
             .env("CARGO_TARGET_DIR", &self.target)
-            .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2")
-            .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
-            .env("RUSTFLAGS", "-A warnings")
-            .status();
+            .output();
+        let failed = |why: String| Error::Program("cargo build", why);
         match built {
-            Ok(status) if status.success() => Ok(()),
-            other => Err(Error::Program("cargo build", format!("{other:?}"))),
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())),
+            Err(error) => Err(failed(error.to_string())),
         }
     }
 

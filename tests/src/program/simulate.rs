@@ -6,6 +6,8 @@ use clap::Args;
 use comity_tests::simulation::{Counts, Plan, Report, Violation, campaign, run_and_tell};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::mutants;
+
 /// How many of the rarest branches are named.
 const RAREST: usize = 15;
 
@@ -24,6 +26,12 @@ pub struct Simulate {
     /// Write down what happens in the run of a single or the first failing seed, line by line.
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// Try deliberate bugs instead, from a copy of the sources: see `tests/mutants/README.md`.
+    #[arg(long)]
+    mutants: bool,
+    /// Try only the deliberate bugs whose names contain this.
+    #[arg(long, requires = "mutants", default_value = "")]
+    only: String,
     /// Show the plan of the first seed and end.
     #[arg(long)]
     plan: bool,
@@ -43,6 +51,9 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 impl Simulate {
     /// Runs the seeds and says how they went.
     pub fn run(self) -> ExitCode {
+        if self.mutants {
+            return mutants::run(self.seeds.end, &self.only);
+        }
         if self.plan {
             print!("{}", Plan::draw(self.seeds.start));
             return ExitCode::SUCCESS;

@@ -1,6 +1,6 @@
 //! What users want, as commands to their servers.
 
-use comity_core::messaging::command::{Command, CreateRoom, SendEvent};
+use comity_core::messaging::command::{Command, CreateRoom, EduAudience, SendEvent};
 use comity_core::pdu::{RoomVersion, StateKey};
 use comity_core::persistence::queries::{Direction, Read};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
@@ -104,7 +104,7 @@ impl World {
             Deed::Type(_) => Command::SendEdu {
                 edu_type: "m.typing".to_owned(),
                 content: object(json!({ "room_id": room_id, "user_id": sender, "typing": true })),
-                room_id,
+                to: EduAudience::Room(room_id),
             },
         })
     }
