@@ -27,7 +27,8 @@ pub struct OneInFlight {
 #[derive(Debug)]
 struct Content {
     life: u64,
-    body: Bytes,
+    /// What is no event.
+    edus: Value,
     /// Its events by their content hashes, which outlive a redaction.
     events: Vec<Value>,
 }
@@ -47,11 +48,8 @@ impl OneInFlight {
             return Ok(());
         };
         // What is true for a moment only is not on disk, and a crash forgets it.
-        let same = match first.life == content.life {
-            true => first.body == content.body,
-            false => first.events == content.events,
-        };
-        match same {
+        let same_edus = first.life != content.life || first.edus == content.edus;
+        match same_edus && first.events == content.events {
             true => Ok(()),
             false => Err(format!(
                 "{from} repeats {} to {to} with other content",
@@ -66,7 +64,7 @@ impl OneInFlight {
         let events = parsed["pdus"].as_array().cloned().unwrap_or_default();
         Ok(Content {
             life: self.lives.get(from).copied().unwrap_or(0),
-            body: body.clone(),
+            edus: parsed["edus"].clone(),
             events: events.iter().map(|event| event["hashes"].clone()).collect(),
         })
     }
