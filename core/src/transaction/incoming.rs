@@ -106,12 +106,9 @@ impl ReceiveTransaction {
             transaction_id: self.transaction_id.clone(),
             event_ids,
             refused,
-        };
-        Ok(Outcome {
             notices,
-            ..Outcome::default()
-        }
-        .then(first, then))
+        };
+        Ok(Outcome::default().then(first, then))
     }
 
     fn parse(&self) -> Result<Body<'_>, MatrixError> {
@@ -236,6 +233,9 @@ pub struct AnswerTransaction {
     transaction_id: OwnedTransactionId,
     event_ids: Vec<OwnedEventId>,
     refused: BTreeMap<OwnedEventId, String>,
+    /// What the application is told once the answer is on disk, or never: a repetition must not
+    /// tell it again.
+    notices: Vec<Notice>,
 }
 
 impl AnswerTransaction {
@@ -267,6 +267,7 @@ impl AnswerTransaction {
         let answer = json_bytes_response(StatusCode::OK, response.into());
         Ok(Outcome {
             writes: vec![write],
+            notices: self.notices.clone(),
             ..Outcome::respond(answer)
         })
     }

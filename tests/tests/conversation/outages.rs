@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
-use comity_core::{messaging::notice::Notice, pdu::RoomVersion};
+use comity_core::{
+    messaging::{
+        command::{Command, EduAudience},
+        notice::Notice,
+    },
+    pdu::RoomVersion,
+};
+use serde_json::json;
 
-use crate::stage::{Stage, noticed, texts};
+use crate::stage::{Stage, noticed, object, texts};
 
 #[test]
 fn a_server_that_was_down_catches_up_in_order() {
@@ -204,5 +211,31 @@ fn missing_3_a_hole_that_a_third_server_reveals_is_filled_in_order() {
         stage.network.set_cut("one", "three", false);
         stage.must_agree(&servers);
         assert_eq!(stage.said("three"), said);
+    }
+}
+
+/// TXN-11: what is true for a moment is told once the answer to its transaction is on disk, so that
+/// no repetition tells it again.
+#[test]
+fn txn_11_a_crash_of_the_receiver_makes_nothing_fleeting_be_told_twice() {
+    for commits in 1..5 {
+        let mut stage = Stage::of(&["one", "two"], RoomVersion::DEFAULT);
+        stage.network.server("two").crash_after(commits);
+        stage.say("one", "before");
+        let typing = json!({ "room_id": stage.room_id, "user_id": "@ann:one", "typing": true });
+        let command = Command::SendEdu {
+            to: EduAudience::Room(stage.room_id.clone()),
+            edu_type: "m.typing".to_owned(),
+            content: object(typing),
+        };
+        stage.network.run("one", command).unwrap();
+        stage.say("one", "after");
+        stage.pass_seconds(10);
+        stage.network.crash("two");
+        stage.network.start("two");
+        stage.network.settle();
+        let notices = stage.network.server("two").notices.iter();
+        let told = notices.filter(|notice| matches!(notice, Notice::Edu { .. }));
+        assert!(told.count() <= 1, "after {commits} commits");
     }
 }
