@@ -28,7 +28,7 @@ impl Comity {
         let directory = make_directory(parent, label)?;
         let identity = authority.identity(&directory)?;
         let wire = Wire::lay(&identity, authority)?;
-        let (federation_port, client_port) = (wire.behind, free_port()?);
+        let (federation_port, client_port) = (wire.behind(), free_port()?);
         let server_name = format!("localhost:{}", wire.port);
         output_of(
             Command::new(&program)

@@ -205,7 +205,8 @@ fn demand_in_history(person: &Person, speech: &Speech<'_>) -> Result<(), Failure
     demand(told == speech.words, complaint)
 }
 
-fn finish(thread: thread::ScopedJoinHandle<'_, Result<(), Failure>>) -> Result<(), Failure> {
+/// Waits for a thread; a panic in it is a failure too.
+pub fn finish(thread: thread::ScopedJoinHandle<'_, Result<(), Failure>>) -> Result<(), Failure> {
     thread
         .join()
         .unwrap_or_else(|_| Err(Failure::Wrong("a thread panicked".to_owned())))

@@ -38,14 +38,23 @@ impl Synapse {
         let identity = authority.identity(&directory)?;
         let wire = Wire::lay(&identity, authority)?;
         let server_name = format!("{host}:{}", wire.port);
-        let settings = settings(&server_name, wire.behind, &directory, &identity, authority);
+        let settings = settings(
+            &server_name,
+            wire.behind(),
+            &directory,
+            &identity,
+            authority,
+        );
         let configuration = directory.join("homeserver.yaml");
         // Every JSON document is a YAML document.
         write_json(&configuration, &settings)?;
         write_json(&directory.join("log.yaml"), &log_settings())?;
         Ok(Self {
             label: label.to_owned(),
-            door: Door::new(format!("https://{host}:{}", wire.behind), authority.roots()),
+            door: Door::new(
+                format!("https://{host}:{}", wire.behind()),
+                authority.roots(),
+            ),
             server_name,
             python: python.to_owned(),
             configuration,

@@ -29,8 +29,6 @@ pub enum Weather {
 pub struct Wire {
     /// The port in the server's name.
     pub port: u16,
-    /// The port that the server is to listen on.
-    pub behind: u16,
     shared: Arc<Shared>,
 }
 
@@ -61,11 +59,12 @@ impl Wire {
         });
         let accepting = shared.clone();
         thread::spawn(move || accept(&listener, &accepting));
-        Ok(Self {
-            port,
-            behind,
-            shared,
-        })
+        Ok(Self { port, shared })
+    }
+
+    /// The port that the server is to listen on.
+    pub fn behind(&self) -> u16 {
+        self.shared.behind
     }
 
     /// Changes the weather. Connections made before break.

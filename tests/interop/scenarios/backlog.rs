@@ -5,6 +5,7 @@ use std::{env, thread};
 
 use serde_json::Value;
 
+use crate::conversation::finish;
 use crate::failure::{Failure, demand};
 use crate::pair::Pair;
 use crate::person::Person;
@@ -40,8 +41,8 @@ pub fn is_made_good(pair: &Pair, victim: usize) -> Result<(), Failure> {
             .iter()
             .map(|room| scope.spawn(move || speak(room)))
             .collect();
-        let ended = speakers.into_iter().map(thread::ScopedJoinHandle::join);
-        ended.flat_map(Result::ok).collect::<Result<Vec<()>, _>>()
+        let ended: Vec<_> = speakers.into_iter().map(finish).collect();
+        ended.into_iter().fold(Ok(()), Result::and)
     });
     away.start()?;
     spoken?;
