@@ -6,7 +6,7 @@
 //! again. Whether the two agree is tested with random writes, and may be watched all through a
 //! simulation: see [`DatabaseKind::Compared`](super::DatabaseKind::Compared).
 //!
-//! **To add a query,** give it an arm in [`Model::read`] or [`Model::write`], a function in the file
+//! **To add a query,** give it an arm in `Model::read` or `Model::write`, a function in the file
 //! of its topic, and, if it stores something, a table in `tables.rs`. Then let
 //! `tests/tests/model_store` write it and ask for it.
 
