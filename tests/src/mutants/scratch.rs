@@ -55,6 +55,7 @@ impl Scratch {
             by_file.entry(&mutant.file).or_default().push(mutant);
         }
         let crates: BTreeSet<String> = by_file.keys().map(|file| root_of(file)).collect();
+        let mut gone = files_in(&scratch.sources)?;
         for file in tracked(workspace)? {
             let from = workspace.join(&file);
             let Ok(bytes) = fs::read(&from) else { continue };
@@ -67,7 +68,12 @@ impl Scratch {
                     text.into_bytes()
                 }
             };
-            write(&scratch.sources.join(&file), &bytes)?;
+            let path = scratch.sources.join(&file);
+            write(&path, &bytes)?;
+            gone.remove(&path);
+        }
+        for path in gone {
+            fs::remove_file(&path).map_err(|error| Error::File(path, error))?;
         }
         match by_file
             .into_iter()
@@ -201,6 +207,22 @@ fn tracked(workspace: &Path) -> Result<Vec<String>, Error> {
         }
         other => Err(Error::Program("git ls-files", format!("{other:?}"))),
     }
+}
+
+/// Every file in a folder and in those within it; none if there is no such folder.
+fn files_in(folder: &Path) -> Result<BTreeSet<PathBuf>, Error> {
+    let (mut files, mut folders) = (BTreeSet::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop().filter(|folder| folder.is_dir()) {
+        let unreadable = |error| Error::File(folder.clone(), error);
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(files.insert(path)),
+            }
+        }
+    }
+    Ok(files)
 }
 
 /// Writes a file, unless it says this already: what is newer is built anew.
