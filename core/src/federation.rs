@@ -29,6 +29,7 @@ use crate::{
     pdu::{event_type::REDACTION, signing::SigningKey},
     persistence::queries::{Answer, Query, Read, StoreError},
     time::{Monotonic, Now},
+    transaction::inbox::Acknowledge,
     transport::{
         authenticate::Authenticate,
         json::json_response,
@@ -295,6 +296,7 @@ fn job(command: Command) -> Option<Job> {
             content,
         }
         .into(),
+        Command::Acknowledge { through } => Acknowledge { through }.into(),
         Command::Backfill { room_id, limit } => BackfillRoom {
             room_id,
             limit,

@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     CITATIONS,
     AUDIENCES,
     STAYS,
+    INBOX,
 ];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
@@ -371,6 +372,22 @@ const STAYS: &str = "
     UPDATE rooms SET least_depth = (
         SELECT coalesce(min(depth), 0) FROM events WHERE room = rooms.room AND in_graph
     );
+";
+
+/// What must not be lost on its way to the application.
+const INBOX: &str = "
+    CREATE TABLE inbox (
+        entry INTEGER PRIMARY KEY,
+        server INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        content TEXT,               -- NULL: acknowledged
+        name TEXT,                  -- the sender's name for it, if its type has names
+        received_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX inbox_names ON inbox (server, name) WHERE name IS NOT NULL;
+    CREATE INDEX inbox_waiting ON inbox (server) WHERE content IS NOT NULL;
+    CREATE INDEX inbox_acknowledged ON inbox (received_at) WHERE content IS NULL;
+    INSERT INTO counters (name, value) VALUES ('last_inbox', 0);
 ";
 
 /// Makes a connection ready for use, and its database one of the present schema.

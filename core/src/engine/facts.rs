@@ -134,6 +134,20 @@ impl<'a> Facts<'a> {
         self.fates
     }
 
+    /// How many transactions of this server came before the one that this job receives and are
+    /// still being received. [`Facts::turn`] waits until there is none.
+    pub fn transactions_before(&self, origin: &ServerName) -> usize {
+        self.registry.transactions_before(origin, self.job)
+    }
+
+    /// Waits for the transactions of this server that came before.
+    pub fn turn(&self, origin: &ServerName) -> Result<(), Blocked> {
+        match self.transactions_before(origin) {
+            0 => Ok(()),
+            _ => self.lacks(Need::Turn(origin.to_owned())),
+        }
+    }
+
     /// Whether a server that was asked for the sake of this job did not answer: then what was not
     /// found may be had another time.
     pub fn went_unanswered(&self) -> bool {

@@ -20,7 +20,6 @@ use crate::{
         leave::{LeaveRoom, SendLeave},
         merge_ends::MergeEnds,
         read::{ReadStore, SummariseRoom},
-        rescinded::RescindInvite,
         resident::{AnswerSendJoin, MakeMembership, SendMembership},
         send::SendEventJob,
     },
@@ -34,7 +33,10 @@ use crate::{
     },
     persistence::tables::StagedEvent,
     time::WallTime,
-    transaction::incoming::{AnswerTransaction, ReceiveTransaction},
+    transaction::{
+        inbox::{Acknowledge, TellAgain},
+        incoming::{AnswerTransaction, ReceiveTransaction},
+    },
     transport::{authenticate::Authenticate, serve::ServeRequest},
 };
 
@@ -82,6 +84,10 @@ jobs! {
     ReceiveTransaction(ReceiveTransaction),
     /// Transaction: answers it when its events are judged.
     AnswerTransaction(AnswerTransaction),
+    /// Transaction: notes that the application has dealt with EDUs.
+    Acknowledge(Acknowledge),
+    /// Transaction: tells the application again what it has not dealt with.
+    TellAgain(TellAgain),
     /// PDU: checks an event's signatures and hash.
     VerifyEvent(VerifyEvent),
     /// PDU: judges an event.
@@ -138,8 +144,6 @@ jobs! {
     UserProfile(UserProfile),
     /// Messaging: reads the store for the application.
     ReadStore(ReadStore),
-    /// Messaging: takes an invite back.
-    RescindInvite(RescindInvite),
     /// Messaging: joins the ends of a room's graph.
     MergeEnds(MergeEnds),
     /// Messaging: says how a room stands.
@@ -184,13 +188,14 @@ impl Job {
             Self::SendEvent(job) => job.identity(),
             Self::AwaitPolicySignature(job) => job.identity(),
             Self::MergeEnds(job) => Some(job.identity()),
-            Self::RescindInvite(job) => event(job.event().event_id()),
             Self::ReceiveTransaction(job) => Some(job.identity()),
             Self::AnswerTransaction(job) => Some(job.identity()),
             Self::Authenticate(_)
             | Self::ServeRequest(_)
             | Self::FetchKey(_)
             | Self::SeekEvents(_)
+            | Self::Acknowledge(_)
+            | Self::TellAgain(_)
             | Self::ImportOutliers(_)
             | Self::ImportHistory(_)
             | Self::ServeEvents(_)

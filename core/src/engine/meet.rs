@@ -223,6 +223,7 @@ impl Engine {
                 let request = request.as_ref().clone();
                 self.call(need, &request);
             }
+            Need::Turn(_) => {}
             Need::Told(question) => {
                 let id = QuestionId(self.next_id());
                 self.actions.push_back(Action::Ask(id, question.clone()));
@@ -460,6 +461,7 @@ fn work_that_meets(need: &Need) -> Option<Identity> {
         | Need::Signatures(_)
         | Need::Call(_)
         | Need::Read(_)
-        | Need::Told(_) => None,
+        | Need::Told(_)
+        | Need::Turn(_) => None,
     }
 }

@@ -46,6 +46,8 @@ pub enum Need {
     Read(Read),
     /// The answer of the application.
     Told(Question),
+    /// The end of a transaction that is being received from this server.
+    Turn(OwnedServerName),
 }
 
 /// The state events that we hold in whose auth chains one of these is.
@@ -62,7 +64,7 @@ pub struct AuthDescendants {
 /// A need, met. That something does not exist, or could not be had, is an answer too.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Met {
-    /// It is in the world now, or is known not to be had.
+    /// It is in the world now, or is known not to be had; or the job waited for is done.
     InWorld,
     /// To [`Need::Room`] for a room that we do not take part in.
     NoRoom,

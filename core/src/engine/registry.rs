@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, ServerName};
 
 use super::JobId;
 
@@ -31,6 +31,19 @@ impl Registry {
     /// The job at work on this.
     pub(super) fn at_work(&self, identity: &Identity) -> Option<JobId> {
         self.at_work.get(identity).copied()
+    }
+
+    /// How many older jobs receive transactions of this server.
+    pub(super) fn transactions_before(&self, origin: &ServerName, job: JobId) -> usize {
+        let first = Identity::Transaction(origin.to_owned(), "".into());
+        let theirs = self
+            .at_work
+            .range(first..)
+            .take_while(|(identity, _)| match identity {
+                Identity::Transaction(of, _) => of == origin,
+                _ => false,
+            });
+        theirs.filter(|(_, worker)| **worker < job).count()
     }
 
     /// Whether a job other than `job` is at work on this.

@@ -336,7 +336,10 @@ impl Engine {
         match identity {
             Identity::Event(event_id) => self.event_judged(event_id),
             Identity::Join(room_id) => self.resolve(&Need::Room(room_id.clone()), &Met::InWorld),
-            Identity::Transaction(..) | Identity::Once(_) | Identity::Ends(_) => {}
+            Identity::Transaction(origin, _) => {
+                self.resolve(&Need::Turn(origin.clone()), &Met::InWorld);
+            }
+            Identity::Once(_) | Identity::Ends(_) => {}
         }
     }
 }

@@ -11,9 +11,12 @@ use crate::{
     input::{CallId, QueryId},
     persistence::{
         queries::{Boot, Query, Read, Write},
-        tables::{Excess, OutgoingRecord},
+        tables::{Excess, InboxId, OutgoingRecord},
     },
-    transaction::outgoing::{self, Effect},
+    transaction::{
+        inbox::TellAgain,
+        outgoing::{self, Effect},
+    },
     transport::{
         client,
         remote_request::{Endpoint, RemoteRequest},
@@ -27,7 +30,12 @@ impl Engine {
         self.world.counters = (&boot).into();
         self.staging
             .boot(std::mem::take(&mut boot.staged), self.now);
+        let tell_again = TellAgain {
+            after: InboxId::default(),
+            through: boot.last_inbox,
+        };
         self.outgoing.boot(boot, self.now);
+        self.create(tell_again.into(), Vec::new(), None);
         self.tick();
     }
 

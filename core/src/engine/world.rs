@@ -17,7 +17,7 @@ use crate::{
     pdu::{RoomVersion, StateMap, place::NamedState, state::UserSet},
     persistence::{
         queries::{Boot, LoadedRoom, Write},
-        tables::{Position, RoomRecord, SnapshotId, StoredEvent},
+        tables::{InboxId, Position, RoomRecord, SnapshotId, StoredEvent},
     },
     time::Monotonic,
 };
@@ -62,6 +62,7 @@ pub struct Counters {
     snapshot: SnapshotId,
     newest: Position,
     oldest: Position,
+    inbox: InboxId,
 }
 
 impl Counters {
@@ -69,6 +70,12 @@ impl Counters {
     pub fn snapshot(&mut self) -> SnapshotId {
         self.snapshot.0 += 1;
         self.snapshot
+    }
+
+    /// An id for a reliable EDU, after all others.
+    pub fn inbox(&mut self) -> InboxId {
+        self.inbox.0 += 1;
+        self.inbox
     }
 
     /// A position after all others.
@@ -90,6 +97,7 @@ impl From<&Boot> for Counters {
             snapshot: boot.last_snapshot,
             newest: boot.newest_position,
             oldest: boot.oldest_position,
+            inbox: boot.last_inbox,
         }
     }
 }

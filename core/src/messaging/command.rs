@@ -9,7 +9,7 @@ use crate::{
     pdu::RoomVersion,
     persistence::{
         queries::{Answer, Read},
-        tables::SnapshotId,
+        tables::{InboxId, SnapshotId},
     },
     time::Monotonic,
 };
@@ -79,6 +79,15 @@ pub enum Command {
         edu_type: String,
         /// Its content, in the shape that the type has on the wire.
         content: Content,
+    },
+    /// Say that a [reliable EDU](super::notice::Notice::Edu), and all that were told before it,
+    /// are dealt with. → [`Reply::Acknowledged`]
+    ///
+    /// While [more than a few](crate::transaction::inbox) of one server's are not, its
+    /// transactions are put off.
+    Acknowledge {
+        /// The last one.
+        through: InboxId,
     },
     /// Fetch events from before our history of a room begins. → [`Reply::Backfilled`]
     Backfill {
@@ -207,6 +216,8 @@ pub enum Reply {
     Event(OwnedEventId),
     /// It will be sent, unless it is true for a moment only, to those that can be reached soon.
     Queued,
+    /// To [`Command::Acknowledge`].
+    Acknowledged,
     /// How many events of the past were added to the room's timeline, and whether a server was
     /// found that had any.
     Backfilled(u32),

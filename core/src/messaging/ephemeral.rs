@@ -114,7 +114,7 @@ pub fn credible(
             Some(content)
         }
         "m.direct_to_device" => is_user_of(origin, content.get("sender")).then_some(content),
-        "m.device_list_update" | "m.signing_key_update" => {
+        "m.device_list_update" | "m.signing_key_update" | "org.matrix.signing_key_update" => {
             is_user_of(origin, content.get("user_id")).then_some(content)
         }
         _ => None,

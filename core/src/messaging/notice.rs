@@ -6,7 +6,7 @@ use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, 
 use serde_json::Value;
 
 use super::command::Content;
-use crate::persistence::tables::{LocalMembership, StoredEvent};
+use crate::persistence::tables::{InboxId, LocalMembership, StoredEvent};
 
 /// Something the application should know. A notice is given after what it speaks of is on disk;
 /// after a crash the application reads what it missed from the store by position.
@@ -28,6 +28,11 @@ pub enum Notice {
         edu_type: String,
         /// Its content.
         content: Content,
+        /// For a type that must not be lost: what to
+        /// [acknowledge](super::command::Command::Acknowledge) when it has been dealt with. Until
+        /// then it is told again after each start, under the same id; whoever missed a notice
+        /// finds it with [`Read::Inbox`](crate::persistence::queries::Read::Inbox).
+        acknowledge: Option<InboxId>,
     },
     /// A server does not answer; what is queued for it is kept.
     DestinationDown {

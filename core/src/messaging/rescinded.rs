@@ -3,98 +3,88 @@
 
 use std::sync::Arc;
 
-use ruma_common::{OwnedServerName, OwnedUserId, RoomId};
+use ruma_common::{OwnedUserId, RoomId, ServerName};
 
 use crate::{
     engine::{
         facts::{Blocked, Facts},
         outcome::Outcome,
     },
-    pdu::{Pdu, event_type::MEMBER, signing},
+    pdu::{Pdu, RoomVersion, event_type::MEMBER},
     persistence::{
         queries::{Answer, Read, Write},
         tables::{LocalMembership, StoredEvent, Verdict},
     },
-    transaction::incoming::Received,
 };
 
-/// A leave or ban for one of our invited users.
-#[derive(Clone, Debug)]
-pub struct RescindInvite {
-    event: Arc<Pdu>,
-    invite: LocalMembership,
-}
-
-/// Looks whether an event for a room that we are not in takes back an invite.
-pub fn job(
+/// The version of a room that we are not in, if this event of it may take back an invite.
+pub fn version(
     json: &str,
-    origin: &OwnedServerName,
+    from: &ServerName,
     room_id: &RoomId,
     facts: &Facts<'_>,
-) -> Result<Option<Received>, Blocked> {
+) -> Result<Option<RoomVersion>, Blocked> {
     #[derive(serde::Deserialize)]
     struct Member {
         #[serde(rename = "type")]
         event_type: String,
         state_key: OwnedUserId,
     }
-    let member = serde_json::from_str(json).ok();
-    let ours = |member: &Member| {
-        member.event_type == MEMBER && member.state_key.server_name() == facts.our_name()
-    };
-    let Some(Member {
-        state_key: user_id, ..
-    }) = member.filter(ours)
-    else {
+    let member: Option<Member> = serde_json::from_str(json).ok();
+    let Some(member) = member.filter(|member| member.event_type == MEMBER) else {
         return Ok(None);
     };
-    let Answer::Memberships(known) = facts.read(Read::Memberships(user_id))? else {
-        return Ok(None);
-    };
-    let invite = known
-        .iter()
-        .find(|known| known.room_id == *room_id && known.membership == "invite")
-        .filter(|invite| invite.event.pdu.origin() == origin);
-    let Some(invite) = invite else {
-        return Ok(None);
-    };
-    let Ok(event) = Pdu::parse(json, invite.event.pdu.room_version()) else {
-        return Ok(None);
-    };
-    let taken_back = matches!(event.membership(), Some("leave" | "ban"))
-        && event.origin() == origin
-        && event.room_id() == room_id;
-    let rescind = RescindInvite {
-        event: Arc::new(event),
-        invite: invite.clone(),
-    };
-    Ok(taken_back.then(|| Received::Judge(rescind.into())))
+    let invite = invite(&member.state_key, from, room_id, facts)?;
+    Ok(invite.map(|invite| invite.event.pdu.room_version()))
 }
 
-impl RescindInvite {
-    /// The event that takes the invite back.
-    #[must_use]
-    pub fn event(&self) -> &Pdu {
-        &self.event
-    }
+/// Takes back the invite that a genuine event of a room that we are not in is about; `None` if it
+/// is about none.
+pub fn take_back(
+    event: &Arc<Pdu>,
+    from: &ServerName,
+    facts: &Facts<'_>,
+) -> Result<Option<Outcome>, Blocked> {
+    let takes_back = event.event_type() == MEMBER
+        && matches!(event.membership(), Some("leave" | "ban"))
+        && event.origin() == from;
+    let user_id = event.state_key().map(OwnedUserId::try_from);
+    let Some(Ok(user_id)) = user_id.filter(|_| takes_back) else {
+        return Ok(None);
+    };
+    let Some(invite) = invite(&user_id, from, event.room_id(), facts)? else {
+        return Ok(None);
+    };
+    let event = Arc::new(StoredEvent::outlier(event.clone(), Verdict::Accepted));
+    let mut outcome = Outcome::default();
+    let membership = LocalMembership {
+        membership: event.pdu.membership().unwrap_or("leave").to_owned(),
+        event: event.clone(),
+        position: outcome.counters(facts).newest(),
+        stripped_state: Vec::new(),
+        ..invite
+    };
+    outcome.writes.push(Write::Event(event));
+    outcome.note_membership(membership);
+    Ok(Some(outcome))
+}
 
-    /// See [`crate::engine`].
-    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let keys = facts.keys_for([&self.event])?;
-        if let Err(error) = signing::verify_event(&self.event, &keys) {
-            return Ok(Outcome::failed(self.event.event_id(), error.to_string()));
-        }
-        let event = Arc::new(StoredEvent::outlier(self.event.clone(), Verdict::Accepted));
-        let mut outcome = Outcome::default();
-        let membership = LocalMembership {
-            membership: event.pdu.membership().unwrap_or("leave").to_owned(),
-            event: event.clone(),
-            position: outcome.counters(facts).newest(),
-            stripped_state: Vec::new(),
-            ..self.invite.clone()
-        };
-        outcome.writes.push(Write::Event(event));
-        outcome.note_membership(membership);
-        Ok(outcome)
+/// The invite of one of our users to a room, by a user of this server.
+fn invite(
+    user_id: &OwnedUserId,
+    from: &ServerName,
+    room_id: &RoomId,
+    facts: &Facts<'_>,
+) -> Result<Option<LocalMembership>, Blocked> {
+    if user_id.server_name() != facts.our_name() {
+        return Ok(None);
     }
+    let Answer::Memberships(known) = facts.read(Read::Memberships(user_id.clone()))? else {
+        return Ok(None);
+    };
+    let invites = known.iter().filter(|known| known.membership == "invite");
+    let mut to_room = invites.filter(|invite| invite.room_id == *room_id);
+    Ok(to_room
+        .find(|invite| invite.event.pdu.origin() == from)
+        .cloned())
 }

@@ -27,6 +27,7 @@ use crate::{
         stop::Stop,
         world::Room,
     },
+    messaging::rescinded,
     persistence::tables::{Stage, StagedEvent, StoredEvent, Verdict},
     time::WallTime,
 };
@@ -191,7 +192,9 @@ impl AdmitEvent {
         }
         let room = facts.room(event.room_id())?;
         let Some(room) = room.filter(|room| room.has_server(facts.our_name())) else {
-            return Ok(Outcome::failed(event.event_id(), "we are not in the room"));
+            let nothing = || Outcome::failed(event.event_id(), "we are not in the room");
+            let outcome = rescinded::take_back(event, &self.from, facts)?;
+            return Ok(outcome.unwrap_or_else(nothing));
         };
         if event.prev_events().is_empty() {
             let reason = "only the first event of a room builds on nothing";

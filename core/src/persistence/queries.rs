@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId};
 
 use super::tables::{
-    AudienceId, BegunTransaction, DestinationRecord, Excess, LocalMembership, OutgoingRecord,
-    Outlook, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord,
-    StagedEvent, StateChange, StateEntry, StoredEvent,
+    AudienceId, BegunTransaction, DestinationRecord, Excess, InboxId, InboxRecord, LocalMembership,
+    OutgoingRecord, Outlook, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId,
+    SnapshotRecord, StagedEvent, StateChange, StateEntry, StoredEvent,
 };
 use crate::{
     pdu::{RoomVersion, StateKey},
@@ -67,6 +67,22 @@ pub enum Read {
         origin: OwnedServerName,
         /// Its id.
         transaction_id: OwnedTransactionId,
+    },
+    /// The reliable EDUs that the application has not acknowledged yet, in the order in which they
+    /// came. → [`Answer::Inbox`]
+    Inbox {
+        /// Only what came after this one.
+        after: InboxId,
+        /// At most so many.
+        limit: u32,
+    },
+    /// How much of one server's the application has not acknowledged yet, and which of these names
+    /// its EDUs have had. → [`Answer::InboxStanding`]
+    InboxStanding {
+        /// The server.
+        origin: OwnedServerName,
+        /// The names.
+        names: Vec<String>,
     },
     /// All keys held of a server. → [`Answer::Keys`]
     ServerKeys(OwnedServerName),
@@ -183,6 +199,10 @@ pub enum Answer {
     Outlooks(Vec<(SnapshotId, Outlook)>),
     /// To [`Read::ReceivedTransaction`]: the body of the response given then.
     Response(Option<Vec<u8>>),
+    /// To [`Read::Inbox`].
+    Inbox(Vec<InboxRecord>),
+    /// To [`Read::InboxStanding`].
+    InboxStanding(InboxStanding),
     /// To [`Read::ServerKeys`].
     Keys(Vec<ServerKeyRecord>),
     /// To [`Read::Outgoing`].
@@ -201,6 +221,17 @@ pub enum Answer {
     Counts(Counts),
 }
 
+/// How one server's reliable EDUs stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InboxStanding {
+    /// How many the application has not acknowledged yet.
+    pub waiting: u64,
+    /// How many bytes their contents are.
+    pub bytes: u64,
+    /// Those of the names that have come before, sorted.
+    pub known: Vec<String>,
+}
+
 /// Where the last run ended.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Boot {
@@ -214,6 +245,8 @@ pub struct Boot {
     pub oldest_position: Position,
     /// The highest sequence ever queued.
     pub last_sequence: u64,
+    /// The highest id ever given to a reliable EDU.
+    pub last_inbox: InboxId,
     /// The newest audience ever made.
     pub last_audience: AudienceId,
     /// Every server that has something queued, or a failure or a begun transaction on record, by
@@ -288,8 +321,24 @@ pub enum Write {
         /// When it was answered.
         received_at: WallTime,
     },
-    /// Forget the responses to transactions received before this time.
+    /// Forget old responses to transactions.
     ForgetTransactions {
+        /// All that were received before this time.
+        received_before: WallTime,
+        /// And of each server all for which so many others are as new.
+        of_each: u64,
+        /// And all that, with those as new, are more bytes than this.
+        bytes: u64,
+    },
+    /// Keep a reliable EDU until the application acknowledges it, and its name for longer.
+    Receive(InboxRecord),
+    /// The application has dealt with this reliable EDU and all before it.
+    Acknowledge {
+        /// The last one.
+        through: InboxId,
+    },
+    /// Forget the names of acknowledged EDUs received before this time.
+    ForgetInbox {
         /// Up to when.
         received_before: WallTime,
     },

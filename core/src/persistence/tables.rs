@@ -6,6 +6,7 @@ use ruma_common::{
     OwnedEventId, OwnedRoomId, OwnedServerName, OwnedServerSigningKeyId, OwnedUserId,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{
     pdu::{Pdu, RoomVersion, StateKey},
@@ -228,6 +229,29 @@ pub enum OutgoingItem {
     Pdu(Arc<str>),
     /// An ephemeral message.
     Edu(Arc<str>),
+}
+
+/// Names a reliable EDU that arrived. Chosen by the core, ascending, never reused.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct InboxId(pub u64);
+
+/// An EDU that must not be lost on its way to the application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InboxRecord {
+    /// Names it.
+    pub id: InboxId,
+    /// Who sent it.
+    pub origin: OwnedServerName,
+    /// Its type, such as `m.direct_to_device`.
+    pub edu_type: String,
+    /// Its content.
+    pub content: Map<String, Value>,
+    /// What its sender calls it, if EDUs of its type have names: it arrives once under each.
+    pub name: Option<String>,
+    /// When it came.
+    pub received_at: WallTime,
 }
 
 /// How far the judgement of a [`StagedEvent`] has come.

@@ -9,13 +9,17 @@ use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::outgoing::{EDUS_MAX, PDUS_MAX};
+use super::{
+    inbox::{self, ReliableEdu},
+    outgoing::{EDUS_MAX, PDUS_MAX},
+};
 use crate::{
     engine::{
         facts::{Blocked, Facts},
         job::Job,
         outcome::{Fate, Outcome},
         registry::Identity,
+        stop::{Stop, for_request},
     },
     messaging::{command::Content, ephemeral, notice::Notice, rescinded},
     pdu::{Pdu, acl, admit::VerifyEvent},
@@ -26,6 +30,16 @@ use crate::{
         matrix_error::{ErrorCode, MatrixError},
     },
 };
+
+/// How many transactions of one server may wait for one that came before. A server sends one at a
+/// time (TXN-3), but one that was restarted may not know of its last.
+const AHEAD_MAX: usize = 2;
+
+/// How long a server is asked to wait with a transaction that is put off.
+const PUT_OFF_FOR: Duration = Duration::from_secs(10);
+
+/// How many letters of a reason another server gets to see.
+const REASON_MAX: usize = 500;
 
 /// A transaction that has arrived.
 #[derive(Clone, Debug)]
@@ -48,11 +62,18 @@ struct RoomOf {
     room_id: OwnedRoomId,
 }
 
-#[derive(Deserialize)]
+/// An EDU of a transaction.
+#[derive(Clone, Debug, Deserialize)]
 struct Edu {
     edu_type: String,
     #[serde(default)]
     content: Content,
+}
+
+impl From<Edu> for ReliableEdu {
+    fn from(Edu { edu_type, content }: Edu) -> Self {
+        Self { edu_type, content }
+    }
 }
 
 impl ReceiveTransaction {
@@ -74,6 +95,14 @@ impl ReceiveTransaction {
 
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        for_request(self.receive(facts))
+    }
+
+    fn receive(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<MatrixError>> {
+        if facts.transactions_before(&self.origin) > AHEAD_MAX {
+            return Err(put_off("too many of your transactions are being received").into());
+        }
+        facts.turn(&self.origin)?;
         let seen = facts.read(Read::ReceivedTransaction {
             origin: self.origin.clone(),
             transaction_id: self.transaction_id.clone(),
@@ -84,29 +113,36 @@ impl ReceiveTransaction {
                 response.clone().into(),
             )));
         }
-        let body = match self.parse() {
-            Ok(body) => body,
-            Err(error) => return Ok(Outcome::respond(error.into_response())),
+        let body = self.parse()?;
+        let (events, edus) = (self.events(&body, facts), self.edus(&body, facts));
+        let (events, edus) = (events?, edus?);
+        let (reliable, fleeting): (Vec<_>, Vec<_>) = edus
+            .into_iter()
+            .partition(|edu| ReliableEdu::is_type(&edu.edu_type));
+        let reliable = reliable.into_iter().map(ReliableEdu::from).collect();
+        let Some(reliable) = inbox::new_ones(reliable, &self.origin, facts)? else {
+            return Err(put_off("too many messages to devices wait here").into());
         };
-        let (events, notices) = (self.events(&body, facts), self.edus(&body, facts));
-        let (events, notices) = (events?, notices?);
-        let mut first = Vec::new();
+        let (mut first, mut event_ids) = (Vec::new(), Vec::new());
         let mut refused = BTreeMap::new();
         for event in events {
             match event {
-                Received::Judge(job) => first.push(job),
+                Received::Judge(job) => {
+                    event_ids.push(job.event.event_id().to_owned());
+                    first.push(Job::from(job));
+                }
                 Received::Refuse(event_id, reason) => {
                     refused.insert(event_id, reason);
                 }
             }
         }
-        let event_ids = first.iter().filter_map(judged_event).collect();
         let then = AnswerTransaction {
             origin: self.origin.clone(),
             transaction_id: self.transaction_id.clone(),
             event_ids,
             refused,
-            notices,
+            fleeting,
+            reliable,
         };
         Ok(Outcome::default().then(first, then))
     }
@@ -140,89 +176,112 @@ impl ReceiveTransaction {
             return Ok(None);
         };
         let room = facts.room(&room_id)?;
-        let Some(room) = room.filter(|room| room.has_server(facts.our_name())) else {
-            return rescinded::job(json.get(), &self.origin, &room_id, facts);
+        let room = room.filter(|room| room.has_server(facts.our_name()));
+        let version = match room {
+            Some(room) => Some(room.version),
+            None => rescinded::version(json.get(), &self.origin, &room_id, facts)?,
         };
-        let event = match Pdu::parse(json.get(), room.version) {
+        let Some(version) = version else {
+            return Ok(None);
+        };
+        let event = match Pdu::parse(json.get(), version) {
             Ok(event) => Arc::new(event),
             Err(error) => {
                 tracing::debug!(origin = %self.origin, %error, "event dropped: bad format");
                 return Ok(None);
             }
         };
-        if !acl::allows(facts, room, &self.origin)? {
+        if let Some(room) = room
+            && !acl::allows(facts, room, &self.origin)?
+        {
             let reason = "your server is denied by the room's server ACL".to_owned();
             return Ok(Some(Received::Refuse(event.event_id().to_owned(), reason)));
         }
-        Ok(Some(Received::Judge(
-            VerifyEvent::pushed(event, self.origin.clone()).into(),
-        )))
+        Ok(Some(Received::Judge(VerifyEvent::pushed(
+            event,
+            self.origin.clone(),
+        ))))
     }
 
     /// Ephemeral messages, as far as they are credible; one that cannot be read is dropped alone
     /// (EDU-8).
-    fn edus(&self, body: &Body<'_>, facts: &Facts<'_>) -> Result<Vec<Notice>, Blocked> {
+    fn edus(&self, body: &Body<'_>, facts: &Facts<'_>) -> Result<Vec<Edu>, Blocked> {
         let read = |json: &&RawValue| serde_json::from_str::<Edu>(json.get()).ok();
         let checked: Vec<_> = body
             .edus
             .iter()
             .filter_map(read)
-            .map(|edu| {
-                let content = ephemeral::credible(&self.origin, &edu.edu_type, edu.content, facts);
-                content.map(|content| Some((edu.edu_type, content?)))
+            .map(|Edu { edu_type, content }| {
+                let content = ephemeral::credible(&self.origin, &edu_type, content, facts)?;
+                Ok(content.map(|content| Edu { edu_type, content }))
             })
             .collect();
         let checked = checked.into_iter().collect::<Result<Vec<_>, Blocked>>()?;
-        let origin = &self.origin;
-        let notice = |(edu_type, content)| Notice::Edu {
-            origin: origin.clone(),
-            edu_type,
-            content,
-        };
-        Ok(checked.into_iter().flatten().map(notice).collect())
+        Ok(checked.into_iter().flatten().collect())
     }
+}
+
+/// How a transaction is put off: its sender keeps it and tries again (GEN-8).
+fn put_off(reason: &str) -> MatrixError {
+    MatrixError::limit_exceeded(reason, PUT_OFF_FOR)
 }
 
 /// What is to be done with one event of a transaction.
-#[derive(Debug)]
-pub enum Received {
+enum Received {
     /// Let this job judge it.
-    Judge(Job),
+    Judge(VerifyEvent),
     /// Do not look at it.
     Refuse(OwnedEventId, String),
-}
-
-fn judged_event(job: &Job) -> Option<OwnedEventId> {
-    match job {
-        Job::VerifyEvent(job) => Some(job.event.event_id().to_owned()),
-        Job::RescindInvite(job) => Some(job.event().event_id().to_owned()),
-        _ => None,
-    }
 }
 
 /// How long the response to a transaction is kept: longer than any sender repeats one.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often old responses are looked for.
+/// How many responses to one server are kept, and how many bytes of responses in all. A sender
+/// repeats only its last transaction.
+const KEPT_OF_EACH: u64 = 1_000;
+const KEPT_BYTES: u64 = 64 << 20;
+
+/// How long the name of a message to devices is kept after the application has dealt with it.
+const NAMES_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How often old responses are looked for: so many responses, or so much time, after the last
+/// time.
+const FORGET_AFTER: u32 = 1_000;
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// Forgets old responses: with the first transaction of each hour, so that nothing need wake us.
+/// Forgets old responses, along with the writing of new ones, so that nothing need wake us.
 #[derive(Debug, Default)]
 pub struct Forgetting {
     last: Option<Monotonic>,
+    /// How many were kept since.
+    kept: u32,
 }
 
 impl Forgetting {
     /// What to write along with a batch, if that keeps another response.
-    pub fn along_with(&mut self, writes: &[Write], now: Now) -> Option<Write> {
+    pub fn along_with(&mut self, writes: &[Write], now: Now) -> Vec<Write> {
         let keeps = |write: &Write| matches!(write, Write::ReceivedTransaction { .. });
+        if !writes.iter().any(keeps) {
+            return Vec::new();
+        }
+        self.kept += 1;
         let recent = |last: Monotonic| now.monotonic.since(last) < FORGET_EVERY;
-        if self.last.is_some_and(recent) || !writes.iter().any(keeps) {
-            return None;
+        if self.last.is_some_and(recent) && self.kept < FORGET_AFTER {
+            return Vec::new();
         }
         self.last = Some(now.monotonic);
-        let received_before = now.wall.minus(KEPT_FOR);
-        Some(Write::ForgetTransactions { received_before })
+        self.kept = 0;
+        vec![
+            Write::ForgetTransactions {
+                received_before: now.wall.minus(KEPT_FOR),
+                of_each: KEPT_OF_EACH,
+                bytes: KEPT_BYTES,
+            },
+            Write::ForgetInbox {
+                received_before: now.wall.minus(NAMES_KEPT_FOR),
+            },
+        ]
     }
 }
 
@@ -235,7 +294,9 @@ pub struct AnswerTransaction {
     refused: BTreeMap<OwnedEventId, String>,
     /// What the application is told once the answer is on disk, or never: a repetition must not
     /// tell it again.
-    notices: Vec<Notice>,
+    fleeting: Vec<Edu>,
+    /// What is kept together with the answer.
+    reliable: Vec<ReliableEdu>,
 }
 
 impl AnswerTransaction {
@@ -255,6 +316,7 @@ impl AnswerTransaction {
         let failed = facts.fates().iter().filter_map(Fate::reason);
         let refused = self.refused.iter().map(|(id, reason)| (id, &**reason));
         for (event_id, reason) in failed.chain(refused) {
+            let reason: String = reason.chars().take(REASON_MAX).collect();
             pdus.insert(event_id, json!({ "error": reason }));
         }
         let response = json!({ "pdus": pdus }).to_string().into_bytes();
@@ -265,10 +327,21 @@ impl AnswerTransaction {
             received_at: facts.now().wall,
         };
         let answer = json_bytes_response(StatusCode::OK, response.into());
-        Ok(Outcome {
+        let mut outcome = Outcome {
             writes: vec![write],
-            notices: self.notices.clone(),
             ..Outcome::respond(answer)
-        })
+        };
+        for Edu { edu_type, content } in self.fleeting.clone() {
+            outcome.notices.push(Notice::Edu {
+                origin: self.origin.clone(),
+                edu_type,
+                content,
+                acknowledge: None,
+            });
+        }
+        for edu in self.reliable.clone() {
+            edu.keep(&self.origin, facts, &mut outcome);
+        }
+        Ok(outcome)
     }
 }

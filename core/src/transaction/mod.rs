@@ -9,6 +9,7 @@
 //! acknowledged. Memory per destination is bounded: the rest of its queue waits on disk.
 
 pub mod backoff;
+pub mod inbox;
 pub mod incoming;
 pub mod outgoing;
 pub mod staging;

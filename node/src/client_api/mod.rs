@@ -10,6 +10,7 @@
 
 mod access;
 mod create_room;
+mod devices;
 mod directory;
 mod errors;
 mod event_format;

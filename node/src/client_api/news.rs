@@ -8,6 +8,7 @@ use std::{
 
 use comity_core::messaging::notice::Notice;
 
+use super::devices::acknowledger;
 use crate::homeserver::Homeserver;
 
 /// Counts what happened. Whoever read the count before looking at the store misses nothing by
@@ -59,11 +60,16 @@ impl News {
 /// Publishes every notice that a `sync` could show, as long as `news` lives.
 pub(super) fn listen(homeserver: &Arc<dyn Homeserver>, news: &Arc<News>) -> io::Result<()> {
     let (listener, news) = (Arc::downgrade(homeserver), Arc::downgrade(news));
+    let acknowledger = acknowledger(listener.clone())?;
     homeserver.on_notice(Box::new(move |notice| match notice {
         Ok(Notice::Event(_) | Notice::Redacted(_) | Notice::Membership(_)) => publish(&news),
+        Ok(Notice::Edu { acknowledge, .. }) => {
+            if let Some(through) = acknowledge {
+                let _ = acknowledger.send(through);
+            }
+        }
         Ok(
-            Notice::Edu { .. }
-            | Notice::DestinationDown { .. }
+            Notice::DestinationDown { .. }
             | Notice::GivenUp { .. }
             | Notice::DestinationUp(_)
             | Notice::Refused { .. }

@@ -91,11 +91,25 @@ pub(super) fn keep_response(
     execute(database, INSERT, parameters).map(drop)
 }
 
-/// Forgets the responses to transactions received before a time.
+/// Forgets the responses to transactions received before a time; of each server all for which
+/// `of_each` are as new; and all that, with those as new, are more than `bytes`.
 pub(super) fn forget_responses(
     database: &Connection,
     received_before: WallTime,
+    of_each: u64,
+    bytes: u64,
 ) -> rusqlite::Result<()> {
-    const DELETE: &str = "DELETE FROM received_transactions WHERE received_at < ?1";
-    execute(database, DELETE, (signed(received_before.0),)).map(drop)
+    const OLD: &str = "DELETE FROM received_transactions WHERE received_at < ?1";
+    const TOO_MANY: &str = "
+        DELETE FROM received_transactions WHERE (server, transaction_id) IN (
+            SELECT server, transaction_id FROM (
+                SELECT server, transaction_id,
+                    count(*) OVER (PARTITION BY server ORDER BY received_at DESC) AS as_new,
+                    sum(length(response)) OVER (ORDER BY received_at DESC) AS bytes_as_new
+                FROM received_transactions
+            )
+            WHERE as_new > ?1 OR bytes_as_new > ?2
+        )";
+    execute(database, OLD, (signed(received_before.0),))?;
+    execute(database, TOO_MANY, (signed(of_each), signed(bytes))).map(drop)
 }

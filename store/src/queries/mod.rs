@@ -3,6 +3,7 @@
 mod events;
 mod federation;
 mod graph;
+mod inbox;
 mod local;
 mod names;
 mod outgoing;
@@ -88,6 +89,10 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
             origin,
             transaction_id,
         } => Answer::Response(federation::response(database, origin, transaction_id)?),
+        Read::Inbox { after, limit } => Answer::Inbox(inbox::waiting(database, *after, *limit)?),
+        Read::InboxStanding { origin, names } => {
+            Answer::InboxStanding(inbox::standing(database, origin, names)?)
+        }
         Read::ServerKeys(server) => Answer::Keys(federation::server_keys(database, server)?),
     })
 }
@@ -139,8 +144,13 @@ pub(crate) fn write(database: &Connection, write: &Write) -> rusqlite::Result<()
             response,
             received_at,
         } => federation::keep_response(database, origin, transaction_id, response, *received_at),
-        Write::ForgetTransactions { received_before } => {
-            federation::forget_responses(database, *received_before)
-        }
+        Write::ForgetTransactions {
+            received_before,
+            of_each,
+            bytes,
+        } => federation::forget_responses(database, *received_before, *of_each, *bytes),
+        Write::Receive(edu) => inbox::receive(database, edu),
+        Write::Acknowledge { through } => inbox::acknowledge(database, *through),
+        Write::ForgetInbox { received_before } => inbox::forget(database, *received_before),
     }
 }

@@ -2,7 +2,7 @@
 
 use comity_core::persistence::{
     queries::{Boot, Counts},
-    tables::{AudienceId, BegunTransaction, DestinationRecord, Position, SnapshotId},
+    tables::{AudienceId, BegunTransaction, DestinationRecord, InboxId, Position, SnapshotId},
 };
 use rusqlite::{Connection, Row};
 
@@ -21,6 +21,7 @@ pub(super) fn boot(database: &Connection) -> rusqlite::Result<Boot> {
         oldest_position: Position(counter(database, "oldest_position")?),
         last_sequence: count(database, "last_sequence")?,
         last_audience: AudienceId(count(database, "last_audience")?),
+        last_inbox: InboxId(count(database, "last_inbox")?),
         destinations: destinations(database)?,
         staged: staged::all(database)?,
     };

@@ -3,7 +3,7 @@
 use comity_core::{
     persistence::{
         queries::{Answer, Boot, Counts, Read, Write},
-        tables::{AudienceId, Position, ServerKeyRecord, SnapshotId, SnapshotRecord},
+        tables::{AudienceId, InboxId, Position, ServerKeyRecord, SnapshotId, SnapshotRecord},
     },
     time::WallTime,
 };
@@ -46,6 +46,7 @@ fn a_start_is_counted_and_finds_the_highest_numbers_ever_used() {
             last_sequence: 31,
             last_audience: AudienceId(7),
             destinations: vec![],
+            last_inbox: InboxId(0),
             staged: vec![],
         }
     );
@@ -82,11 +83,34 @@ fn responses_are_forgotten_by_age() {
     commit(
         &mut store,
         vec![Write::ForgetTransactions {
+            of_each: 9,
+            bytes: 1_000,
             received_before: WallTime(20),
         }],
     );
     let kept = ["10", "20", "30"].map(|id| response(&mut store, "bob.example", id).is_some());
     assert_eq!(kept, [false, true, true]);
+}
+
+#[test]
+fn of_too_many_responses_the_newest_are_kept() {
+    let mut store = store();
+    let writes = [10, 20, 30].map(|at| received("bob.example", &at.to_string(), b"{}", at));
+    commit(&mut store, writes.to_vec());
+    commit(&mut store, vec![received("cal.example", "5", b"large", 5)]);
+    let forget = |of_each, bytes| Write::ForgetTransactions {
+        received_before: WallTime(0),
+        of_each,
+        bytes,
+    };
+    let kept = |store: &mut Store| {
+        let bobs = ["10", "20", "30"].map(|id| response(store, "bob.example", id).is_some());
+        (bobs, response(store, "cal.example", "5").is_some())
+    };
+    commit(&mut store, vec![forget(2, 100)]);
+    assert_eq!(kept(&mut store), ([false, true, true], true));
+    commit(&mut store, vec![forget(2, 8)]);
+    assert_eq!(kept(&mut store), ([false, true, true], false));
 }
 
 #[test]

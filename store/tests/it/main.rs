@@ -15,6 +15,7 @@ mod events;
 mod federation;
 mod glance;
 mod graph;
+mod inbox;
 mod opening;
 mod outgoing;
 mod redactions;

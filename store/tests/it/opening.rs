@@ -58,6 +58,8 @@ fn only_the_owner_can_read_a_new_database() {
 
 /// Brings a database back to how the queues were kept by the fifth schema.
 const QUEUES_BEFORE: &str = "
+    DROP TABLE inbox;
+    DELETE FROM counters WHERE name = 'last_inbox';
     DROP VIEW owed;
     DROP TABLE outgoing;
     DROP TABLE destinations;

@@ -28,5 +28,6 @@ mod redactions;
 mod stage;
 mod staged;
 mod talking;
+mod to_devices;
 mod traps;
 mod verdicts;

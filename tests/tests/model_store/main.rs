@@ -107,6 +107,8 @@ fn is_empty(answer: &Answer) -> bool {
         Answer::State(state) => state.as_ref().is_none_or(Vec::is_empty),
         Answer::Outlooks(outlooks) => outlooks.iter().all(|(_, outlook)| !outlook.joined),
         Answer::Response(response) => response.is_none(),
+        Answer::Inbox(edus) => edus.is_empty(),
+        Answer::InboxStanding(standing) => standing.known.is_empty() || standing.bytes == 0,
         Answer::Keys(keys) => keys.is_empty(),
         Answer::Outgoing(queue) => queue.is_empty(),
         Answer::Excess(excess) => excess.events.count + excess.edus.count == 0,

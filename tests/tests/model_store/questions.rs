@@ -2,7 +2,7 @@
 
 use comity_core::persistence::{
     queries::{Direction, Read},
-    tables::{Position, SnapshotId},
+    tables::{InboxId, Position, SnapshotId},
 };
 use comity_tests::rooms::Dice;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many kinds of questions there are.
-pub const KINDS: usize = 24;
+pub const KINDS: usize = 26;
 
 pub fn questions(events: &Events, dice: &mut Dice) -> Vec<Read> {
     let mut questions = vec![
@@ -41,6 +41,14 @@ pub fn questions(events: &Events, dice: &mut Dice) -> Vec<Read> {
             destination: server(dice),
             depth: limit(dice),
             queued_since: time(dice),
+        },
+        Read::Inbox {
+            after: InboxId(dice.below(50) as u64),
+            limit: limit(dice),
+        },
+        Read::InboxStanding {
+            origin: server(dice),
+            names: vec![name(dice), name(dice)],
         },
         Read::Once(name(dice)),
         Read::Memberships(user(dice)),

@@ -6,9 +6,9 @@ use comity_core::{
     persistence::{
         queries::Write,
         tables::{
-            AUDIENCES_NAMED, AudienceId, BegunTransaction, LocalMembership, Position, Queued,
-            RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord, Stage, StagedEvent,
-            StateChange, StoredEvent,
+            AUDIENCES_NAMED, AudienceId, BegunTransaction, InboxId, InboxRecord, LocalMembership,
+            Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord, Stage,
+            StagedEvent, StateChange, StoredEvent,
         },
     },
     time::WallTime,
@@ -22,7 +22,7 @@ use crate::events::{Events, ROOMS, server, user};
 pub const SNAPSHOTS: usize = 100;
 
 pub fn write(events: &Events, dice: &mut Dice) -> Write {
-    match dice.below(49) {
+    match dice.below(55) {
         0..15 => Write::Event(events.stored(dice)),
         15..17 => version(dice.below(3)),
         17..19 => redact(events, dice),
@@ -38,6 +38,8 @@ pub fn write(events: &Events, dice: &mut Dice) -> Write {
         },
         31 => Write::ForgetTransactions {
             received_before: WallTime(dice.below(10) as u64),
+            of_each: dice.below(5) as u64,
+            bytes: dice.below(100) as u64,
         },
         32 => audience(dice),
         33..37 => enqueue(events, dice),
@@ -71,6 +73,13 @@ pub fn write(events: &Events, dice: &mut Dice) -> Write {
             event_id: events.id(dice),
         },
         45..48 => Write::Stage(staged(events, dice)),
+        48..52 => Write::Receive(edu(dice)),
+        52 => Write::Acknowledge {
+            through: InboxId(dice.below(100) as u64),
+        },
+        53 => Write::ForgetInbox {
+            received_before: WallTime(dice.below(100) as u64),
+        },
         _ => Write::Unstage {
             event_id: events.id(dice),
             from: server(dice),
@@ -165,6 +174,18 @@ fn membership(events: &Events, dice: &mut Dice) -> LocalMembership {
         event,
         position: Position(i64::try_from(dice.below(500)).unwrap()),
         stripped_state: vec![json!({ "type": name(dice) })],
+    }
+}
+
+fn edu(dice: &mut Dice) -> InboxRecord {
+    let content = json!({ "text": name(dice) });
+    InboxRecord {
+        id: InboxId(dice.below(100) as u64),
+        origin: server(dice),
+        edu_type: name(dice),
+        content: content.as_object().unwrap().clone(),
+        name: (!dice.once_in(3)).then(|| name(dice)),
+        received_at: time(dice),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What comes from other servers and is no event: their keys, and the transactions we answered.
 
 use comity_core::{persistence::tables::ServerKeyRecord, time::WallTime};
-use ruma_common::{ServerName, TransactionId};
+use ruma_common::{OwnedServerName, ServerName, TransactionId};
 
 use super::tables::{ReceivedRow, Tables, kept};
 
@@ -57,9 +57,31 @@ pub(super) fn keep_response(
     }
 }
 
-/// Forgets the responses to transactions received before a time.
-pub(super) fn forget_responses(tables: &mut Tables, received_before: WallTime) {
+/// Forgets the responses to transactions received before a time; of each server all for which
+/// `of_each` are as new; and all that, with those as new, are more than `bytes`.
+pub(super) fn forget_responses(
+    tables: &mut Tables,
+    received_before: WallTime,
+    of_each: u64,
+    bytes: u64,
+) {
     tables
         .received
         .retain(|_, row| row.received_at >= kept(received_before));
+    let rows: Vec<_> = tables.received.iter().collect();
+    let stays = |((server, _), row): (&(OwnedServerName, _), &ReceivedRow)| {
+        let as_new = || {
+            rows.iter()
+                .filter(|(_, other)| other.received_at >= row.received_at)
+        };
+        let of_server = as_new().filter(|((other, _), _)| other == server);
+        let bytes_as_new: u64 = as_new().map(|(_, other)| other.response.len() as u64).sum();
+        of_server.count() as u64 <= of_each && bytes_as_new <= bytes
+    };
+    let gone: Vec<_> = rows
+        .iter()
+        .filter(|row| !stays(**row))
+        .map(|(key, _)| (*key).clone())
+        .collect();
+    gone.iter().for_each(|key| tables.received.remove(key));
 }

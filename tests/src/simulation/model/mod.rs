@@ -13,6 +13,7 @@
 mod events;
 mod federation;
 mod graph;
+mod inbox;
 mod local;
 mod outgoing;
 mod redactions;
@@ -116,6 +117,10 @@ impl Model {
                 origin,
                 transaction_id,
             } => Answer::Response(federation::response(tables, origin, transaction_id)),
+            Read::Inbox { after, limit } => Answer::Inbox(inbox::waiting(tables, *after, *limit)),
+            Read::InboxStanding { origin, names } => {
+                Answer::InboxStanding(inbox::standing(tables, origin, names))
+            }
             Read::ServerKeys(server) => Answer::Keys(federation::server_keys(tables, server)),
         })
     }
@@ -174,9 +179,14 @@ impl Model {
                 response,
                 received_at,
             } => federation::keep_response(tables, origin, transaction_id, response, *received_at),
-            Write::ForgetTransactions { received_before } => {
-                federation::forget_responses(tables, *received_before);
-            }
+            Write::ForgetTransactions {
+                received_before,
+                of_each,
+                bytes,
+            } => federation::forget_responses(tables, *received_before, *of_each, *bytes),
+            Write::Receive(edu) => inbox::receive(tables, edu)?,
+            Write::Acknowledge { through } => inbox::acknowledge(tables, *through),
+            Write::ForgetInbox { received_before } => inbox::forget(tables, *received_before),
         }
         Ok(())
     }

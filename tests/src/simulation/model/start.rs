@@ -2,7 +2,7 @@
 
 use comity_core::persistence::{
     queries::{Boot, Counts},
-    tables::{AudienceId, DestinationRecord, Position, SnapshotId},
+    tables::{AudienceId, DestinationRecord, InboxId, Position, SnapshotId},
 };
 use ruma_common::OwnedServerName;
 
@@ -20,6 +20,7 @@ pub(super) fn boot(tables: &mut Tables) -> Boot {
         oldest_position: Position(tables.counter(Counter::OldestPosition)),
         last_sequence: number(tables, Counter::LastSequence),
         last_audience: AudienceId(number(tables, Counter::LastAudience)),
+        last_inbox: InboxId(number(tables, Counter::LastInbox)),
         destinations: destinations(tables),
         staged: staged::all(tables),
     };

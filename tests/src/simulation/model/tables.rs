@@ -5,8 +5,8 @@ use std::sync::Arc;
 use comity_core::{
     pdu::{RoomVersion, StateKey},
     persistence::tables::{
-        AudienceId, BegunTransaction, LocalMembership, Position, Queued, ServerKeyRecord,
-        SnapshotId, SnapshotRecord, StagedEvent, StoredEvent,
+        AudienceId, BegunTransaction, InboxId, InboxRecord, LocalMembership, Position, Queued,
+        ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent, StoredEvent,
     },
     time::WallTime,
 };
@@ -49,6 +49,7 @@ pub(super) struct Tables {
     pub(super) received: Table<(OwnedServerName, OwnedTransactionId), ReceivedRow>,
     /// The events that wait for other servers, by sender.
     pub(super) staged: Table<(OwnedEventId, OwnedServerName), StagedRow>,
+    pub(super) inbox: Table<InboxId, InboxRow>,
     pub(super) server_keys: Table<(OwnedServerName, OwnedServerSigningKeyId), ServerKeyRecord>,
     /// The extremes of the numbers that the core has chosen.
     pub(super) counters: Table<Counter, i64>,
@@ -100,6 +101,13 @@ pub(super) struct ReceivedRow {
     pub(super) received_at: WallTime,
 }
 
+/// A reliable EDU, or what is left of it once it is acknowledged.
+#[derive(Clone, Debug)]
+pub(super) struct InboxRow {
+    pub(super) record: InboxRecord,
+    pub(super) acknowledged: bool,
+}
+
 /// A staged event, after all those with a smaller number.
 #[derive(Clone, Debug)]
 pub(super) struct StagedRow {
@@ -116,6 +124,7 @@ pub(super) enum Counter {
     LastSequence,
     LastAudience,
     SentForgotten,
+    LastInbox,
 }
 
 impl Tables {
@@ -127,7 +136,7 @@ impl Tables {
         self.all().into_iter().for_each(Batched::roll_back);
     }
 
-    fn all(&mut self) -> [&mut dyn Batched; 19] {
+    fn all(&mut self) -> [&mut dyn Batched; 20] {
         [
             &mut self.heard,
             &mut self.in_order,
@@ -146,6 +155,7 @@ impl Tables {
             &mut self.destinations,
             &mut self.received,
             &mut self.staged,
+            &mut self.inbox,
             &mut self.server_keys,
             &mut self.counters,
         ]

@@ -263,6 +263,7 @@ impl Homeserver for World {
             | Command::RoomSummary(_)
             | Command::SendEdu { .. }
             | Command::Retry(_)
+            | Command::Acknowledge { .. }
             | Command::Statistics => return Err(CommandError::NotFound("not here".into())),
         })
     }
