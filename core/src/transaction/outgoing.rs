@@ -5,7 +5,7 @@
 //! owed something or failed last time, and of their queues only the next few items, shared.
 //!
 //! This is a long-lived machine fed from many sides, so its states are spelled out
-//! ([`destination`]). It returns [`Effect`]s; the engine writes them with whatever caused them, and
+//! (`destination`). It returns [`Effect`]s; the engine writes them with whatever caused them, and
 //! sends after the write. What an input costs depends on the destinations that it is about, never
 //! on how many others there are.
 
