@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use ruma_common::OwnedServerName;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     action::Action,
@@ -29,7 +29,7 @@ use crate::{
     pdu::{event_type::REDACTION, signing::SigningKey},
     persistence::queries::{Answer, Query, Read, StoreError},
     time::{Monotonic, Now},
-    transaction::inbox::Acknowledge,
+    transaction::{after::discovery, inbox::Acknowledge},
     transport::{
         authenticate::Authenticate,
         json::json_response,
@@ -160,8 +160,7 @@ impl Federation {
         let (parts, body) = request.into_parts();
         match router::route(&parts.method, parts.uri.path(), parts.uri.query())? {
             Route::Version => {
-                let (name, version) = VERSION;
-                let body = json!({ "server": { "name": name, "version": version } });
+                let body = self.version();
                 Ok(Routed::Answer(json_response(StatusCode::OK, &body)))
             }
             Route::ServerKeys => Ok(Routed::Answer(self.engine.published_keys())),
@@ -176,6 +175,17 @@ impl Federation {
                 Ok(Routed::Job(Authenticate::new(route, &parts, body)?.into()))
             }
         }
+    }
+
+    /// What we are and, to servers that care, what we offer beyond the specification.
+    fn version(&self) -> Value {
+        let (name, version) = VERSION;
+        let (key, offer) = discovery::OFFER;
+        let server = match self.engine.settings().serve_stream {
+            true => json!({ "name": name, "version": version, key: offer }),
+            false => json!({ "name": name, "version": version }),
+        };
+        json!({ "server": server })
     }
 
     fn command(&mut self, id: CommandId, command: Command) {

@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     AUDIENCES,
     STAYS,
     INBOX,
+    STREAMS,
 ];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
@@ -388,6 +389,38 @@ const INBOX: &str = "
     CREATE INDEX inbox_waiting ON inbox (server) WHERE content IS NOT NULL;
     CREATE INDEX inbox_acknowledged ON inbox (received_at) WHERE content IS NULL;
     INSERT INTO counters (name, value) VALUES ('last_inbox', 0);
+";
+
+/// A user id ends with the name of its server, after the first colon.
+const STREAMS: &str = "
+    -- Which servers have, or once had, a user joined in which rooms.
+    CREATE TABLE room_servers (
+        server INTEGER NOT NULL,
+        room INTEGER NOT NULL,
+        PRIMARY KEY (server, room)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TEMP TABLE joined AS
+        SELECT DISTINCT room, substr(state_key, instr(state_key, ':') + 1) AS name
+        FROM current_state JOIN state_keys USING (key)
+        WHERE membership = 'join';
+    INSERT OR IGNORE INTO servers (name) SELECT name FROM joined;
+    INSERT OR IGNORE INTO room_servers (server, room)
+        SELECT server, room FROM joined JOIN servers USING (name);
+    DROP TABLE joined;
+
+    -- New events in the order in which they came, whatever their room.
+    CREATE INDEX stream ON events (position) WHERE position > 0;
+
+    -- Where we stand in other servers' streams.
+    CREATE TABLE peer_streams (
+        server INTEGER PRIMARY KEY,
+        asked_at INTEGER NOT NULL,
+        pull_after TEXT,            -- NULL: it offers none
+        end TEXT,
+        looked_at INTEGER,
+        CHECK ((pull_after IS NULL) = (end IS NULL)),
+        CHECK ((pull_after IS NULL) = (looked_at IS NULL))
+    ) STRICT;
 ";
 
 /// Makes a connection ready for use, and its database one of the present schema.

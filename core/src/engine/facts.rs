@@ -442,6 +442,11 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Whether another job is at work on this.
+    pub fn is_elsewhere(&self, identity: &Identity) -> bool {
+        self.registry.is_elsewhere(identity, self.job)
+    }
+
     fn is_judged_elsewhere(&self, event_id: &EventId) -> bool {
         self.registry
             .is_elsewhere(&Identity::Event(event_id.to_owned()), self.job)

@@ -34,6 +34,10 @@ use crate::{
     persistence::tables::StagedEvent,
     time::WallTime,
     transaction::{
+        after::{
+            pull::{AdvanceCursor, ContactPeer, PullPage},
+            serve::ServeAfter,
+        },
         inbox::{Acknowledge, TellAgain},
         incoming::{AnswerTransaction, ReceiveTransaction},
     },
@@ -88,6 +92,14 @@ jobs! {
     Acknowledge(Acknowledge),
     /// Transaction: tells the application again what it has not dealt with.
     TellAgain(TellAgain),
+    /// Transaction: tells another server what came after a position.
+    ServeAfter(ServeAfter),
+    /// Transaction: finds out where we stand in another server's stream.
+    ContactPeer(ContactPeer),
+    /// Transaction: fetches the next page of that stream.
+    PullPage(PullPage),
+    /// Transaction: notes that the page's events are judged.
+    AdvanceCursor(AdvanceCursor),
     /// PDU: checks an event's signatures and hash.
     VerifyEvent(VerifyEvent),
     /// PDU: judges an event.
@@ -190,6 +202,10 @@ impl Job {
             Self::MergeEnds(job) => Some(job.identity()),
             Self::ReceiveTransaction(job) => Some(job.identity()),
             Self::AnswerTransaction(job) => Some(job.identity()),
+            Self::ServeAfter(job) => Some(job.identity()),
+            Self::ContactPeer(job) => Some(job.identity()),
+            Self::PullPage(job) => Some(job.identity()),
+            Self::AdvanceCursor(job) => Some(job.identity()),
             Self::Authenticate(_)
             | Self::ServeRequest(_)
             | Self::FetchKey(_)

@@ -445,7 +445,11 @@ fn need_met_by_end(identity: Identity) -> Option<Need> {
     match identity {
         Identity::Event(event_id) => Some(Need::Event(event_id)),
         Identity::Join(room_id) => Some(Need::Room(room_id)),
-        Identity::Transaction(..) | Identity::Once(_) | Identity::Ends(_) => None,
+        Identity::Transaction(..)
+        | Identity::Once(_)
+        | Identity::Ends(_)
+        | Identity::After(_)
+        | Identity::Pull(_) => None,
     }
 }
 

@@ -51,6 +51,7 @@ use crate::{
     messaging::{command::Statistics, settings::Settings},
     time::{Monotonic, Now},
     transaction::{
+        after::schedule::Pulls,
         incoming::Forgetting,
         outgoing::Outgoing,
         staging::{self, Staging},
@@ -108,6 +109,7 @@ pub(crate) struct Engine {
     pending: Pending,
     commits: Commits,
     outgoing: Outgoing,
+    pulls: Pulls,
     forgetting: Forgetting,
     staging: Staging,
     actions: VecDeque<Action>,
@@ -129,6 +131,7 @@ impl Engine {
             pending: Pending::default(),
             commits: Commits::default(),
             outgoing,
+            pulls: Pulls::new(settings.pull_streams, &seed),
             forgetting: Forgetting::default(),
             staging: Staging::default(),
             actions: VecDeque::new(),
@@ -148,17 +151,22 @@ impl Engine {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Monotonic> {
-        let staging = self.staging.next_deadline();
-        self.outgoing
-            .next_deadline()
-            .into_iter()
-            .chain(staging)
-            .min()
+        let deadlines = [
+            self.outgoing.next_deadline(),
+            self.staging.next_deadline(),
+            self.pulls.next_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// An action that no job asked for.
     pub(crate) fn push(&mut self, action: Action) {
         self.actions.push_back(action);
+    }
+
+    /// What was chosen of how we take part in rooms.
+    pub(crate) fn settings(&self) -> Settings {
+        self.world.settings
     }
 
     /// Our keys, for everybody.

@@ -21,7 +21,7 @@ use crate::{
         queries::Write,
         tables::{LocalMembership, ServerKeyRecord, SnapshotId},
     },
-    transaction::outgoing::Moment,
+    transaction::{after::schedule::Turn, outgoing::Moment},
 };
 
 /// Everything that a decision wants to happen. Nothing of it has happened while it is built;
@@ -52,6 +52,10 @@ pub struct Outcome {
     pub searched: Option<Searched>,
     /// Jobs that begin now and for which nobody waits.
     pub also: Vec<Job>,
+    /// A server that knows of events that we lack.
+    pub ahead: Option<OwnedServerName>,
+    /// How far the pulling of a server's stream has come.
+    pub pulled: Option<(OwnedServerName, Turn)>,
     /// How the event fared that the job was about.
     pub fate: Fate,
     /// What comes next.

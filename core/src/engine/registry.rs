@@ -17,6 +17,10 @@ pub enum Identity {
     Transaction(OwnedServerName, OwnedTransactionId),
     /// Joining the ends of a room's graph.
     Ends(OwnedRoomId),
+    /// Telling a server what came after a position.
+    After(OwnedServerName),
+    /// Pulling another server's stream.
+    Pull(OwnedServerName),
     /// Carrying out a command that must have its effect once. A repetition gets the same answer.
     Once(String),
 }

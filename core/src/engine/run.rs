@@ -160,6 +160,13 @@ impl Engine {
         if let Some(server) = outcome.alive.take() {
             self.outgoing.alive(&server);
             self.staging.alive(&server, self.now.monotonic);
+            self.pulls.heard(&server, self.now.monotonic);
+        }
+        if let Some(server) = outcome.ahead.take() {
+            self.pulls.is_ahead(&server, self.now.monotonic);
+        }
+        if let Some((server, turn)) = outcome.pulled.take() {
+            self.pulls.report(&server, turn);
         }
         self.pump_outgoing(&mut writes, &mut held);
         self.count_received(&writes);
@@ -168,6 +175,7 @@ impl Engine {
         for job in outcome.also {
             self.create(job, Vec::new(), None);
         }
+        self.start_pulls();
     }
 
     fn count_received(&mut self, writes: &[Write]) {
@@ -339,7 +347,8 @@ impl Engine {
             Identity::Transaction(origin, _) => {
                 self.resolve(&Need::Turn(origin.clone()), &Met::InWorld);
             }
-            Identity::Once(_) | Identity::Ends(_) => {}
+            Identity::Pull(server) => self.pulls.ended(server, self.now.monotonic),
+            Identity::Once(_) | Identity::Ends(_) | Identity::After(_) => {}
         }
     }
 }

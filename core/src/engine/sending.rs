@@ -9,6 +9,7 @@ use super::{
 use crate::{
     action::Action,
     input::{CallId, QueryId},
+    messaging::notice::Notice,
     persistence::{
         queries::{Boot, Query, Read, Write},
         tables::{Excess, InboxId, OutgoingRecord},
@@ -34,6 +35,7 @@ impl Engine {
             after: InboxId::default(),
             through: boot.last_inbox,
         };
+        self.pulls.boot(&boot.streams, self.now.monotonic);
         self.outgoing.boot(boot, self.now);
         self.create(tell_again.into(), Vec::new(), None);
         self.tick();
@@ -44,7 +46,18 @@ impl Engine {
         let (mut writes, mut held) = (Vec::new(), Vec::new());
         self.pump_outgoing(&mut writes, &mut held);
         self.commit(writes, held);
+        self.start_pulls();
         self.run_ready();
+    }
+
+    /// Starts what is due of the pulling of other servers' streams, unless there is enough to do.
+    pub(super) fn start_pulls(&mut self) {
+        if self.is_full() {
+            return;
+        }
+        for contact in self.pulls.start(self.now.monotonic) {
+            self.create(contact.into(), Vec::new(), None);
+        }
     }
 
     pub(super) fn enqueue(&mut self, send: SendTo, writes: &mut Vec<Write>) {
@@ -75,7 +88,12 @@ impl Engine {
     fn effect(&mut self, effect: Effect, writes: &mut Vec<Write>, held: &mut Vec<Action>) {
         match effect {
             Effect::Write(write) => writes.push(write),
-            Effect::Notice(notice) => held.push(Action::Notify(notice)),
+            Effect::Notice(notice) => {
+                if let Notice::DestinationUp(server) = &notice {
+                    self.pulls.is_back(server, self.now.monotonic);
+                }
+                held.push(Action::Notify(notice));
+            }
             Effect::Measure {
                 destination,
                 depth,
@@ -176,6 +194,7 @@ impl Engine {
             Ok(body) => {
                 tracing::debug!(%destination, answer = ?body, "transaction delivered");
                 self.statistics.transactions_sent += 1;
+                self.pulls.heard(destination, self.now.monotonic);
                 for effect in self.outgoing.delivered(destination) {
                     self.effect(effect, &mut writes, &mut held);
                 }

@@ -17,6 +17,12 @@ pub struct Settings {
     pub extremities_max: usize,
     /// How much is kept for servers that do not answer.
     pub queues: QueueLimits,
+    /// Whether other servers may fetch everything that they may see after a position in our stream
+    /// of events ([`crate::transaction::after`]). On, unless told otherwise.
+    pub serve_stream: bool,
+    /// Whether we fetch what we have missed from servers that offer the same. On, unless told
+    /// otherwise.
+    pub pull_streams: bool,
 }
 
 /// How much is kept for one server that does not answer. At either bound the oldest is given up,
@@ -45,6 +51,8 @@ impl Default for Settings {
             pulled_max: 20_000,
             extremities_max: 10,
             queues: QueueLimits::default(),
+            serve_stream: true,
+            pull_streams: true,
         }
     }
 }

@@ -212,7 +212,11 @@ impl AdmitEvent {
             return Ok(Outcome::lacking(event.event_id(), reason));
         }
         if !missing.is_empty() {
-            return Ok(gap::fill(self, room, missing, facts));
+            let ahead = (self.source == Source::Pushed).then(|| self.from.clone());
+            return Ok(Outcome {
+                ahead,
+                ..gap::fill(self, room, missing, facts)
+            });
         }
         let missing = self::missing(event.auth_events(), auth.iter().map(Option::is_some));
         if !missing.is_empty() {

@@ -46,7 +46,7 @@ pub fn enter<'f>(
     }
 }
 
-/// These events, all of a room that `server` may enter, as it may see them: whole or, where its
+/// These events, of rooms that `server` may enter, as it may see them: whole or, where its
 /// users were not to see them, redacted (PDU-30, PDU-35).
 ///
 /// Where an event stands is unknown if we hold it without its history. As part of some state it is

@@ -6,7 +6,7 @@ use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId
 
 use super::tables::{
     AudienceId, BegunTransaction, DestinationRecord, Excess, InboxId, InboxRecord, LocalMembership,
-    OutgoingRecord, Outlook, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId,
+    OutgoingRecord, Outlook, PeerStream, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId,
     SnapshotRecord, StagedEvent, StateChange, StateEntry, StoredEvent,
 };
 use crate::{
@@ -174,6 +174,25 @@ pub enum Read {
     Memberships(OwnedUserId),
     /// The newest position in use. → [`Answer::Position`]
     NewestPosition,
+    /// New events, oldest first, of the rooms in which a server has, or once had, a user.
+    /// → [`Answer::EventsAfter`]
+    EventsAfter {
+        /// The server.
+        server: OwnedServerName,
+        /// Only what has a later position than this.
+        position: Position,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Rooms in which a server has, or once had, a user, by id. → [`Answer::Rooms`]
+    RoomsOf {
+        /// The server.
+        server: OwnedServerName,
+        /// At most so many.
+        limit: u32,
+    },
+    /// What we know of a server's stream. → [`Answer::PeerStream`]
+    PeerStream(OwnedServerName),
     /// How much is stored. → [`Answer::Counts`]
     Counts,
 }
@@ -217,6 +236,12 @@ pub enum Answer {
     Memberships(Vec<LocalMembership>),
     /// To [`Read::NewestPosition`].
     Position(Position),
+    /// To [`Read::EventsAfter`].
+    EventsAfter(EventsAfter),
+    /// To [`Read::RoomsOf`].
+    Rooms(Vec<OwnedRoomId>),
+    /// To [`Read::PeerStream`]; `None` if it was never asked.
+    PeerStream(Option<PeerStream>),
     /// To [`Read::Counts`].
     Counts(Counts),
 }
@@ -254,6 +279,20 @@ pub struct Boot {
     pub destinations: Vec<DestinationRecord>,
     /// Every staged event, in the order in which they came.
     pub staged: Vec<StagedEvent>,
+    /// Every server that offers its stream.
+    pub streams: Vec<PeerStream>,
+}
+
+/// A part of our stream of events as one server shares it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventsAfter {
+    /// The events, oldest first.
+    pub events: Vec<Arc<StoredEvent>>,
+    /// Up to here there is nothing else. It may be further on than the last event, and is further
+    /// on than the position asked about if anything is.
+    pub through: Position,
+    /// The newest position in use.
+    pub newest: Position,
 }
 
 /// A room with what is needed to judge its next event.
@@ -409,6 +448,8 @@ pub enum Write {
         /// At most so many items are looked at.
         limit: u32,
     },
+    /// Replace what we know of a server's stream.
+    PeerStream(PeerStream),
     /// A command with this key has produced this event. The first one stays.
     Once {
         /// The caller's key.

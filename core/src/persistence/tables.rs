@@ -320,3 +320,26 @@ pub struct OldestOf {
     /// The sequence of the last of them.
     pub through: u64,
 }
+
+/// What we know of another server's stream of events, which it may offer us page by page
+/// ([`crate::transaction::after`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerStream {
+    /// The server.
+    pub server: OwnedServerName,
+    /// When it was last asked whether it offers its stream.
+    pub asked_at: WallTime,
+    /// Where we stand in it; `None` if it offers none.
+    pub cursor: Option<StreamCursor>,
+}
+
+/// Where we stand in another server's stream. Positions are words of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamCursor {
+    /// Pull what follows this position.
+    pub pull_after: String,
+    /// Where the stream ended when we last looked, which may be further on.
+    pub end: String,
+    /// When that was.
+    pub looked_at: WallTime,
+}

@@ -81,6 +81,16 @@ pub enum Endpoint {
     Directory(OwnedRoomAliasId),
     /// `GET /query/profile`
     Profile(OwnedUserId),
+    /// `GET /version`
+    Version,
+    /// `GET /_matrix/federation/unstable/org.comity/after`
+    /// ([everything after](crate::transaction::after)); only for servers known to offer it.
+    After {
+        /// A position in that server's stream; without one it tells where its stream ends.
+        from: Option<String>,
+        /// At most so many events.
+        limit: u32,
+    },
 }
 
 /// A signed event on its way to a `send_*` or `invite` endpoint.
@@ -96,6 +106,7 @@ pub struct SignedEvent {
 
 const FEDERATION_V1: &str = "/_matrix/federation/v1";
 const FEDERATION_V2: &str = "/_matrix/federation/v2";
+const FEDERATION_UNSTABLE: &str = "/_matrix/federation/unstable/org.comity";
 
 impl Endpoint {
     /// The HTTP method.
@@ -116,7 +127,9 @@ impl Endpoint {
             | Self::EventAuth(..)
             | Self::Backfill { .. }
             | Self::Directory(_)
-            | Self::Profile(_) => Method::GET,
+            | Self::Profile(_)
+            | Self::Version
+            | Self::After { .. } => Method::GET,
         }
     }
 
@@ -172,6 +185,14 @@ impl Endpoint {
             Self::Profile(user_id) => {
                 v1("query/profile", &[]) + &query(&[("user_id", user_id.as_str())])
             }
+            Self::Version => v1("version", &[]),
+            Self::After { from, limit } => {
+                let limit = limit.to_string();
+                let from = from.as_deref().map(|position| ("from", position));
+                let pairs: Vec<(&str, &str)> =
+                    from.into_iter().chain([("limit", &*limit)]).collect();
+                path(FEDERATION_UNSTABLE, "after", &[]) + &query(&pairs)
+            }
         }
     }
 
@@ -208,7 +229,9 @@ impl Endpoint {
             | Self::EventAuth(..)
             | Self::Backfill { .. }
             | Self::Directory(_)
-            | Self::Profile(_) => None,
+            | Self::Profile(_)
+            | Self::Version
+            | Self::After { .. } => None,
         }
     }
 
@@ -216,7 +239,9 @@ impl Endpoint {
     #[must_use]
     pub fn time_out(&self) -> Duration {
         match self {
-            Self::ServerKeys | Self::Directory(_) | Self::Profile(_) => Duration::from_secs(10),
+            Self::ServerKeys | Self::Directory(_) | Self::Profile(_) | Self::Version => {
+                Duration::from_secs(10)
+            }
             Self::MakeJoin(..) | Self::MakeLeave(..) => Duration::from_secs(20),
             Self::PolicySign(_) => Duration::from_secs(30),
             Self::SendJoin(_) | Self::State(..) => Duration::from_secs(300),
@@ -227,7 +252,8 @@ impl Endpoint {
             | Self::StateIds(..)
             | Self::EventAuth(..)
             | Self::MissingEvents { .. }
-            | Self::Backfill { .. } => Duration::from_secs(60),
+            | Self::Backfill { .. }
+            | Self::After { .. } => Duration::from_secs(60),
         }
     }
 
@@ -239,6 +265,7 @@ impl Endpoint {
             Self::SendJoin(_) | Self::State(..) => 500 * MIB,
             Self::StateIds(..) | Self::EventAuth(..) => 100 * MIB,
             Self::MissingEvents { .. } | Self::Backfill { .. } => 16 * MIB,
+            Self::After { .. } => 2 * MIB,
             Self::ServerKeys
             | Self::SendTransaction { .. }
             | Self::MakeJoin(..)
@@ -248,14 +275,15 @@ impl Endpoint {
             | Self::Event(_)
             | Self::PolicySign(_)
             | Self::Directory(_)
-            | Self::Profile(_) => MIB,
+            | Self::Profile(_)
+            | Self::Version => MIB,
         }
     }
 
-    /// Whether the request is signed: all but the one for the keys that signatures need.
+    /// Whether the request is signed: all but those that anybody may make (XMTX-11).
     #[must_use]
     pub fn is_authenticated(&self) -> bool {
-        !matches!(self, Self::ServerKeys)
+        !matches!(self, Self::ServerKeys | Self::Version)
     }
 }
 

@@ -50,6 +50,8 @@ pub enum ServerRoute {
     Directory(OwnedRoomAliasId),
     /// `GET /query/profile`, perhaps for one field only.
     Profile(OwnedUserId, Option<String>),
+    /// `GET /_matrix/federation/unstable/org.comity/after`, with the position and the limit.
+    After(Option<String>, Option<u32>),
 }
 
 /// Finds what a request asks for.
@@ -138,6 +140,7 @@ fn server_route(version: &str, segments: &[&str], query: &Query<'_>) -> Result<F
                     .map(|user| R::Profile(user, field)),
             )
         }
+        ("unstable", ["org.comity", "after"]) => (Method::GET, query.after()),
         _ => return Err(unrecognised()),
     };
     Ok(found)
@@ -170,6 +173,13 @@ impl Query<'_> {
             MatrixError::new(ErrorCode::MissingParam, format!("{key} is missing"))
         })?;
         argument(&value)
+    }
+
+    fn after(&self) -> Result<ServerRoute, MatrixError> {
+        let from = self.all("from").into_iter().next();
+        let limit = self.all("limit").into_iter().next();
+        let limit = limit.map(|limit| argument::<Number>(&limit)).transpose()?;
+        Ok(ServerRoute::After(from, limit.map(|Number(limit)| limit)))
     }
 
     fn event_of(&self, room: &str) -> Result<(OwnedRoomId, OwnedEventId), MatrixError> {
@@ -288,6 +298,7 @@ mod tests {
             "/_matrix/federation/v1/backfill/!room:one?v=$e&limit=many",
             "/_matrix/federation/v1/query/profile?user_id=ann",
             "/_matrix/federation/v1/make_join/!room:one/ann",
+            "/_matrix/federation/unstable/org.comity/after?limit=many",
         ] {
             assert_eq!(
                 status(Method::GET, target),

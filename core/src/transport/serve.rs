@@ -16,7 +16,7 @@ use crate::{
         resident::{MakeMembership, SendMembership},
     },
     pdu::serve::{Asked, ServeEvents},
-    transaction::incoming::ReceiveTransaction,
+    transaction::{after::serve::ServeAfter, incoming::ReceiveTransaction},
 };
 
 /// A request whose sender is known.
@@ -84,6 +84,12 @@ impl ServeRequest {
             R::MissingEvents(room) => events(Some(room), Asked::missing_events(body)?),
             R::Directory(alias) => ServeDirectory { alias }.into(),
             R::Profile(user_id, field) => ServeProfile { user_id, field }.into(),
+            R::After(from, limit) => ServeAfter {
+                origin,
+                from,
+                limit,
+            }
+            .into(),
         })
     }
 }

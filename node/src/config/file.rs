@@ -41,6 +41,8 @@ struct FederationSection {
     #[serde(default)]
     extra_ca: Vec<PathBuf>,
     policy_servers: Option<bool>,
+    serve_stream: Option<bool>,
+    pull_streams: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +88,8 @@ impl FederationSection {
         let defaults = Settings::default();
         let settings = Settings {
             policy_servers: self.policy_servers.unwrap_or(defaults.policy_servers),
+            serve_stream: self.serve_stream.unwrap_or(defaults.serve_stream),
+            pull_streams: self.pull_streams.unwrap_or(defaults.pull_streams),
             ..defaults
         };
         Ok(Federation {

@@ -223,6 +223,26 @@ mod tests {
     }
 
     #[test]
+    fn streams_are_served_and_pulled_unless_the_file_says_otherwise() {
+        let chosen = |text: &str| {
+            let config = Config::parse(text, Path::new("/")).unwrap();
+            let settings = config.federation.settings;
+            (settings.serve_stream, settings.pull_streams)
+        };
+        let written = example();
+        let (serve, pull) = ("serve_stream = true\n", "pull_streams = true\n");
+        assert_eq!(chosen(&written), (true, true));
+        assert_eq!(
+            chosen(&written.replace(serve, "").replace(pull, "")),
+            (true, true)
+        );
+        let not_served = written.replace(serve, "serve_stream = false\n");
+        assert_eq!(chosen(&not_served), (false, true));
+        let not_pulled = written.replace(pull, "pull_streams = false\n");
+        assert_eq!(chosen(&not_pulled), (true, false));
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_line() {
         let reason = refused("signing_key =", "singing_key =");
         assert!(reason.contains("unknown field `singing_key`"), "{reason}");

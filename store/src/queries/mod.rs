@@ -13,6 +13,7 @@ mod staged;
 mod start;
 mod state;
 mod statement;
+mod streams;
 mod visibility;
 
 use comity_core::persistence::queries::{Answer, Read, Write};
@@ -74,6 +75,13 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
         Read::SnapshotEvents(id) => Answer::Events(state::snapshot_events(database, *id)?),
         Read::Memberships(user_id) => Answer::Memberships(local::memberships(database, user_id)?),
         Read::Once(key) => Answer::Once(local::once(database, key)?),
+        Read::EventsAfter {
+            server,
+            position,
+            limit,
+        } => Answer::EventsAfter(streams::events_after(database, server, *position, *limit)?),
+        Read::RoomsOf { server, limit } => Answer::Rooms(streams::rooms(database, server, *limit)?),
+        Read::PeerStream(server) => Answer::PeerStream(streams::peer(database, server)?),
         Read::Outgoing { destination, limit } => {
             Answer::Outgoing(outgoing::queue(database, destination, *limit)?)
         }
@@ -137,6 +145,7 @@ pub(crate) fn write(database: &Connection, write: &Write) -> rusqlite::Result<()
             edus_through,
         } => outgoing::give_up(database, destination, *events_through, *edus_through),
         Write::ForgetSent { limit } => outgoing::forget_sent(database, *limit),
+        Write::PeerStream(stream) => streams::replace_peer(database, stream),
         Write::ServerKeys(keys) => federation::keep_keys(database, keys),
         Write::ReceivedTransaction {
             origin,

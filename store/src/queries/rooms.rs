@@ -1,6 +1,6 @@
 //! The rooms we take part in: their ends, and their current state.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use comity_core::{
     pdu::{RoomVersion, StateKey},
@@ -9,12 +9,13 @@ use comity_core::{
         tables::{RoomRecord, SnapshotId, StateChange, StateEntry, StoredEvent},
     },
 };
-use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId};
+use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
 use rusqlite::Connection;
 
 use super::{
     names,
     statement::{execute, one_row, rows},
+    streams,
 };
 use crate::rows::{damaged, parsed, signed, state_entry, stored_event, unsigned, version};
 
@@ -121,14 +122,21 @@ pub(super) fn replace(
     let (current, least_depth) = (signed(record.current.0), signed(record.least_depth));
     execute(database, UPDATE, (room, current, least_depth))?;
     replace_extremities(database, room, &record.extremities)?;
+    let mut joined = BTreeSet::new();
     for StateChange { key, event_id } in changes {
-        let key = names::state_key(database, key)?;
-        match event_id {
-            Some(event_id) => set_entry(database, room, key, event_id)?,
-            None => remove_entry(database, room, key)?,
+        let entry = names::state_key(database, key)?;
+        let Some(event_id) = event_id else {
+            remove_entry(database, room, entry)?;
+            continue;
+        };
+        let membership = set_entry(database, room, entry, event_id)?;
+        if membership.as_deref() == Some("join") {
+            joined.extend(<&UserId>::try_from(&*key.state_key).map(UserId::server_name));
         }
     }
-    Ok(())
+    joined
+        .into_iter()
+        .try_for_each(|server| streams::take_part(database, server, room))
 }
 
 fn replace_extremities(
@@ -144,12 +152,13 @@ fn replace_extremities(
     Ok(())
 }
 
+/// Gives the membership of the event, if it is one of membership.
 fn set_entry(
     database: &Connection,
     room: i64,
     key: i64,
     event_id: &EventId,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Option<String>> {
     const INSERT: &str = "
         INSERT INTO current_state (room, key, event, membership)
         SELECT ?1, ?2, event, (
@@ -158,17 +167,15 @@ fn set_entry(
         )
         FROM events WHERE event = ?3
         ON CONFLICT (room, key)
-            DO UPDATE SET event = excluded.event, membership = excluded.membership";
-    match execute(
-        database,
-        INSERT,
-        (room, key, names::event(database, event_id)?),
-    )? {
-        0 => Err(damaged(format_args!(
+            DO UPDATE SET event = excluded.event, membership = excluded.membership
+        RETURNING membership";
+    let parameters = (room, key, names::event(database, event_id)?);
+    let not_stored = || {
+        damaged(format_args!(
             "event {event_id} is current state but not stored"
-        ))),
-        _ => Ok(()),
-    }
+        ))
+    };
+    one_row(database, INSERT, parameters, |row| row.get("membership"))?.ok_or_else(not_stored)
 }
 
 fn remove_entry(database: &Connection, room: i64, key: i64) -> rusqlite::Result<()> {

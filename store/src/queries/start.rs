@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row};
 use super::{
     staged,
     statement::{execute, one_row, rows},
+    streams,
 };
 use crate::rows::{damaged, parsed, time, unsigned};
 
@@ -24,6 +25,7 @@ pub(super) fn boot(database: &Connection) -> rusqlite::Result<Boot> {
         last_inbox: InboxId(count(database, "last_inbox")?),
         destinations: destinations(database)?,
         staged: staged::all(database)?,
+        streams: streams::offered(database)?,
     };
     execute(
         database,

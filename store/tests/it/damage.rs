@@ -4,7 +4,10 @@ use comity_core::{
     pdu::RoomVersion,
     persistence::{
         queries::{Direction, Query, Read, StoreError, Write},
-        tables::{LocalMembership, Position, RoomRecord, SnapshotId, SnapshotRecord},
+        tables::{
+            LocalMembership, PeerStream, Position, RoomRecord, SnapshotId, SnapshotRecord,
+            StreamCursor,
+        },
     },
 };
 use comity_store::Store;
@@ -58,8 +61,11 @@ fn damaged_rows_are_reported_as_damage() {
         "UPDATE server_keys SET public = x'00'",
         "UPDATE server_keys SET key_id = 'x'",
         "UPDATE outgoing SET edu = '{', event = NULL",
-        "UPDATE outgoing SET sequence = 9; UPDATE servers SET name = ''",
-        "UPDATE servers SET name = '???'",
+        "UPDATE outgoing SET sequence = 9;
+            UPDATE servers SET name = '' WHERE name = 'bob.example'",
+        "UPDATE servers SET name = '???' WHERE name = 'bob.example'",
+        "UPDATE peer_streams SET end = NULL",
+        "UPDATE peer_streams SET looked_at = -1",
         "UPDATE counters SET value = -1",
         "DELETE FROM counters",
     ] {
@@ -97,6 +103,15 @@ fn fill(store: &mut Store) {
         valid_until: Default::default(),
         retired: false,
     };
+    let stream = PeerStream {
+        server: server("bob.example"),
+        asked_at: Default::default(),
+        cursor: Some(StreamCursor {
+            pull_after: "p1".to_owned(),
+            end: "p2".to_owned(),
+            looked_at: Default::default(),
+        }),
+    };
     let id = SnapshotId(1);
     commit(
         store,
@@ -113,6 +128,7 @@ fn fill(store: &mut Store) {
             audience(1, &["bob.example"]),
             enqueue(1, 1, &member),
             Write::ServerKeys(vec![key]),
+            Write::PeerStream(stream),
             Write::Once {
                 key: "k".to_owned(),
                 event_id,
@@ -165,6 +181,16 @@ fn everything() -> Vec<Read> {
         },
         Read::Memberships("@ann:ann.example".try_into().unwrap()),
         Read::NewestPosition,
+        Read::EventsAfter {
+            server: server("ann.example"),
+            position: Position(0),
+            limit: 9,
+        },
+        Read::RoomsOf {
+            server: server("ann.example"),
+            limit: 9,
+        },
+        Read::PeerStream(server("bob.example")),
         Read::Counts,
     ]
 }

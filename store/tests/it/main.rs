@@ -22,5 +22,6 @@ mod redactions;
 mod rooms;
 mod staged;
 mod state;
+mod streams;
 mod thread;
 mod visibility;

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use comity_core::persistence::{
-    queries::{Answer, Read},
-    tables::AudienceId,
+use comity_core::{
+    pdu::RoomVersion,
+    persistence::{
+        queries::{Answer, Read, Write},
+        tables::{AudienceId, RoomRecord, SnapshotId},
+    },
 };
 use comity_store::{OpenError, Store};
 use rusqlite::Connection;
@@ -81,6 +84,9 @@ const QUEUES_BEFORE: &str = "
         begun_at INTEGER
     ) STRICT;
     ALTER TABLE rooms DROP COLUMN least_depth;
+    DROP TABLE room_servers;
+    DROP TABLE peer_streams;
+    DROP INDEX stream;
     PRAGMA user_version = 5;
 ";
 
@@ -151,6 +157,41 @@ fn what_was_queued_for_each_server_is_still_queued() {
     assert_eq!(outgoing::sequences(&mut store, "bob.example"), [5, 6, 8]);
     assert_eq!(outgoing::sequences(&mut store, "cal.example"), [5, 7, 8]);
     commit(&mut store, vec![outgoing::enqueue(9, 3, &events[0])]);
+}
+
+/// Who was in a room when an older version of the program ran may ask for what came after.
+#[test]
+fn who_is_in_which_room_is_found_in_an_older_database() {
+    let (_directory, path) = place();
+    let mut store = Store::open(&path).unwrap();
+    let joins = [
+        member("@ann:ann.example", "join"),
+        member("@bob:bob.example", "invite"),
+    ];
+    let record = RoomRecord {
+        room_id: room(),
+        version: RoomVersion::V10,
+        extremities: Vec::new(),
+        current: SnapshotId(1),
+        least_depth: 0,
+    };
+    let changes = joins.iter().map(set).collect();
+    let events = joins.iter().map(|join| write(in_graph(join))).collect();
+    let entered = vec![Write::Room { record, changes }];
+    commit(
+        &mut store,
+        [vec![write_version()], events, entered].concat(),
+    );
+    store.close().unwrap();
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch(QUEUES_BEFORE).unwrap();
+    drop(older);
+    let mut store = Store::open(&path).unwrap();
+    for (name, rooms) in [("ann.example", vec![room()]), ("bob.example", vec![])] {
+        let (server, limit) = (server(name), 9);
+        let found = read(&mut store, Read::RoomsOf { server, limit });
+        assert_eq!(found, Answer::Rooms(rooms));
+    }
 }
 
 #[test]

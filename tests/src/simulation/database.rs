@@ -68,10 +68,14 @@ fn comparable(answer: Result<Answer, StoreError>) -> Result<Answer, StoreError> 
     })
 }
 
-/// One answer comes in any order.
+/// One answer comes in any order, and another does where a position is taken twice.
 fn as_a_set(query: &Query, mut answer: Result<Answer, StoreError>) -> Result<Answer, StoreError> {
     if let (Query::Read(Read::Events(_)), Ok(Answer::Events(events))) = (query, &mut answer) {
         events.sort_by(|one, other| one.pdu.event_id().cmp(other.pdu.event_id()));
+    }
+    if let Ok(Answer::EventsAfter(part)) = &mut answer {
+        part.events
+            .sort_by_key(|event| (event.position, event.pdu.event_id().to_owned()));
     }
     answer
 }

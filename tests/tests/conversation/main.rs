@@ -27,6 +27,8 @@ mod queues;
 mod redactions;
 mod stage;
 mod staged;
+mod stream_pulled;
+mod stream_served;
 mod talking;
 mod to_devices;
 mod traps;

@@ -78,9 +78,12 @@ fn a_crash_while_events_wait_loses_none_of_them() {
 }
 
 /// A room of two honest servers and a liar, with an event that only server `two` can check: the
-/// liar's key has run out on server `one`, which cannot reach it.
+/// liar's key has run out on server `one`, which cannot reach it and pulls no streams.
 fn with_a_key_out_of_reach() -> (Stage, Forger) {
     let mut stage = Stage::of(&["one", "two"], RoomVersion::DEFAULT);
+    stage.network.crash("one");
+    stage.network.server("one").settings.pull_streams = false;
+    stage.network.start("one");
     let forger = infiltrate(&mut stage, RoomVersion::DEFAULT);
     stage.network.settle();
     stage.pass_seconds(60 * 60 * 24 * 8);

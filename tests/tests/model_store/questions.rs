@@ -12,7 +12,10 @@ use crate::{
 };
 
 /// How many kinds of questions there are.
-pub const KINDS: usize = 26;
+pub const KINDS: usize = 29;
+
+/// More than there are: where positions are taken twice, a limit may cut either way.
+const ALL: u32 = 1_000;
 
 pub fn questions(events: &Events, dice: &mut Dice) -> Vec<Read> {
     let mut questions = vec![
@@ -52,6 +55,16 @@ pub fn questions(events: &Events, dice: &mut Dice) -> Vec<Read> {
         },
         Read::Once(name(dice)),
         Read::Memberships(user(dice)),
+        Read::EventsAfter {
+            server: server(dice),
+            position: position(dice).unwrap_or_default(),
+            limit: ALL,
+        },
+        Read::RoomsOf {
+            server: server(dice),
+            limit: limit(dice),
+        },
+        Read::PeerStream(server(dice)),
     ];
     questions.extend(about_events(events, dice));
     questions

@@ -7,8 +7,8 @@ use comity_core::{
         queries::Write,
         tables::{
             AUDIENCES_NAMED, AudienceId, BegunTransaction, InboxId, InboxRecord, LocalMembership,
-            Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord, Stage,
-            StagedEvent, StateChange, StoredEvent,
+            PeerStream, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord,
+            Stage, StagedEvent, StateChange, StoredEvent, StreamCursor,
         },
     },
     time::WallTime,
@@ -22,7 +22,7 @@ use crate::events::{Events, ROOMS, server, user};
 pub const SNAPSHOTS: usize = 100;
 
 pub fn write(events: &Events, dice: &mut Dice) -> Write {
-    match dice.below(55) {
+    match dice.below(57) {
         0..15 => Write::Event(events.stored(dice)),
         15..17 => version(dice.below(3)),
         17..19 => redact(events, dice),
@@ -80,6 +80,7 @@ pub fn write(events: &Events, dice: &mut Dice) -> Write {
         53 => Write::ForgetInbox {
             received_before: WallTime(dice.below(100) as u64),
         },
+        54..56 => Write::PeerStream(stream(dice)),
         _ => Write::Unstage {
             event_id: events.id(dice),
             from: server(dice),
@@ -195,6 +196,19 @@ fn staged(events: &Events, dice: &mut Dice) -> StagedEvent {
         from: server(dice),
         stage: *dice.pick(&[Stage::Received, Stage::Verified]),
         received_at: time(dice),
+    }
+}
+
+fn stream(dice: &mut Dice) -> PeerStream {
+    let cursor = StreamCursor {
+        pull_after: name(dice),
+        end: name(dice),
+        looked_at: time(dice),
+    };
+    PeerStream {
+        server: server(dice),
+        asked_at: time(dice),
+        cursor: (!dice.once_in(3)).then_some(cursor),
     }
 }
 

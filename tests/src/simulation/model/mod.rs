@@ -21,6 +21,7 @@ mod rooms;
 mod staged;
 mod start;
 mod state;
+mod streams;
 mod table;
 mod tables;
 mod visibility;
@@ -121,6 +122,15 @@ impl Model {
             Read::InboxStanding { origin, names } => {
                 Answer::InboxStanding(inbox::standing(tables, origin, names))
             }
+            Read::EventsAfter {
+                server,
+                position,
+                limit,
+            } => Answer::EventsAfter(streams::events_after(tables, server, *position, *limit)),
+            Read::RoomsOf { server, limit } => {
+                Answer::Rooms(streams::rooms_of(tables, server, *limit))
+            }
+            Read::PeerStream(server) => Answer::PeerStream(tables.streams.get(server).cloned()),
             Read::ServerKeys(server) => Answer::Keys(federation::server_keys(tables, server)),
         })
     }
@@ -172,6 +182,7 @@ impl Model {
                 edus_through,
             } => outgoing::give_up(tables, destination, *events_through, *edus_through),
             Write::ForgetSent { limit } => outgoing::forget_sent(tables, *limit),
+            Write::PeerStream(stream) => streams::replace_peer(tables, stream),
             Write::ServerKeys(keys) => federation::keep_keys(tables, keys),
             Write::ReceivedTransaction {
                 origin,

@@ -9,7 +9,7 @@ use comity_core::{
         tables::{RoomRecord, StateChange, StateEntry, StoredEvent},
     },
 };
-use ruma_common::{OwnedUserId, RoomId};
+use ruma_common::{OwnedUserId, RoomId, UserId};
 
 use super::{
     damaged,
@@ -139,6 +139,12 @@ fn change_entry(
         event_id: event_id.clone(),
         joins: is_member && event.pdu.membership() == Some("join"),
     };
+    if entry.joins
+        && let Ok(user_id) = <&UserId>::try_from(&*change.key.state_key)
+    {
+        let place = (user_id.server_name().to_owned(), room_id.to_owned());
+        tables.room_servers.set(place, ());
+    }
     tables.current_state.set(place, entry);
     Ok(())
 }

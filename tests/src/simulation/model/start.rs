@@ -7,7 +7,7 @@ use comity_core::persistence::{
 use ruma_common::OwnedServerName;
 
 use super::{
-    outgoing, staged,
+    outgoing, staged, streams,
     tables::{Counter, DestinationRow, Tables},
 };
 
@@ -23,6 +23,7 @@ pub(super) fn boot(tables: &mut Tables) -> Boot {
         last_inbox: InboxId(number(tables, Counter::LastInbox)),
         destinations: destinations(tables),
         staged: staged::all(tables),
+        streams: streams::offered(tables),
     };
     let starts = tables.counter(Counter::Starts);
     tables.raise(Counter::Starts, starts + 1);

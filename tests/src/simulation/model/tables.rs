@@ -5,8 +5,8 @@ use std::sync::Arc;
 use comity_core::{
     pdu::{RoomVersion, StateKey},
     persistence::tables::{
-        AudienceId, BegunTransaction, InboxId, InboxRecord, LocalMembership, Position, Queued,
-        ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent, StoredEvent,
+        AudienceId, BegunTransaction, InboxId, InboxRecord, LocalMembership, PeerStream, Position,
+        Queued, ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent, StoredEvent,
     },
     time::WallTime,
 };
@@ -35,6 +35,8 @@ pub(super) struct Tables {
     /// From events to the state events that name them among their auth events.
     pub(super) citations: Table<(OwnedEventId, u64), OwnedEventId>,
     pub(super) rooms: Table<OwnedRoomId, RoomRow>,
+    /// Which servers have, or once had, a user joined in which rooms.
+    pub(super) room_servers: Table<(OwnedServerName, OwnedRoomId), ()>,
     pub(super) current_state: Table<(OwnedRoomId, StateKey), CurrentEntry>,
     pub(super) snapshots: Table<SnapshotId, SnapshotRecord>,
     pub(super) memberships: Table<(OwnedUserId, OwnedRoomId), LocalMembership>,
@@ -51,6 +53,8 @@ pub(super) struct Tables {
     pub(super) staged: Table<(OwnedEventId, OwnedServerName), StagedRow>,
     pub(super) inbox: Table<InboxId, InboxRow>,
     pub(super) server_keys: Table<(OwnedServerName, OwnedServerSigningKeyId), ServerKeyRecord>,
+    /// What is known of other servers' streams.
+    pub(super) streams: Table<OwnedServerName, PeerStream>,
     /// The extremes of the numbers that the core has chosen.
     pub(super) counters: Table<Counter, i64>,
 }
@@ -136,7 +140,7 @@ impl Tables {
         self.all().into_iter().for_each(Batched::roll_back);
     }
 
-    fn all(&mut self) -> [&mut dyn Batched; 20] {
+    fn all(&mut self) -> [&mut dyn Batched; 22] {
         [
             &mut self.heard,
             &mut self.in_order,
@@ -146,6 +150,7 @@ impl Tables {
             &mut self.redactions,
             &mut self.citations,
             &mut self.rooms,
+            &mut self.room_servers,
             &mut self.current_state,
             &mut self.snapshots,
             &mut self.memberships,
@@ -157,6 +162,7 @@ impl Tables {
             &mut self.staged,
             &mut self.inbox,
             &mut self.server_keys,
+            &mut self.streams,
             &mut self.counters,
         ]
     }
