@@ -19,6 +19,7 @@ pub mod logging;
 mod new_file;
 pub mod questions;
 mod random;
+pub mod retry;
 pub mod room_cli;
 pub mod serve;
 pub mod signing_key;

@@ -65,7 +65,7 @@ impl Server {
             federation.homeserver(),
             accounts,
         )?;
-        let api = Arc::new(api);
+        let api = Arc::new(api.operated_by(config.client.operators.clone()));
         let clients = serve_clients(config, client_listener, api.clone())?;
         tracing::info!(
             server_name = %config.server_name,

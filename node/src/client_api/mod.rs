@@ -20,6 +20,7 @@ mod members;
 mod messages;
 mod moderation;
 mod news;
+mod operating;
 mod profile;
 mod request;
 mod room_reads;
@@ -49,6 +50,7 @@ use serde_json::Value;
 
 use crate::{accounts::Accounts, homeserver::Homeserver, questions};
 use news::News;
+pub use operating::RETRY;
 use routes::Handler;
 use session::Session;
 
@@ -63,6 +65,7 @@ pub struct Api {
     news: Arc<News>,
     /// Aliases of rooms that are being created.
     reserved_aliases: Mutex<BTreeSet<OwnedRoomAliasId>>,
+    operators: BTreeSet<String>,
 }
 
 impl Api {
@@ -86,7 +89,15 @@ impl Api {
             accounts,
             news,
             reserved_aliases: Mutex::default(),
+            operators: BTreeSet::new(),
         })
+    }
+
+    /// Lets these users, by their local parts, look after the server itself.
+    #[must_use]
+    pub fn operated_by(mut self, operators: impl IntoIterator<Item = String>) -> Self {
+        self.operators.extend(operators);
+        self
     }
 
     /// Answers a request.

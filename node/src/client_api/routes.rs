@@ -8,8 +8,8 @@ use comity_core::transport::{
 use http::{Method, StatusCode};
 
 use super::{
-    Api, Handled, create_room, directory, filters, joining, members, messages, moderation, profile,
-    request::Request, sending, server_facts, session::Session, state, sync,
+    Api, Handled, create_room, directory, filters, joining, members, messages, moderation,
+    operating, profile, request::Request, sending, server_facts, session::Session, state, sync,
 };
 
 /// What answers an endpoint.
@@ -131,6 +131,7 @@ const ROUTES: &[Route] = &[
         "profile/{user}/{field}",
         User(profile::clear_field),
     ),
+    (Method::POST, operating::RETRY, User(operating::retry)),
 ];
 
 /// The one endpoint whose path has no version.

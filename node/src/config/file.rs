@@ -3,9 +3,10 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use comity_core::messaging::settings::Settings;
+use comity_core::messaging::settings::{QueueLimits, Settings};
 use ruma_common::{OwnedServerName, ServerName};
 use serde::Deserialize;
 use toml::Spanned;
@@ -43,6 +44,8 @@ struct FederationSection {
     policy_servers: Option<bool>,
     serve_stream: Option<bool>,
     pull_streams: Option<bool>,
+    queue_depth: Option<u32>,
+    queue_days: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +54,8 @@ struct ClientSection {
     listen: Spanned<String>,
     certificate: Option<Spanned<PathBuf>>,
     private_key: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    operators: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -86,10 +91,16 @@ impl FederationSection {
             private_key: self.private_key,
         };
         let defaults = Settings::default();
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+        let queues = QueueLimits {
+            depth: self.queue_depth.unwrap_or(defaults.queues.depth),
+            age: self.queue_days.map_or(defaults.queues.age, days),
+        };
         let settings = Settings {
             policy_servers: self.policy_servers.unwrap_or(defaults.policy_servers),
             serve_stream: self.serve_stream.unwrap_or(defaults.serve_stream),
             pull_streams: self.pull_streams.unwrap_or(defaults.pull_streams),
+            queues,
             ..defaults
         };
         Ok(Federation {
@@ -126,7 +137,11 @@ impl ClientSection {
             (Some(lonely), None) => return Err(wrong(&lonely, "certificate without private_key")),
             (None, Some(lonely)) => return Err(wrong(&lonely, "private_key without certificate")),
         };
-        Ok(Client { listen, tls })
+        Ok(Client {
+            listen,
+            tls,
+            operators: self.operators,
+        })
     }
 }
 

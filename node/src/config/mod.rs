@@ -60,6 +60,8 @@ pub struct Client {
     pub listen: SocketAddr,
     /// The certificate to show; plain HTTP without one.
     pub tls: Option<TlsPaths>,
+    /// The local parts of the users who may look after the server itself.
+    pub operators: Vec<String>,
 }
 
 /// What drives the federation's sockets, store and clock.
@@ -240,6 +242,20 @@ mod tests {
         assert_eq!(chosen(&not_served), (false, true));
         let not_pulled = written.replace(pull, "pull_streams = false\n");
         assert_eq!(chosen(&not_pulled), (true, false));
+    }
+
+    #[test]
+    fn what_waits_for_silent_servers_can_be_bounded_and_operators_named() {
+        let text = example()
+            .replace("queue_depth = 10000", "queue_depth = 7")
+            .replace("queue_days = 30", "queue_days = 2")
+            .replace("operators = []", "operators = [\"olga\"]");
+        let config = Config::parse(&text, Path::new("/")).unwrap();
+        let queues = config.federation.settings.queues;
+        assert_eq!((queues.depth, queues.age.as_secs()), (7, 2 * 24 * 60 * 60));
+        assert_eq!(config.client.operators, ["olga"]);
+        let config = Config::parse(&example(), Path::new("/")).unwrap();
+        assert_eq!(config.federation.settings, Default::default());
     }
 
     #[test]

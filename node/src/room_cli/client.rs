@@ -21,14 +21,14 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 type Answer = Result<Value, Box<dyn Error>>;
 
 /// A server's client API, used as one user.
-pub(super) struct Client {
+pub(crate) struct Client {
     agent: Agent,
     base: String,
     token: String,
 }
 
 impl Client {
-    pub(super) fn connect(connection: &Connection) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn connect(connection: &Connection) -> Result<Self, Box<dyn Error>> {
         let config = connection.config.as_deref().map(Config::load).transpose()?;
         let base = match (&connection.server, &config) {
             (Some(server), _) => server.trim_end_matches('/').to_owned(),
@@ -55,20 +55,20 @@ impl Client {
         })
     }
 
-    pub(super) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.request(Method::GET, path, Vec::new())
     }
 
-    pub(super) fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.request(Method::POST, path, body.to_string().into_bytes())
     }
 
-    pub(super) fn put(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Answer {
         self.request(Method::PUT, path, body.to_string().into_bytes())
     }
 
     /// The id of a room named by id or alias.
-    pub(super) fn room_id(&self, room: &str) -> Result<String, Box<dyn Error>> {
+    pub(crate) fn room_id(&self, room: &str) -> Result<String, Box<dyn Error>> {
         if !room.starts_with('#') {
             return Ok(room.to_owned());
         }
@@ -78,7 +78,7 @@ impl Client {
     }
 
     /// The path of something of a room, which is named by id or alias.
-    pub(super) fn room_path(&self, room: &str, rest: &str) -> Result<String, Box<dyn Error>> {
+    pub(crate) fn room_path(&self, room: &str, rest: &str) -> Result<String, Box<dyn Error>> {
         Ok(format!(
             "rooms/{}/{rest}",
             path_segment(&self.room_id(room)?)

@@ -1,6 +1,6 @@
 //! `comity room`: rooms for people at a terminal, and for scripts, over the client API.
 
-mod client;
+pub(crate) mod client;
 mod commands;
 mod show;
 mod watch;
@@ -26,7 +26,7 @@ pub struct RoomArguments {
 
 /// Which server to talk to, and as whom.
 #[derive(Debug, Args)]
-struct Connection {
+pub(crate) struct Connection {
     /// The server's configuration, which tells its client address and the users' tokens
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 mod errors;
 mod messages;
+mod operating;
 mod rooms;
 mod sync;
 mod world;
@@ -37,7 +38,9 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         let accounts = Arc::new(Accounts::open(directory.path()).unwrap());
         let world = Arc::new(World::default());
-        let api = Api::new(SERVER.try_into().unwrap(), world.clone(), accounts.clone()).unwrap();
+        let api = Api::new(SERVER.try_into().unwrap(), world.clone(), accounts.clone())
+            .unwrap()
+            .operated_by(["olga".to_owned()]);
         Self {
             world,
             api: Arc::new(api),
