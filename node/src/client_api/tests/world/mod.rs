@@ -263,7 +263,6 @@ impl Homeserver for World {
             | Command::Profile(_)
             | Command::RoomSummary(_)
             | Command::SendEdu { .. }
-            | Command::Retry(_)
             | Command::Acknowledge { .. }
             | Command::Statistics => return Err(CommandError::NotFound("not here".into())),
         })
