@@ -31,14 +31,18 @@ impl Engine {
         self.world.counters = (&boot).into();
         self.staging
             .boot(std::mem::take(&mut boot.staged), self.now);
-        let tell_again = TellAgain {
-            after: InboxId::default(),
-            through: boot.last_inbox,
-        };
+        let last_inbox = boot.last_inbox;
         self.pulls.boot(&boot.streams, self.now.monotonic);
         self.outgoing.boot(boot, self.now);
-        self.create(tell_again.into(), Vec::new(), None);
+        self.tell_again(last_inbox);
         self.tick();
+    }
+
+    fn tell_again(&mut self, through: InboxId) {
+        let after = InboxId::default();
+        if through > after {
+            self.create(TellAgain { after, through }.into(), Vec::new(), None);
+        }
     }
 
     /// Lets time pass.

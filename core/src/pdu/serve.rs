@@ -15,7 +15,7 @@ use crate::{
         stop::{Stop, for_request},
     },
     persistence::{
-        queries::{Answer, Read},
+        queries::{Ancestors, Answer, Read},
         tables::StoredEvent,
     },
     time::WallTime,
@@ -213,13 +213,13 @@ impl ServeEvents {
             return Ok(Vec::new());
         };
         let (from, stop_at) = (from.to_vec(), stop_at.to_vec());
-        let read = Read::Ancestors {
+        let read = Read::Ancestors(Ancestors {
             room_id,
             from,
             include_from,
             stop_at,
             limit,
-        };
+        });
         match facts.read(read)? {
             Answer::Events(events) => Ok(events.clone()),
             _ => Ok(Vec::new()),

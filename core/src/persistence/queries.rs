@@ -107,18 +107,7 @@ pub enum Read {
     Once(String),
     /// These events and their ancestors in the graph, breadth-first by depth, deepest first;
     /// outliers and rejected events are left out. → [`Answer::Events`]
-    Ancestors {
-        /// The room all of it must be of.
-        room_id: OwnedRoomId,
-        /// Where to start.
-        from: Vec<OwnedEventId>,
-        /// Whether `from` itself is part of the answer.
-        include_from: bool,
-        /// Never enter these events.
-        stop_at: Vec<OwnedEventId>,
-        /// At most so many events.
-        limit: u32,
-    },
+    Ancestors(Ancestors),
     /// Where the history that we hold of a room, which is its graph and whatever else of it is
     /// shown, ends: the previous events that its events name and that are neither part of it nor
     /// rejected, each with the depth of the shallowest event naming it; the deepest first, at
@@ -195,6 +184,21 @@ pub enum Read {
     PeerStream(OwnedServerName),
     /// How much is stored. → [`Answer::Counts`]
     Counts,
+}
+
+/// Which ancestors [`Read::Ancestors`] asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ancestors {
+    /// The room all of it must be of.
+    pub room_id: OwnedRoomId,
+    /// Where to start.
+    pub from: Vec<OwnedEventId>,
+    /// Whether `from` itself is part of the answer.
+    pub include_from: bool,
+    /// Never enter these events.
+    pub stop_at: Vec<OwnedEventId>,
+    /// At most so many events.
+    pub limit: u32,
 }
 
 /// What the store answers.

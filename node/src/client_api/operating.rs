@@ -13,7 +13,7 @@ use super::{
     session::Session,
 };
 
-/// Where [`retry`] is, below the usual prefix.
+/// Where `retry` is, below the usual prefix.
 pub const RETRY: &str = "org.comity/retry";
 
 /// Tries again at once the server that the body names as `destination`, or every server, if it was

@@ -183,7 +183,11 @@ pub fn config(listener: TcpListener, folder: &Path) -> ServerConfig {
         server_name: name.try_into().unwrap(),
         signing_key: SigningKey::from_seed("ed25519:1", &[7; 32]).unwrap().into(),
         seed: [9; 32],
-        settings: Settings::default(),
+        // No requests but those that a test causes.
+        settings: Settings {
+            pull_streams: false,
+            ..Settings::default()
+        },
     };
     let mut config = ServerConfig::new(core, database, vec![listener], CERTIFICATE.clone());
     config.use_platform_roots = false;

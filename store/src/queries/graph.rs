@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use comity_core::{pdu::Pdu, persistence::tables::StoredEvent};
+use comity_core::{
+    pdu::Pdu,
+    persistence::{queries::Ancestors, tables::StoredEvent},
+};
 use ruma_common::{OwnedEventId, RoomId};
 use rusqlite::Connection;
 
@@ -66,11 +69,7 @@ pub(super) fn auth_descendants(
 /// The recursion is a queue ordered by depth, so that its limit bounds the work too.
 pub(super) fn ancestors(
     database: &Connection,
-    room_id: &RoomId,
-    from: &[OwnedEventId],
-    include_from: bool,
-    stop_at: &[OwnedEventId],
-    limit: u32,
+    asked: &Ancestors,
 ) -> rusqlite::Result<Vec<Arc<StoredEvent>>> {
     const SELECT: &str = "
         WITH RECURSIVE
@@ -96,8 +95,13 @@ pub(super) fn ancestors(
         WHERE ?3 OR event NOT IN start
         ORDER BY stored_events.depth DESC, event
         LIMIT ?5";
-    let (from, stop_at) = (id_list(from)?, id_list(stop_at)?);
-    let parameters = (room_id.as_str(), from, include_from, stop_at, limit);
+    let parameters = (
+        asked.room_id.as_str(),
+        id_list(&asked.from)?,
+        asked.include_from,
+        id_list(&asked.stop_at)?,
+        asked.limit,
+    );
     rows(database, SELECT, parameters, stored_event)
 }
 

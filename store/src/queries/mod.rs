@@ -30,20 +30,7 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
         Read::AuthDescendants { of, limit } => {
             Answer::AuthDescendants(graph::auth_descendants(database, of, *limit)?)
         }
-        Read::Ancestors {
-            room_id,
-            from,
-            include_from,
-            stop_at,
-            limit,
-        } => Answer::Events(graph::ancestors(
-            database,
-            room_id,
-            from,
-            *include_from,
-            stop_at,
-            *limit,
-        )?),
+        Read::Ancestors(asked) => Answer::Events(graph::ancestors(database, asked)?),
         Read::BackwardExtremities(room_id) => {
             Answer::BackwardExtremities(graph::backward_extremities(database, room_id)?)
         }

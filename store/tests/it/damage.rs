@@ -3,7 +3,7 @@
 use comity_core::{
     pdu::RoomVersion,
     persistence::{
-        queries::{Direction, Query, Read, StoreError, Write},
+        queries::{Ancestors, Direction, Query, Read, StoreError, Write},
         tables::{
             LocalMembership, PeerStream, Position, RoomRecord, SnapshotId, SnapshotRecord,
             StreamCursor,
@@ -158,13 +158,13 @@ fn everything() -> Vec<Read> {
             limit: 9,
         },
         Read::Once("k".to_owned()),
-        Read::Ancestors {
+        Read::Ancestors(Ancestors {
             room_id: room(),
             from: event_ids(),
             include_from: true,
             stop_at: vec![],
             limit: 9,
-        },
+        }),
         Read::BackwardExtremities(room()),
         Read::Timeline {
             room_id: room(),

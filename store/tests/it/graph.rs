@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comity_core::{
     pdu::{Pdu, RoomVersion},
     persistence::{
-        queries::{Answer, Read, Write},
+        queries::{Ancestors, Answer, Read, Write},
         tables::{Position, StoredEvent},
     },
 };
@@ -326,13 +326,13 @@ fn ancestors(
     let stop_at = ids(stop_at.iter().copied());
     read_ids(
         store,
-        Read::Ancestors {
+        Read::Ancestors(Ancestors {
             room_id: room(),
             from,
             include_from,
             stop_at,
             limit,
-        },
+        }),
     )
 }
 

@@ -1,7 +1,7 @@
 //! One random question of every kind.
 
 use comity_core::persistence::{
-    queries::{Direction, Read},
+    queries::{Ancestors, Direction, Read},
     tables::{InboxId, Position, SnapshotId},
 };
 use comity_tests::rooms::Dice;
@@ -78,13 +78,13 @@ fn about_events(events: &Events, dice: &mut Dice) -> Vec<Read> {
             of: events.ids(dice),
             limit: limit(dice),
         },
-        Read::Ancestors {
+        Read::Ancestors(Ancestors {
             room_id: room(dice),
             from: events.ids(dice),
             include_from: dice.once_in(2),
             stop_at: events.ids(dice),
             limit: limit(dice),
-        },
+        }),
         Read::BackwardExtremities(room(dice)),
         Read::Timeline {
             room_id: room(dice),

@@ -10,7 +10,7 @@ use super::{
     resolution::{self, Branch, ResolutionReport, Resolved, StateBrief},
 };
 use crate::persistence::{
-    queries::{LoadedRoom, Read, StoreError},
+    queries::{Ancestors, LoadedRoom, Read, StoreError},
     tables::StoredEvent,
 };
 
@@ -95,13 +95,13 @@ fn describe(room: &LoadedRoom, ends: &[Arc<StoredEvent>]) -> RoomReport {
 }
 
 fn latest(room: &LoadedRoom, archive: &Archive<'_>) -> Result<Vec<Arc<StoredEvent>>, StoreError> {
-    archive.read_events(Read::Ancestors {
+    archive.read_events(Read::Ancestors(Ancestors {
         room_id: room.record.room_id.clone(),
         from: room.record.extremities.clone(),
         include_from: true,
         stop_at: Vec::new(),
         limit: SEARCHED_MAX,
-    })
+    }))
 }
 
 /// The first of these events that follows different states.

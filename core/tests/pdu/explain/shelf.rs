@@ -102,7 +102,7 @@ impl Shelf {
             }
             Read::Room(room_id) => Answer::Room(self.room(&room_id)),
             Read::ServerKeys(server) => Answer::Keys(self.keys(server)),
-            Read::Ancestors { limit, .. } => self.listed(limit, |event| {
+            Read::Ancestors(asked) => self.listed(asked.limit, |event| {
                 !event.is_outlier() && !event.verdict.is_rejected()
             }),
             Read::Timeline { limit, .. } => self.listed(limit, |event| event.position.is_some()),

@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use comity_core::{pdu::Pdu, persistence::tables::StoredEvent};
+use comity_core::{
+    pdu::Pdu,
+    persistence::{queries::Ancestors, tables::StoredEvent},
+};
 use ruma_common::{EventId, OwnedEventId, RoomId};
 
 use super::tables::{LARGEST, Tables};
@@ -74,9 +77,24 @@ pub(super) fn auth_descendants(
     (found.len() <= limit as usize).then(|| found.into_values().collect())
 }
 
+/// These events and what they build on.
+pub(super) fn ancestors(tables: &Tables, asked: &Ancestors) -> Vec<Arc<StoredEvent>> {
+    let known = |event_id: &&OwnedEventId| tables.heard.has(event_id);
+    let walk = Walk {
+        tables,
+        room_id: &asked.room_id,
+        from: asked.from.iter().filter(known).collect(),
+        stop_at: &asked.stop_at,
+        limit: asked.limit as usize,
+        ahead: BTreeMap::new(),
+        seen: BTreeMap::new(),
+    };
+    walk.ancestors(asked.include_from)
+}
+
 /// A walk back through the graph of a room, always to the deepest event first, and among equally
 /// deep ones to the one heard of first.
-pub(super) struct Walk<'a> {
+struct Walk<'a> {
     tables: &'a Tables,
     room_id: &'a RoomId,
     from: BTreeSet<&'a OwnedEventId>,
@@ -89,27 +107,8 @@ pub(super) struct Walk<'a> {
 type Place = (Reverse<u64>, u64);
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(
-        tables: &'a Tables,
-        room_id: &'a RoomId,
-        from: &'a [OwnedEventId],
-        stop_at: &'a [OwnedEventId],
-        limit: u32,
-    ) -> Self {
-        let known = from.iter().filter(|event_id| tables.heard.has(event_id));
-        Self {
-            tables,
-            room_id,
-            from: known.collect(),
-            stop_at,
-            limit: limit as usize,
-            ahead: BTreeMap::new(),
-            seen: BTreeMap::new(),
-        }
-    }
-
     /// The events on the way, with or without those it starts from.
-    pub(super) fn ancestors(mut self, include_from: bool) -> Vec<Arc<StoredEvent>> {
+    fn ancestors(mut self, include_from: bool) -> Vec<Arc<StoredEvent>> {
         for event_id in self.from.clone() {
             self.look_at(event_id);
         }

@@ -65,16 +65,7 @@ impl Model {
             Read::AuthDescendants { of, limit } => {
                 Answer::AuthDescendants(graph::auth_descendants(tables, of, *limit))
             }
-            Read::Ancestors {
-                room_id,
-                from,
-                include_from,
-                stop_at,
-                limit,
-            } => {
-                let walk = graph::Walk::new(tables, room_id, from, stop_at, *limit);
-                Answer::Events(walk.ancestors(*include_from))
-            }
+            Read::Ancestors(asked) => Answer::Events(graph::ancestors(tables, asked)),
             Read::BackwardExtremities(room_id) => {
                 Answer::BackwardExtremities(graph::backward_extremities(tables, room_id))
             }
