@@ -127,7 +127,13 @@ impl Scratch {
     ) -> Result<Found, Error> {
         let mut simulator = Command::new(self.target.join("release/comity-tests"));
         simulator
-            .args(["simulate", "--seeds", &format!("0..{seeds}")])
+            .args([
+                "simulate",
+                "--seeds",
+                &format!("0..{seeds}"),
+                "--tries",
+                "0",
+            ])
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         match mutant {

@@ -44,6 +44,6 @@ pub use disk::Disk;
 pub use invariants::Violation;
 pub use liar::Liar;
 pub use network::{Mishap, Network, Quality, Sent};
-pub use plan::Plan;
+pub use plan::{Deed, Fault, Kept, NoPart, Part, Plan, What};
 pub use server::{Finished, Server};
 pub use world::{run, run_and_tell};

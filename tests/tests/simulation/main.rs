@@ -1,6 +1,10 @@
 //! Made-up networks of servers under made-up trouble: whatever users do and whatever breaks, every
 //! promise is kept. More of the same: `cargo run --release -p comity-tests -- simulate`.
 
+#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod shrinking;
+
 use std::{num::NonZero, thread};
 
 use comity_tests::simulation::{Plan, campaign, run_and_tell};

@@ -3,15 +3,17 @@
 //! A seed draws a plan (`draw`), [`run`](super::world::run) carries it out. Steps name servers by
 //! their index, users by server and name, rooms by a slot, and say nothing that only makes sense
 //! after another step: whatever is left out of a plan, the rest still means something. That is
-//! what makes a failing plan small (`shrink`).
+//! what makes a failing plan small ([`Part`]).
 
 mod draw;
+mod part;
 pub mod show;
 
 use std::time::Duration;
 
 use comity_core::{messaging::command::Preset, pdu::RoomVersion};
 
+pub use self::part::{Kept, NoPart, Part};
 use super::{
     database::DatabaseKind,
     network::{Mishap, Quality},
@@ -147,6 +149,35 @@ pub enum Fault {
     Degrade(u8, u8, Quality),
     /// Something happens to the next request to a server that has this in its target.
     Mishap(u8, &'static str, Mishap),
+}
+
+impl What {
+    /// The servers that must take part, or it means nothing.
+    pub fn servers(&self) -> Vec<u8> {
+        match self {
+            Self::Deed(user, _) => vec![user.server],
+            Self::Fault(fault) => fault.servers(),
+        }
+    }
+}
+
+impl Fault {
+    /// The servers that it hits.
+    pub fn servers(&self) -> Vec<u8> {
+        match self {
+            Self::Crash(index)
+            | Self::CrashAfterCommits(index, _)
+            | Self::DiskFails(index, _)
+            | Self::DiskSlow(index, _)
+            | Self::Start(index)
+            | Self::CutOff(index)
+            | Self::Reconnect(index)
+            | Self::Mishap(index, ..) => vec![*index],
+            Self::Cut(from, to) | Self::Mend(from, to) | Self::Degrade(from, to, _) => {
+                vec![*from, *to]
+            }
+        }
+    }
 }
 
 impl Deed {

@@ -11,7 +11,7 @@ use crate::simulation::{
 impl World {
     /// Lets something break or be mended, if those whom it hits take part.
     pub(super) fn fault(&mut self, fault: &Fault) {
-        let hit = hit(fault);
+        let hit: Vec<_> = fault.servers().into_iter().map(show::server).collect();
         if !hit.iter().all(|name| self.network.has(name)) {
             return;
         }
@@ -62,23 +62,6 @@ impl World {
             if other != name {
                 self.network.set_cut(name, other.as_str(), cut);
             }
-        }
-    }
-}
-
-/// The servers that a fault names.
-fn hit(fault: &Fault) -> Vec<&'static str> {
-    match fault {
-        Fault::Crash(index)
-        | Fault::CrashAfterCommits(index, _)
-        | Fault::DiskFails(index, _)
-        | Fault::DiskSlow(index, _)
-        | Fault::Start(index)
-        | Fault::CutOff(index)
-        | Fault::Reconnect(index)
-        | Fault::Mishap(index, ..) => vec![show::server(*index)],
-        Fault::Cut(from, to) | Fault::Mend(from, to) | Fault::Degrade(from, to, _) => {
-            vec![show::server(*from), show::server(*to)]
         }
     }
 }

@@ -1,4 +1,7 @@
-//! Many seeds, on all processors: each in one thread from its beginning to its end.
+//! Many seeds, on all processors: each in one thread from its beginning to its end. Of one that
+//! fails [`shrink`] finds the part that matters.
+
+mod shrink;
 
 use std::{
     ops::Range,
@@ -11,6 +14,7 @@ use std::{
     thread,
 };
 
+pub use self::shrink::{Shrunk, shrink};
 use super::{chronicle::Report, invariants::Violation, plan::Plan, world};
 
 /// How one seed went.
