@@ -98,6 +98,12 @@ impl<'a> Facts<'a> {
         &self.world.own
     }
 
+    /// Tells this job from every other since the start, for questions and requests that must not
+    /// be shared with a job that has the same.
+    pub fn job_number(&self) -> u64 {
+        self.job.0
+    }
+
     /// What was chosen of how we take part in rooms.
     pub fn settings(&self) -> Settings {
         self.world.settings

@@ -13,8 +13,10 @@ use crate::{
         backfill::BackfillRoom,
         create_room::CreateRoomJob,
         delivery::AwaitPolicySignature,
-        directory::{ResolveAlias, ServeDirectory, ServeProfile, UserProfile},
+        device_keys::{ClaimKeys, ListDevices, QueryKeys},
+        directory::{ResolveAlias, UserProfile},
         ephemeral::SendEphemeral,
+        homeserver::AnswerQuestion,
         invite::{AnswerInvite, AwaitCosignature, InviteUser, ServeInvite},
         join::{JoinRoom, SendJoin},
         leave::{LeaveRoom, SendLeave},
@@ -122,10 +124,8 @@ jobs! {
     AnswerSendJoin(AnswerSendJoin),
     /// Messaging: signs an invite for one of our users.
     ServeInvite(ServeInvite),
-    /// Messaging: answers for an alias of ours.
-    ServeDirectory(ServeDirectory),
-    /// Messaging: answers for a user of ours.
-    ServeProfile(ServeProfile),
+    /// Messaging: answers what only our homeserver knows.
+    AnswerQuestion(AnswerQuestion),
     /// Messaging: creates a room.
     CreateRoom(CreateRoomJob),
     /// Messaging: sends an event of one of our users.
@@ -154,6 +154,12 @@ jobs! {
     ResolveAlias(ResolveAlias),
     /// Messaging: gets a user's profile.
     UserProfile(UserProfile),
+    /// Messaging: gets the keys of users' devices.
+    QueryKeys(QueryKeys),
+    /// Messaging: claims one-time keys.
+    ClaimKeys(ClaimKeys),
+    /// Messaging: gets all devices of a user.
+    ListDevices(ListDevices),
     /// Messaging: reads the store for the application.
     ReadStore(ReadStore),
     /// Messaging: joins the ends of a room's graph.
@@ -219,8 +225,7 @@ impl Job {
             | Self::SendMembership(_)
             | Self::AnswerSendJoin(_)
             | Self::ServeInvite(_)
-            | Self::ServeDirectory(_)
-            | Self::ServeProfile(_)
+            | Self::AnswerQuestion(_)
             | Self::CreateRoom(_)
             | Self::LeaveRoom(_)
             | Self::SendLeave(_)
@@ -231,6 +236,9 @@ impl Job {
             | Self::BackfillRoom(_)
             | Self::ResolveAlias(_)
             | Self::UserProfile(_)
+            | Self::QueryKeys(_)
+            | Self::ClaimKeys(_)
+            | Self::ListDevices(_)
             | Self::ReadStore(_)
             | Self::SummariseRoom(_) => None,
         }

@@ -5,6 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde_json::{Map, Value};
 
+use super::device_keys::{
+    DeviceList, Failures, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys,
+};
 use crate::{
     pdu::RoomVersion,
     persistence::{
@@ -100,6 +103,13 @@ pub enum Command {
     ResolveAlias(OwnedRoomAliasId),
     /// Ask for the profile of a user of any server. → [`Reply::Profile`]
     Profile(OwnedUserId),
+    /// Ask for the keys of devices of users of any servers. → [`Reply::Keys`]
+    QueryKeys(WantedKeys),
+    /// Claim one-time keys of devices of users of any servers. → [`Reply::OneTimeKeys`]
+    ClaimKeys(WantedOneTimeKeys),
+    /// Ask for all devices of a user of any server, to follow their changes from there on.
+    /// → [`Reply::Devices`]
+    ListDevices(OwnedUserId),
     /// Read what is stored. → [`Reply::Read`]
     Read(Read),
     /// Say how a room stands. → [`Reply::RoomSummary`]
@@ -116,6 +126,8 @@ pub enum Command {
 pub enum EduAudience {
     /// Every server in a room.
     Room(OwnedRoomId),
+    /// Every server with which one of our users shares a room.
+    Peers(OwnedUserId),
     /// These servers.
     Servers(BTreeSet<OwnedServerName>),
 }
@@ -230,6 +242,22 @@ pub enum Reply {
     },
     /// The public profile of a user.
     Profile(Content),
+    /// The keys that were found.
+    Keys {
+        /// They.
+        keys: UserKeys,
+        /// Servers that could not tell.
+        failures: Failures,
+    },
+    /// One-time keys, which nobody else will get.
+    OneTimeKeys {
+        /// They.
+        keys: OneTimeKeys,
+        /// Servers that could not tell.
+        failures: Failures,
+    },
+    /// The devices of a user.
+    Devices(DeviceList),
     /// What was read.
     Read(Answer),
     /// To [`Command::RoomSummary`].

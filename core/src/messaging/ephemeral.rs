@@ -4,7 +4,9 @@
 //! comes in is passed up only as far as its sender may say it (TXN-12): about its own users, and
 //! about rooms that it is in and that do not deny it (ACL-5).
 
-use ruma_common::{RoomId, ServerName, UserId};
+use std::collections::BTreeSet;
+
+use ruma_common::{OwnedServerName, RoomId, ServerName, UserId};
 use serde_json::{Value, json};
 
 use super::{
@@ -21,6 +23,7 @@ use crate::{
         canonical_json::{Numbers, canonical},
         gate,
     },
+    persistence::queries::{Answer, Read},
     transaction::outgoing::Moment,
 };
 
@@ -58,6 +61,7 @@ impl SendEphemeral {
             EduAudience::Room(room_id) => {
                 our_room(room_id, facts)?.servers.keys().cloned().collect()
             }
+            EduAudience::Peers(user_id) => peers(user_id, facts)?,
             EduAudience::Servers(servers) => servers.clone(),
         };
         let mut outcome = Outcome::complete(Ok(Reply::Queued));
@@ -80,6 +84,24 @@ impl SendEphemeral {
     }
 }
 
+/// The servers in the rooms that a user of ours is in.
+fn peers(user_id: &UserId, facts: &Facts<'_>) -> Result<BTreeSet<OwnedServerName>, Blocked> {
+    let Answer::Memberships(memberships) = facts.read(Read::Memberships(user_id.to_owned()))?
+    else {
+        return Ok(BTreeSet::new());
+    };
+    let joined = memberships
+        .iter()
+        .filter(|entry| entry.membership == "join");
+    let rooms: Vec<_> = joined.map(|entry| facts.room(&entry.room_id)).collect();
+    let rooms: Vec<_> = rooms.into_iter().collect::<Result<_, _>>()?;
+    let servers = rooms
+        .into_iter()
+        .flatten()
+        .flat_map(|room| room.servers.keys());
+    Ok(servers.cloned().collect())
+}
+
 /// What is left of an ephemeral message when everything is taken out that `origin` has no right
 /// to say; `None` if that is nothing, or if the type is not known (TXN-11).
 pub fn credible(
@@ -95,8 +117,8 @@ pub fn credible(
                 .get("room_id")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            let in_room = own && may_speak_in(origin, room, facts)?;
-            in_room.then_some(content)
+            let in_room = own && is_joined(content.get("user_id"), room, facts)?;
+            (in_room && may_speak_in(origin, room, facts)?).then_some(content)
         }
         "m.receipt" => {
             let mut kept = Content::new();
@@ -113,7 +135,12 @@ pub fn credible(
             }
             Some(content)
         }
-        "m.direct_to_device" => is_user_of(origin, content.get("sender")).then_some(content),
+        "m.direct_to_device" => {
+            if let Some(users) = content.get_mut("messages").and_then(Value::as_object_mut) {
+                users.retain(|user, _| is_of(facts.our_name(), user));
+            }
+            is_user_of(origin, content.get("sender")).then_some(content)
+        }
         "m.device_list_update" | "m.signing_key_update" | "org.matrix.signing_key_update" => {
             is_user_of(origin, content.get("user_id")).then_some(content)
         }
@@ -121,9 +148,23 @@ pub fn credible(
     })
 }
 
-fn is_user_of(origin: &ServerName, user: Option<&Value>) -> bool {
+fn is_user_of(server: &ServerName, user: Option<&Value>) -> bool {
+    user.and_then(Value::as_str)
+        .is_some_and(|user| is_of(server, user))
+}
+
+fn is_of(server: &ServerName, user: &str) -> bool {
+    <&UserId>::try_from(user).is_ok_and(|user| user.server_name() == server)
+}
+
+/// Whether a user is in a room that we know.
+fn is_joined(user: Option<&Value>, room: &str, facts: &Facts<'_>) -> Result<bool, Blocked> {
     let user = user.and_then(Value::as_str).map(<&UserId>::try_from);
-    matches!(user, Some(Ok(user)) if user.server_name() == origin)
+    let (Some(Ok(user)), Ok(room_id)) = (user, <&RoomId>::try_from(room)) else {
+        return Ok(false);
+    };
+    let room = facts.room(room_id)?;
+    Ok(room.is_some_and(|room| room.joined.contains(user)))
 }
 
 fn may_speak_in(origin: &ServerName, room: &str, facts: &Facts<'_>) -> Result<bool, Blocked> {
@@ -145,9 +186,7 @@ fn only_own_receipts(origin: &ServerName, mut receipts: Value) -> Value {
         .flat_map(|types| types.values_mut())
     {
         if let Some(users) = users.as_object_mut() {
-            users.retain(|user, _| {
-                <&UserId>::try_from(user.as_str()).is_ok_and(|user| user.server_name() == origin)
-            });
+            users.retain(|user, _| is_of(origin, user));
         }
     }
     receipts

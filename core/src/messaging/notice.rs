@@ -5,7 +5,10 @@ use std::sync::Arc;
 use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde_json::Value;
 
-use super::command::Content;
+use super::{
+    command::Content,
+    device_keys::{DeviceList, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys},
+};
 use crate::persistence::tables::{InboxId, LocalMembership, StoredEvent};
 
 /// Something the application should know. A notice is given after what it speaks of is on disk;
@@ -89,6 +92,19 @@ pub enum Question {
     Directory(OwnedRoomAliasId),
     /// What is the public profile of one of our users? → [`Told::Profile`]
     Profile(OwnedUserId),
+    /// What keys do devices of our users have, and the users themselves? Only signatures that
+    /// everybody may see belong into the answer. → [`Told::Keys`]
+    Keys(WantedKeys),
+    /// Give these one-time keys away: each at most once, whatever happens, so that its removal
+    /// is on disk before this is answered. → [`Told::OneTimeKeys`]
+    OneTimeKeys {
+        /// Of which devices.
+        wanted: WantedOneTimeKeys,
+        /// Tells claims apart that look alike.
+        claim: u64,
+    },
+    /// What devices does one of our users have? → [`Told::Devices`]
+    Devices(OwnedUserId),
 }
 
 /// The application's answer to a [`Question`].
@@ -103,6 +119,12 @@ pub enum Told {
     },
     /// The profile's fields, such as `displayname`.
     Profile(std::collections::BTreeMap<String, Value>),
+    /// Keys, as far as there are any.
+    Keys(UserKeys),
+    /// One-time keys, as far as there are any; nobody else will get them.
+    OneTimeKeys(OneTimeKeys),
+    /// The user's devices.
+    Devices(DeviceList),
     /// There is no such alias or user; also what a missing answer counts as.
     NotFound,
 }

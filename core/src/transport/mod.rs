@@ -10,6 +10,7 @@
 pub mod authenticate;
 pub mod client;
 pub mod connection_pool;
+mod homeserver_question;
 pub mod http1;
 pub mod json;
 pub mod matrix_error;

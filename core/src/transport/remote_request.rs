@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use ruma_common::{
-    OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId,
-};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId};
 use serde_json::{Value, json};
 
-use super::path::path_segment;
-use crate::pdu::RoomVersion;
+use super::{homeserver_question, path::path_segment};
+use crate::{messaging::notice::Question, pdu::RoomVersion};
 
 /// A request to one server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,10 +75,8 @@ pub enum Endpoint {
     },
     /// `POST /_matrix/policy/v1/sign`: the event to sign.
     PolicySign(String),
-    /// `GET /query/directory`
-    Directory(OwnedRoomAliasId),
-    /// `GET /query/profile`
-    Profile(OwnedUserId),
+    /// What belongs to the other homeserver; see [`homeserver_question`](super::homeserver_question).
+    Question(Question),
     /// `GET /version`
     Version,
     /// `GET /_matrix/federation/unstable/org.comity/after`
@@ -104,7 +100,7 @@ pub struct SignedEvent {
     pub body: String,
 }
 
-const FEDERATION_V1: &str = "/_matrix/federation/v1";
+pub(super) const FEDERATION_V1: &str = "/_matrix/federation/v1";
 const FEDERATION_V2: &str = "/_matrix/federation/v2";
 const FEDERATION_UNSTABLE: &str = "/_matrix/federation/unstable/org.comity";
 
@@ -126,10 +122,9 @@ impl Endpoint {
             | Self::StateIds(..)
             | Self::EventAuth(..)
             | Self::Backfill { .. }
-            | Self::Directory(_)
-            | Self::Profile(_)
             | Self::Version
             | Self::After { .. } => Method::GET,
+            Self::Question(question) => homeserver_question::method(question),
         }
     }
 
@@ -179,12 +174,7 @@ impl Endpoint {
                 v1("backfill", &[room_id.as_str()]) + &query(&pairs)
             }
             Self::PolicySign(_) => "/_matrix/policy/v1/sign".to_owned(),
-            Self::Directory(alias) => {
-                v1("query/directory", &[]) + &query(&[("room_alias", alias.as_str())])
-            }
-            Self::Profile(user_id) => {
-                v1("query/profile", &[]) + &query(&[("user_id", user_id.as_str())])
-            }
+            Self::Question(question) => homeserver_question::target(question),
             Self::Version => v1("version", &[]),
             Self::After { from, limit } => {
                 let limit = limit.to_string();
@@ -228,10 +218,9 @@ impl Endpoint {
             | Self::StateIds(..)
             | Self::EventAuth(..)
             | Self::Backfill { .. }
-            | Self::Directory(_)
-            | Self::Profile(_)
             | Self::Version
             | Self::After { .. } => None,
+            Self::Question(question) => homeserver_question::body(question),
         }
     }
 
@@ -239,9 +228,7 @@ impl Endpoint {
     #[must_use]
     pub fn time_out(&self) -> Duration {
         match self {
-            Self::ServerKeys | Self::Directory(_) | Self::Profile(_) | Self::Version => {
-                Duration::from_secs(10)
-            }
+            Self::ServerKeys | Self::Question(_) | Self::Version => Duration::from_secs(10),
             Self::MakeJoin(..) | Self::MakeLeave(..) => Duration::from_secs(20),
             Self::PolicySign(_) => Duration::from_secs(30),
             Self::SendJoin(_) | Self::State(..) => Duration::from_secs(300),
@@ -274,9 +261,8 @@ impl Endpoint {
             | Self::Invite(_)
             | Self::Event(_)
             | Self::PolicySign(_)
-            | Self::Directory(_)
-            | Self::Profile(_)
             | Self::Version => MIB,
+            Self::Question(question) => homeserver_question::response_limit(question),
         }
     }
 
@@ -293,7 +279,7 @@ impl SignedEvent {
     }
 }
 
-fn path(prefix: &str, name: &str, segments: &[&str]) -> String {
+pub(super) fn path(prefix: &str, name: &str, segments: &[&str]) -> String {
     let mut path = format!("{prefix}/{name}");
     for segment in segments {
         path.push('/');
@@ -302,7 +288,7 @@ fn path(prefix: &str, name: &str, segments: &[&str]) -> String {
     path
 }
 
-fn query(pairs: &[(&str, &str)]) -> String {
+pub(super) fn query(pairs: &[(&str, &str)]) -> String {
     let mut query = String::new();
     for (index, (key, value)) in pairs.iter().enumerate() {
         query.push(if index == 0 { '?' } else { '&' });

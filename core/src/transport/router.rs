@@ -50,6 +50,12 @@ pub enum ServerRoute {
     Directory(OwnedRoomAliasId),
     /// `GET /query/profile`, perhaps for one field only.
     Profile(OwnedUserId, Option<String>),
+    /// `POST /user/keys/query`
+    QueryKeys,
+    /// `POST /user/keys/claim`
+    ClaimKeys,
+    /// `GET /user/devices/{userId}`
+    Devices(OwnedUserId),
     /// `GET /_matrix/federation/unstable/org.comity/after`, with the position and the limit.
     After(Option<String>, Option<u32>),
 }
@@ -140,10 +146,21 @@ fn server_route(version: &str, segments: &[&str], query: &Query<'_>) -> Result<F
                     .map(|user| R::Profile(user, field)),
             )
         }
+        ("v1", ["user", rest @ ..]) => user_route(rest)?,
         ("unstable", ["org.comity", "after"]) => (Method::GET, query.after()),
         _ => return Err(unrecognised()),
     };
     Ok(found)
+}
+
+/// Everything below `/user/`.
+fn user_route(segments: &[&str]) -> Result<Found, MatrixError> {
+    Ok(match segments {
+        ["keys", "query"] => (Method::POST, Ok(ServerRoute::QueryKeys)),
+        ["keys", "claim"] => (Method::POST, Ok(ServerRoute::ClaimKeys)),
+        ["devices", user] => (Method::GET, argument(user).map(ServerRoute::Devices)),
+        _ => return Err(unrecognised()),
+    })
 }
 
 struct Query<'q>(&'q str);

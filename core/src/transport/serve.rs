@@ -11,8 +11,9 @@ use crate::{
         outcome::Outcome,
     },
     messaging::{
-        directory::{ServeDirectory, ServeProfile},
+        homeserver::AnswerQuestion,
         invite::ServeInvite,
+        notice::Question,
         resident::{MakeMembership, SendMembership},
     },
     pdu::serve::{Asked, ServeEvents},
@@ -82,8 +83,15 @@ impl ServeRequest {
             R::EventAuth(room, event) => events(Some(room), Asked::EventAuth(event)),
             R::Backfill(room, from, limit) => events(Some(room), Asked::Backfill(from, limit)),
             R::MissingEvents(room) => events(Some(room), Asked::missing_events(body)?),
-            R::Directory(alias) => ServeDirectory { alias }.into(),
-            R::Profile(user_id, field) => ServeProfile { user_id, field }.into(),
+            R::Directory(alias) => AnswerQuestion::from(Question::Directory(alias)).into(),
+            R::Profile(user_id, field) => AnswerQuestion {
+                question: Question::Profile(user_id),
+                field,
+            }
+            .into(),
+            R::QueryKeys => AnswerQuestion::from(Question::keys(body)?).into(),
+            R::ClaimKeys => AnswerQuestion::from(Question::one_time_keys(body)?).into(),
+            R::Devices(user_id) => AnswerQuestion::from(Question::Devices(user_id)).into(),
             R::After(from, limit) => ServeAfter {
                 origin,
                 from,

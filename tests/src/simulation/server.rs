@@ -51,7 +51,11 @@ pub struct Server {
     commands: u64,
     finished: BTreeMap<CommandId, Finished>,
     answers: BTreeMap<Question, Told>,
+    homeserver: Option<Homeserver>,
 }
+
+/// An application that answers questions as they come.
+type Homeserver = Box<dyn FnMut(&Question) -> Option<Told> + Send>;
 
 impl Server {
     /// A server that was never started, with an empty database of this kind.
@@ -72,6 +76,7 @@ impl Server {
             commands: 0,
             finished: BTreeMap::new(),
             answers: BTreeMap::new(),
+            homeserver: None,
         }
     }
 
@@ -117,6 +122,11 @@ impl Server {
     /// Makes the application answer a question this way; it answers all others with nothing.
     pub fn knows(&mut self, question: Question, told: Told) {
         self.answers.insert(question, told);
+    }
+
+    /// Makes the application answer questions this way, unless it [knows](Self::knows) better.
+    pub fn answers(&mut self, told: impl FnMut(&Question) -> Option<Told> + Send + 'static) {
+        self.homeserver = Some(Box::new(told));
     }
 
     /// Gives it a command and says under which id it will finish.
@@ -170,7 +180,8 @@ impl Server {
             Action::Query(id, query) => self.disk.submit(now.monotonic, id, query),
             Action::Compute(id, work) => self.tell_core(now, Input::Computed(id, work.run())),
             Action::Ask(id, question) => {
-                let told = self.answers.get(&question).cloned();
+                let known = self.answers.get(&question).cloned();
+                let told = known.or_else(|| self.homeserver.as_mut()?(&question));
                 self.tell_core(now, Input::Told(id, told.unwrap_or(Told::NotFound)));
             }
             Action::Call(call) => self.calls.push(*call),

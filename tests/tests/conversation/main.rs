@@ -10,6 +10,7 @@
 )]
 
 mod chosen_ids;
+mod device_keys;
 mod ends;
 mod explained;
 mod forger;

@@ -2,7 +2,7 @@
 //! anything of a room that it is not in.
 
 use comity_core::{
-    messaging::command::Preset,
+    messaging::{command::Preset, notice::Question},
     pdu::{Pdu, RoomVersion},
     transport::remote_request::Endpoint,
 };
@@ -53,7 +53,7 @@ fn key_8_a_request_signed_with_an_expired_key_is_401() {
     let mut liar = Liar::new("liar");
     liar.keys_expire_at = Some(network.now().wall.0 - 1);
     network.add_liar(liar);
-    let ask = Endpoint::Profile(user("one"));
+    let ask = Endpoint::Question(Question::Profile(user("one")));
     let response = network.ask("liar", "one", ask.clone());
     assert_eq!(response.status().as_u16(), 401);
     network.liar("liar").keys_expire_at = None;
