@@ -1,6 +1,12 @@
-//! What other servers ask that only the node knows: its aliases and its users' profiles.
+//! What other servers ask that only the node knows: its aliases, its users' profiles, and their
+//! devices and keys.
 
-use comity_core::messaging::notice::{Question, Told};
+use std::collections::BTreeMap;
+
+use comity_core::messaging::{
+    device_keys::{Device, DeviceList, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys},
+    notice::{Question, Told},
+};
 use ruma_common::{RoomAliasId, ServerName, UserId};
 
 use crate::accounts::{Accounts, AccountsError};
@@ -10,6 +16,11 @@ pub fn answer(accounts: &Accounts, server_name: &ServerName, question: &Question
     let told = match question {
         Question::Directory(alias) => directory(accounts, server_name, alias),
         Question::Profile(user_id) => profile(accounts, server_name, user_id),
+        Question::Keys(wanted) => keys(accounts, server_name, wanted).map(Told::Keys),
+        Question::OneTimeKeys { wanted, .. } => {
+            one_time_keys(accounts, server_name, wanted).map(Told::OneTimeKeys)
+        }
+        Question::Devices(user_id) => devices(accounts, server_name, user_id),
     };
     told.unwrap_or_else(|error| {
         tracing::error!(%error, ?question, "a question from federation went unanswered");
@@ -49,4 +60,81 @@ fn profile(
         ),
         None => Told::NotFound,
     })
+}
+
+/// The keys of users of ours, with the signatures that everybody may see.
+///
+/// # Errors
+/// When the database fails.
+pub fn keys(
+    accounts: &Accounts,
+    server_name: &ServerName,
+    wanted: &WantedKeys,
+) -> Result<UserKeys, AccountsError> {
+    let mut keys = UserKeys::default();
+    let ours = |user_id: &UserId| user_id.server_name() == server_name;
+    for (user_id, named) in wanted.iter().filter(|(user_id, _)| ours(user_id)) {
+        let mut devices: BTreeMap<_, _> = accounts
+            .device_keys(user_id.localpart())?
+            .into_iter()
+            .collect();
+        devices.retain(|device_id, _| named.is_empty() || named.contains(device_id));
+        keys.device_keys.insert(user_id.clone(), devices);
+        for (usage, key) in accounts.cross_signing_keys(user_id.localpart())? {
+            match usage.as_str() {
+                "master" => drop(keys.master_keys.insert(user_id.clone(), key)),
+                "self_signing" => drop(keys.self_signing_keys.insert(user_id.clone(), key)),
+                _ => {}
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// Gives one-time keys of our users away.
+fn one_time_keys(
+    accounts: &Accounts,
+    server_name: &ServerName,
+    wanted: &WantedOneTimeKeys,
+) -> Result<OneTimeKeys, AccountsError> {
+    let mut keys = OneTimeKeys::default();
+    let ours = |user_id: &UserId| user_id.server_name() == server_name;
+    for (user_id, devices) in wanted.iter().filter(|(user_id, _)| ours(user_id)) {
+        for (device_id, algorithm) in devices {
+            if let Some(key) = accounts.claim_key(user_id.localpart(), device_id, algorithm)? {
+                let of_user = keys.one_time_keys.entry(user_id.clone()).or_default();
+                of_user.insert(device_id.clone(), [key].into());
+            }
+        }
+    }
+    Ok(keys)
+}
+
+fn devices(
+    accounts: &Accounts,
+    server_name: &ServerName,
+    user_id: &UserId,
+) -> Result<Told, AccountsError> {
+    let localpart = user_id.localpart();
+    if user_id.server_name() != server_name || accounts.profile(localpart)?.is_none() {
+        return Ok(Told::NotFound);
+    }
+    let stream_id = accounts.announced(user_id)?;
+    let devices = accounts.device_keys(localpart)?.into_iter();
+    let device = |(device_id, keys)| Device {
+        device_id,
+        keys,
+        device_display_name: None,
+    };
+    let mut of_user: BTreeMap<_, _> = accounts
+        .cross_signing_keys(localpart)?
+        .into_iter()
+        .collect();
+    Ok(Told::Devices(DeviceList {
+        user_id: user_id.to_owned(),
+        stream_id,
+        devices: devices.map(device).collect(),
+        master_key: of_user.remove("master"),
+        self_signing_key: of_user.remove("self_signing"),
+    }))
 }

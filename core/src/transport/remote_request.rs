@@ -75,7 +75,7 @@ pub enum Endpoint {
     },
     /// `POST /_matrix/policy/v1/sign`: the event to sign.
     PolicySign(String),
-    /// What belongs to the other homeserver; see [`homeserver_question`](super::homeserver_question).
+    /// What belongs to the other homeserver; see `homeserver_question`.
     Question(Question),
     /// `GET /version`
     Version,

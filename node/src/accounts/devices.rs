@@ -53,14 +53,27 @@ impl Accounts {
         Ok(caller.optional()?)
     }
 
-    /// Forgets a token.
+    /// Forgets a device: its token, its keys and what waits for it; tells whether it had keys.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn remove_token(&self, token: &str) -> Result<(), AccountsError> {
-        let sql = "DELETE FROM tokens WHERE digest = ?";
-        self.connection().execute(sql, params![digest(token)])?;
-        Ok(())
+    pub fn remove_device(&self, device: &Caller) -> Result<bool, AccountsError> {
+        let connection = self.connection();
+        let transaction = connection.unchecked_transaction()?;
+        let mut had_keys = false;
+        for table in [
+            "tokens",
+            "device_keys",
+            "one_time_keys",
+            "fallback_keys",
+            "to_device",
+        ] {
+            let sql = format!("DELETE FROM {table} WHERE localpart = ? AND device_id = ?");
+            let removed = transaction.execute(&sql, [&device.localpart, &device.device_id])?;
+            had_keys |= table == "device_keys" && removed > 0;
+        }
+        transaction.commit()?;
+        Ok(had_keys)
     }
 
     /// Remembers which transaction of a device an event came from.

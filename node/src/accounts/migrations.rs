@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::AccountsError;
 
 /// Step `n` leads from version `n` to `n + 1`. Steps are only ever added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE users (
         localpart TEXT PRIMARY KEY,
         displayname TEXT,
@@ -33,7 +34,78 @@ const STEPS: &[&str] = &["
         device_id TEXT NOT NULL,
         transaction_id TEXT NOT NULL
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE device_keys (
+        localpart TEXT NOT NULL REFERENCES users (localpart),
+        device_id TEXT NOT NULL,
+        keys TEXT NOT NULL,
+        PRIMARY KEY (localpart, device_id)
+    ) STRICT;
+    CREATE TABLE one_time_keys (
+        age INTEGER PRIMARY KEY AUTOINCREMENT,
+        localpart TEXT NOT NULL REFERENCES users (localpart),
+        device_id TEXT NOT NULL,
+        algorithm TEXT NOT NULL,
+        name TEXT NOT NULL,
+        key TEXT NOT NULL,
+        UNIQUE (localpart, device_id, name)
+    ) STRICT;
+    CREATE TABLE fallback_keys (
+        localpart TEXT NOT NULL REFERENCES users (localpart),
+        device_id TEXT NOT NULL,
+        algorithm TEXT NOT NULL,
+        name TEXT NOT NULL,
+        key TEXT NOT NULL,
+        used INTEGER NOT NULL,
+        PRIMARY KEY (localpart, device_id, algorithm)
+    ) STRICT;
+    CREATE TABLE cross_signing_keys (
+        localpart TEXT NOT NULL REFERENCES users (localpart),
+        usage TEXT NOT NULL,
+        key TEXT NOT NULL,
+        PRIMARY KEY (localpart, usage)
+    ) STRICT;
+    CREATE TABLE signatures (
+        signer TEXT NOT NULL REFERENCES users (localpart),
+        user_id TEXT NOT NULL,
+        key_name TEXT NOT NULL,
+        signatures TEXT NOT NULL,
+        PRIMARY KEY (signer, user_id, key_name)
+    ) STRICT;
+    CREATE TABLE device_changes (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        user_id TEXT NOT NULL UNIQUE,
+        announced INTEGER
+    ) STRICT;
+    CREATE TABLE to_device (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        localpart TEXT NOT NULL,
+        device_id TEXT NOT NULL,
+        event TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX to_device_of ON to_device (localpart, device_id, number);
+    CREATE TABLE sent_to_devices (
+        localpart TEXT NOT NULL,
+        device_id TEXT NOT NULL,
+        transaction_id TEXT NOT NULL,
+        PRIMARY KEY (localpart, device_id, transaction_id)
+    ) STRICT;
+    CREATE TABLE inbox (heard INTEGER NOT NULL) STRICT;
+    INSERT INTO inbox (heard) VALUES (0);
+    CREATE TABLE receipts (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        room_id TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        receipt_type TEXT NOT NULL,
+        thread_id TEXT NOT NULL,
+        event_id TEXT NOT NULL,
+        ts INTEGER NOT NULL,
+        UNIQUE (room_id, user_id, receipt_type, thread_id)
+    ) STRICT;
+    CREATE INDEX receipts_in ON receipts (room_id, number);
+",
+];
 
 /// Brings the file to the newest version.
 pub(super) fn migrate(connection: &Connection) -> Result<(), AccountsError> {

@@ -1,4 +1,5 @@
-//! What the node knows that is no business of federation: users, tokens, aliases, filters.
+//! What the node knows that is no business of federation: users, tokens, aliases, filters, devices
+//! and what is said to them, receipts.
 //!
 //! It is a small SQLite file of its own, `node.db`, beside the federation's database. One
 //! connection, used from any thread behind one mutex; other processes (`comity user add`) may
@@ -7,9 +8,13 @@
 //! **Invariants.** Access tokens are kept as SHA-256 digests only. An alias stands for one room.
 
 mod aliases;
+mod device_keys;
 mod devices;
 mod filters;
 mod migrations;
+mod one_time_keys;
+mod receipts;
+mod to_device;
 mod users;
 
 use std::{
@@ -19,12 +24,17 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, Row, types::Type};
+use serde_json::Value;
 
 use crate::new_file;
 
 pub use aliases::Alias;
+pub use device_keys::DeviceChange;
 pub use devices::Caller;
+pub use one_time_keys::Added;
+pub use receipts::Receipt;
+pub use to_device::DeviceMessage;
 pub use users::{PROFILE_FIELDS, Profile};
 
 /// The file's name within the database directory.
@@ -74,12 +84,27 @@ impl Accounts {
         })
     }
 
+    /// The last number that a table which counts ever gave; 0 before the first.
+    fn last_number(&self, table: &str) -> Result<i64, AccountsError> {
+        let sql = "SELECT seq FROM sqlite_sequence WHERE name = ?";
+        let last = self.connection().query_row(sql, [table], |row| row.get(0));
+        Ok(last.optional()?.unwrap_or_default())
+    }
+
     /// Each use is one statement or one transaction, so a panic elsewhere leaves nothing half done.
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A column that holds JSON.
+fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into())
+    })
 }
 
 #[cfg(test)]

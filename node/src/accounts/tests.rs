@@ -98,3 +98,85 @@ fn what_users_say_is_readable_by_the_servers_owner_alone() {
     let mode = fs::metadata(&directory).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
+
+#[test]
+fn dev_4_a_one_time_key_is_given_away_once_and_the_fallback_key_as_often_as_need_be() {
+    let (_directory, accounts) = accounts();
+    accounts.add_user("alice").unwrap();
+    let token = accounts.add_token("alice").unwrap();
+    let phone = accounts.caller(&token).unwrap().unwrap();
+    let keys = |names: &[&str]| {
+        let keys = names
+            .iter()
+            .map(|name| ((*name).to_owned(), (*name).into()));
+        keys.collect::<serde_json::Map<_, _>>()
+    };
+    let add = |names: &[&str]| accounts.add_one_time_keys(&phone, &keys(names)).unwrap();
+    assert_eq!(add(&["x:2", "y:1"]), Added::Kept);
+    assert_eq!(add(&["x:1", "x:2"]), Added::Kept);
+    let other = [("x:3".to_owned(), 3.into()), ("x:2".to_owned(), 2.into())];
+    let taken = accounts.add_one_time_keys(&phone, &other.into_iter().collect());
+    assert_eq!(taken.unwrap(), Added::NameTaken);
+    accounts.set_fallback_keys(&phone, &keys(&["x:F"])).unwrap();
+    assert_eq!(accounts.unused_fallback_algorithms(&phone).unwrap(), ["x"]);
+    let claim = |algorithm| {
+        let claimed = accounts.claim_key("alice", &phone.device_id, algorithm);
+        claimed.unwrap().map(|(name, _)| name)
+    };
+    let claimed = ["x"; 4].map(claim).map(Option::unwrap);
+    assert_eq!(claimed, ["x:2", "x:1", "x:F", "x:F"]);
+    assert!(
+        accounts
+            .unused_fallback_algorithms(&phone)
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(claim("z"), None);
+    let counts = accounts.one_time_key_counts(&phone).unwrap();
+    assert_eq!(counts, [("y".to_owned(), 1)].into());
+    let many: Vec<String> = (0..1_000).map(|number| format!("x:{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(add(&many), Added::TooMany);
+}
+
+#[test]
+fn edu_4_what_comes_from_the_inbox_is_kept_with_how_far_it_was_read() {
+    use comity_core::persistence::tables::InboxId;
+    let (_directory, accounts) = accounts();
+    accounts.add_user("alice").unwrap();
+    let [phone, laptop] = [(); 2].map(|()| {
+        let token = accounts.add_token("alice").unwrap();
+        accounts.caller(&token).unwrap().unwrap()
+    });
+    let message = |device_id: Option<&str>, text: &str| DeviceMessage {
+        localpart: "alice".to_owned(),
+        device_id: device_id.map(ToOwned::to_owned),
+        event: text.into(),
+    };
+    let messages = [
+        message(None, "both"),
+        message(Some(&phone.device_id), "phone"),
+        message(Some("NONE"), "nobody"),
+    ];
+    accounts.take_in(InboxId(7), &messages, None).unwrap();
+    assert_eq!(accounts.heard().unwrap(), InboxId(7));
+    let waiting = |of: &Caller| {
+        let last = accounts.last_device_message().unwrap();
+        let waiting = accounts.device_messages(of, 0, last, 10).unwrap();
+        waiting
+            .into_iter()
+            .map(|(_, event)| event)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(waiting(&phone), ["both", "phone"]);
+    assert_eq!(waiting(&laptop), ["both"]);
+    let last = accounts.last_device_message().unwrap();
+    accounts.forget_device_messages(&phone, last).unwrap();
+    assert!(waiting(&phone).is_empty());
+    assert_eq!(accounts.last_device_message().unwrap(), last);
+    for _ in 0..2 {
+        let again = [message(None, "again")];
+        accounts.add_device_messages(&laptop, "1", &again).unwrap();
+    }
+    assert_eq!(waiting(&phone), ["again"]);
+}

@@ -28,7 +28,10 @@ pub(super) fn join(session: &Session<'_>, request: &Request<'_>) -> Handled {
         via,
         content,
     })? {
-        Reply::Room(room_id) => Ok(json!({ "room_id": room_id })),
+        Reply::Room(room_id) => {
+            session.announce_devices_in(&room_id)?;
+            Ok(json!({ "room_id": room_id }))
+        }
         _ => Err(errors::unexpected_reply()),
     }
 }

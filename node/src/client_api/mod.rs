@@ -9,16 +9,20 @@
 //! `routes` lists every endpoint; each topic has its file.
 
 mod access;
+mod announcing;
 mod create_room;
-mod devices;
 mod directory;
+mod ephemeral;
 mod errors;
 mod event_format;
 mod filters;
+mod hearing;
 mod joining;
+mod keys;
 mod members;
 mod messages;
 mod moderation;
+mod moments;
 mod news;
 mod operating;
 mod profile;
@@ -30,6 +34,7 @@ mod server_facts;
 mod session;
 mod state;
 mod sync;
+mod to_device;
 mod token;
 mod visibility;
 
@@ -49,6 +54,8 @@ use ruma_common::{OwnedRoomAliasId, OwnedServerName};
 use serde_json::Value;
 
 use crate::{accounts::Accounts, homeserver::Homeserver, questions};
+use hearing::Hearing;
+use moments::Moments;
 use news::News;
 pub use operating::RETRY;
 use routes::Handler;
@@ -63,6 +70,7 @@ pub struct Api {
     homeserver: Arc<dyn Homeserver>,
     accounts: Arc<Accounts>,
     news: Arc<News>,
+    moments: Arc<Moments>,
     /// Aliases of rooms that are being created.
     reserved_aliases: Mutex<BTreeSet<OwnedRoomAliasId>>,
     operators: BTreeSet<String>,
@@ -78,8 +86,14 @@ impl Api {
         homeserver: Arc<dyn Homeserver>,
         accounts: Arc<Accounts>,
     ) -> io::Result<Self> {
-        let news = Arc::new(News::default());
-        news::listen(&homeserver, &news)?;
+        let (news, moments) = (Arc::new(News::default()), Arc::new(Moments::default()));
+        let hearing = Hearing {
+            homeserver: Arc::downgrade(&homeserver),
+            accounts: accounts.clone(),
+            moments: moments.clone(),
+            news: Arc::downgrade(&news),
+        };
+        news::listen(&homeserver, &news, &hearing.start()?)?;
         let (store, name) = (accounts.clone(), server_name.clone());
         let answer = move |question| questions::answer(&store, &name, &question);
         homeserver.on_question(Box::new(answer));
@@ -88,6 +102,7 @@ impl Api {
             homeserver,
             accounts,
             news,
+            moments,
             reserved_aliases: Mutex::default(),
             operators: BTreeSet::new(),
         })

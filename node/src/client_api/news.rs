@@ -8,7 +8,7 @@ use std::{
 
 use comity_core::messaging::notice::Notice;
 
-use super::devices::acknowledger;
+use super::hearing::{Ear, Said};
 use crate::homeserver::Homeserver;
 
 /// Counts what happened. Whoever read the count before looking at the store misses nothing by
@@ -57,16 +57,26 @@ impl News {
     }
 }
 
-/// Publishes every notice that a `sync` could show, as long as `news` lives.
-pub(super) fn listen(homeserver: &Arc<dyn Homeserver>, news: &Arc<News>) -> io::Result<()> {
+/// Publishes every notice that a `sync` could show, as long as `news` lives, and lets `ear` hear
+/// what other servers say that is no event.
+pub(super) fn listen(
+    homeserver: &Arc<dyn Homeserver>,
+    news: &Arc<News>,
+    ear: &Ear,
+) -> io::Result<()> {
     let (listener, news) = (Arc::downgrade(homeserver), Arc::downgrade(news));
-    let acknowledger = acknowledger(listener.clone())?;
+    let ear = ear.clone();
+    let _ = ear.try_send(None);
     homeserver.on_notice(Box::new(move |notice| match notice {
         Ok(Notice::Event(_) | Notice::Redacted(_) | Notice::Membership(_)) => publish(&news),
-        Ok(Notice::Edu { acknowledge, .. }) => {
-            if let Some(through) = acknowledge {
-                let _ = acknowledger.send(through);
-            }
+        Ok(Notice::Edu {
+            edu_type,
+            content,
+            acknowledge,
+            ..
+        }) => {
+            let said = acknowledge.is_none().then_some(Said { edu_type, content });
+            let _ = ear.try_send(said);
         }
         Ok(
             Notice::DestinationDown { .. }
@@ -76,7 +86,7 @@ pub(super) fn listen(homeserver: &Arc<dyn Homeserver>, news: &Arc<News>) -> io::
             | Notice::NotAccepted { .. }
             | Notice::Hole { .. },
         ) => {}
-        Err(_lagged) => listen_again(&listener, &news),
+        Err(_lagged) => listen_again(&listener, &news, &ear),
     }))
 }
 
@@ -87,11 +97,11 @@ fn publish(news: &Weak<News>) {
 }
 
 /// What was missed is in the store: subscribing anew and waking everybody catches up.
-fn listen_again(homeserver: &Weak<dyn Homeserver>, news: &Weak<News>) {
+fn listen_again(homeserver: &Weak<dyn Homeserver>, news: &Weak<News>, ear: &Ear) {
     let (Some(homeserver), Some(news)) = (homeserver.upgrade(), news.upgrade()) else {
         return;
     };
-    if let Err(error) = listen(&homeserver, &news) {
+    if let Err(error) = listen(&homeserver, &news, ear) {
         tracing::error!(%error, "sync can no longer be woken: no thread to listen to notices");
     }
     news.publish();

@@ -8,8 +8,9 @@ use comity_core::transport::{
 use http::{Method, StatusCode};
 
 use super::{
-    Api, Handled, create_room, directory, filters, joining, members, messages, moderation,
-    operating, profile, request::Request, sending, server_facts, session::Session, state, sync,
+    Api, Handled, create_room, directory, ephemeral, filters, joining, keys, members, messages,
+    moderation, operating, profile, request::Request, sending, server_facts, session::Session,
+    state, sync, to_device,
 };
 
 /// What answers an endpoint.
@@ -130,6 +131,50 @@ const ROUTES: &[Route] = &[
         Method::DELETE,
         "profile/{user}/{field}",
         User(profile::clear_field),
+    ),
+    (Method::POST, "keys/upload", User(keys::upload)),
+    (Method::POST, "keys/query", User(keys::query)),
+    (Method::POST, "keys/claim", User(keys::claim)),
+    (Method::GET, "keys/changes", User(keys::changes)),
+    (
+        Method::POST,
+        "keys/device_signing/upload",
+        User(keys::upload_cross_signing),
+    ),
+    (
+        Method::POST,
+        "keys/signatures/upload",
+        User(keys::upload_signatures),
+    ),
+    (
+        Method::PUT,
+        "sendToDevice/{type}/{transaction}",
+        User(to_device::send),
+    ),
+    (
+        Method::PUT,
+        "rooms/{room}/typing/{user}",
+        User(ephemeral::typing),
+    ),
+    (
+        Method::POST,
+        "rooms/{room}/receipt/{type}/{event}",
+        User(ephemeral::receipt),
+    ),
+    (
+        Method::POST,
+        "rooms/{room}/read_markers",
+        User(ephemeral::read_markers),
+    ),
+    (
+        Method::GET,
+        "presence/{user}/status",
+        User(ephemeral::presence),
+    ),
+    (
+        Method::PUT,
+        "presence/{user}/status",
+        User(ephemeral::set_presence),
     ),
     (Method::POST, operating::RETRY, User(operating::retry)),
 ];

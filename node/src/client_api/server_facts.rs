@@ -20,13 +20,11 @@ pub(super) fn login_flows(_api: &Api, _request: &Request<'_>) -> Handled {
     Ok(json!({ "flows": [] }))
 }
 
-pub(super) fn logout(session: &Session<'_>, request: &Request<'_>) -> Handled {
-    let token = request.access_token().unwrap_or_default();
-    session
-        .api
-        .accounts
-        .remove_token(token)
-        .map_err(errors::from_accounts)?;
+pub(super) fn logout(session: &Session<'_>, _request: &Request<'_>) -> Handled {
+    let had_keys = session.api.accounts.remove_device(&session.caller);
+    if had_keys.map_err(errors::from_accounts)? {
+        session.announce_device(None)?;
+    }
     Ok(json!({}))
 }
 

@@ -9,6 +9,68 @@ use comity_core::{persistence::tables::Position, transport::matrix_error::Matrix
 
 use super::errors::invalid;
 
+/// Where an answer of `sync` ends: in the order of events, and in all other orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SyncToken {
+    pub(super) token: Token,
+    pub(super) marks: Marks,
+}
+
+/// How much has happened of what is no event, each counted for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// Changes of users' devices.
+    pub(super) devices: i64,
+    /// Messages to devices.
+    pub(super) messages: i64,
+    /// Receipts.
+    pub(super) receipts: i64,
+    /// What is true for a moment, since the start.
+    pub(super) moments: u64,
+}
+
+impl SyncToken {
+    /// Reads a token that a client may have given.
+    pub(super) fn parse(text: Option<&str>) -> Result<Option<Self>, MatrixError> {
+        text.map(str::parse).transpose()
+    }
+}
+
+impl fmt::Display for SyncToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Marks {
+            devices,
+            messages,
+            receipts,
+            moments,
+        } = self.marks;
+        write!(
+            f,
+            "{}_{devices}_{messages}_{receipts}_{moments}",
+            self.token
+        )
+    }
+}
+
+impl FromStr for SyncToken {
+    type Err = MatrixError;
+
+    /// A token of old, or of `messages`, counts nothing but events.
+    fn from_str(text: &str) -> Result<Self, MatrixError> {
+        let unknown = || invalid(format!("{text:?} is no token of this server"));
+        let mut counts = text.split('_').skip(1);
+        let mut next = || counts.next().unwrap_or("0").parse().map_err(|_| unknown());
+        let marks = Marks {
+            devices: next()?,
+            messages: next()?,
+            receipts: next()?,
+            moments: u64::try_from(next()?).map_err(|_| unknown())?,
+        };
+        let token = text.parse()?;
+        Ok(Self { token, marks })
+    }
+}
+
 /// The place right behind a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Token(pub(super) Position);
@@ -41,7 +103,9 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, MatrixError> {
         let number = text
-            .strip_prefix('s')
+            .split('_')
+            .next()
+            .and_then(|token| token.strip_prefix('s'))
             .and_then(|number| number.parse().ok());
         let unknown = || invalid(format!("{text:?} is no token of this server"));
         number
@@ -53,6 +117,26 @@ impl FromStr for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_sync_gives_is_understood_by_sync_and_by_messages() {
+        let marks = Marks {
+            devices: 1,
+            messages: 2,
+            receipts: 3,
+            moments: 4,
+        };
+        let token = Token(Position(5));
+        let given = SyncToken { token, marks }.to_string();
+        assert_eq!(
+            given.parse::<SyncToken>().unwrap(),
+            SyncToken { token, marks }
+        );
+        assert_eq!(given.parse::<Token>().unwrap(), token);
+        let old: SyncToken = "s5".parse().unwrap();
+        assert_eq!((old.token, old.marks), (token, Marks::default()));
+        assert!("s5_x".parse::<SyncToken>().is_err());
+    }
 
     #[test]
     fn tokens_survive_being_written() {

@@ -8,6 +8,7 @@
 
 mod conversation;
 mod demo;
+mod devices;
 mod explain;
 mod node;
 mod refusals;

@@ -12,6 +12,7 @@
 mod chosen_ids;
 mod device_keys;
 mod ends;
+mod ephemeral;
 mod explained;
 mod forger;
 mod forks;

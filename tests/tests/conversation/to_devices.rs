@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Lets the liar push a transaction of these EDUs, and returns the status.
-fn push(stage: &mut Stage, id: &str, edus: &[Value]) -> u16 {
+pub fn push(stage: &mut Stage, id: &str, edus: &[Value]) -> u16 {
     let edus = serde_json::to_string(edus).unwrap();
     let endpoint = Endpoint::SendTransaction {
         transaction_id: id.into(),

@@ -8,6 +8,8 @@
 //! An answer speaks of a [`Window`]: the positions behind `since` up to a newest one that was read
 //! first. Whatever is stored later has a higher position and belongs to the next answer.
 
+mod devices;
+mod moments;
 mod outsider;
 mod room;
 mod state_delta;
@@ -21,7 +23,14 @@ use comity_core::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Handled, filters::Filter, request::Request, session::Session, token::Token};
+pub(crate) use super::token::SyncToken;
+use super::{
+    Handled,
+    filters::Filter,
+    request::Request,
+    session::Session,
+    token::{Marks, Token},
+};
 
 /// The longest that a request may wait for news.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -37,6 +46,10 @@ struct Window {
     since: Option<Token>,
     /// Where this one ends.
     until: Token,
+    /// What the client knows of all that is no event …
+    known: Marks,
+    /// … and what there is.
+    marks: Marks,
 }
 
 /// How the client wants it.
@@ -49,14 +62,14 @@ struct Options {
 }
 
 pub(super) fn sync(session: &Session<'_>, request: &Request<'_>) -> Handled {
-    let since = Token::parse(request.query("since"))?;
+    let since = SyncToken::parse(request.query("since"))?;
     let options = Options::read(request, session.filter(request)?);
     let timeout = Duration::from_millis(request.query_number("timeout")?.unwrap_or_default());
     let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
     let may_wait = since.is_some() && !options.full_state;
     loop {
         let seen = session.api.news.count();
-        let answer = session.answer_sync(since, &options)?;
+        let answer = session.answer_sync(since.as_ref(), &options)?;
         let is_due = !may_wait || !answer.is_empty() || Instant::now() >= deadline;
         if is_due || !session.api.news.wait_beyond(seen, deadline) {
             return Ok(answer.into_json());
@@ -77,17 +90,19 @@ impl Options {
     }
 }
 
-/// The rooms of an answer, by how the user stands to them.
+/// The rooms of an answer, by how the user stands to them, and what is of no room.
 struct Answer {
-    next_batch: Token,
+    next_batch: SyncToken,
     join: Map<String, Value>,
     invite: Map<String, Value>,
     knock: Map<String, Value>,
     leave: Map<String, Value>,
+    presence: Vec<Value>,
+    devices: devices::News,
 }
 
 impl Answer {
-    fn new(next_batch: Token) -> Self {
+    fn new(next_batch: SyncToken) -> Self {
         let [join, invite, knock, leave] = Default::default();
         Self {
             next_batch,
@@ -95,6 +110,8 @@ impl Answer {
             invite,
             knock,
             leave,
+            presence: Vec::new(),
+            devices: devices::News::default(),
         }
     }
 
@@ -102,6 +119,8 @@ impl Answer {
         [&self.join, &self.invite, &self.knock, &self.leave]
             .iter()
             .all(|rooms| rooms.is_empty())
+            && self.presence.is_empty()
+            && self.devices.is_empty()
     }
 
     fn into_json(self) -> Value {
@@ -111,32 +130,49 @@ impl Answer {
             invite,
             knock,
             leave,
+            presence,
+            devices,
         } = self;
         json!({
             "next_batch": next_batch.to_string(),
             "rooms": { "join": join, "invite": invite, "knock": knock, "leave": leave },
-            "presence": { "events": [] },
+            "presence": { "events": presence },
             "account_data": { "events": [] },
-            "to_device": { "events": [] },
-            "device_lists": { "changed": [], "left": [] },
-            "device_one_time_keys_count": {},
+            "to_device": { "events": devices.messages },
+            "device_lists": { "changed": devices.changed, "left": devices.left },
+            "device_one_time_keys_count": devices.one_time_keys,
+            "device_unused_fallback_key_types": devices.fallback_keys,
         })
     }
 }
 
 impl Session<'_> {
-    fn answer_sync(&self, since: Option<Token>, options: &Options) -> Result<Answer, MatrixError> {
+    fn answer_sync(
+        &self,
+        since: Option<&SyncToken>,
+        options: &Options,
+    ) -> Result<Answer, MatrixError> {
+        let marks = self.marks()?;
+        let known = since.map(|since| since.marks).unwrap_or_default();
+        let since = since.map(|since| since.token);
         let newest = self.newest_position()?;
         let memberships = self.memberships()?;
         let until = end_of_window(newest, &memberships);
         let window = Window {
             since,
             until: Token(until).max(since.unwrap_or(Token(until))),
+            known,
+            marks,
         };
-        let mut answer = Answer::new(window.until);
+        let mut answer = Answer::new(SyncToken {
+            token: window.until,
+            marks,
+        });
         for membership in &memberships {
             self.add_room(&mut answer, &window, options, membership)?;
         }
+        answer.presence = self.presence_news(&window, &memberships)?;
+        self.add_device_news(&mut answer, &window, &memberships)?;
         Ok(answer)
     }
 

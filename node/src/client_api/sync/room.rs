@@ -70,7 +70,8 @@ impl Session<'_> {
             knows_state: presence.always && !options.full_state,
         };
         let timeline = self.room_timeline(&extent, options)?;
-        if extent.knows_state && timeline.is_empty() {
+        let ephemeral = self.ephemeral(&membership.room_id, window)?;
+        if extent.knows_state && timeline.is_empty() && ephemeral.is_empty() {
             return Ok(None);
         }
         let Some(room) = self.room(&membership.room_id)? else {
@@ -80,7 +81,9 @@ impl Session<'_> {
             id: room.record.current,
             state: Arc::new(state_map(room.state)),
         };
-        self.room_entry(&extent, options, timeline, &end).map(Some)
+        let mut entry = self.room_entry(&extent, options, timeline, &end)?;
+        entry["ephemeral"] = json!({ "events": ephemeral });
+        Ok(Some(entry))
     }
 
     /// A room that the user left or was removed from, or an invite that is no more.

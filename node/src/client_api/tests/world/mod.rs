@@ -258,12 +258,15 @@ impl Homeserver for World {
             Command::Backfill { room_id, limit } => {
                 Reply::Backfilled(self.inside().backfill(&room_id, limit))
             }
+            Command::SendEdu { .. } => Reply::Queued,
+            Command::Acknowledge { .. } => Reply::Acknowledged,
             Command::Read(read) => Reply::Read(self.inside().read(read)),
             Command::ResolveAlias(_)
             | Command::Profile(_)
+            | Command::QueryKeys(_)
+            | Command::ClaimKeys(_)
+            | Command::ListDevices(_)
             | Command::RoomSummary(_)
-            | Command::SendEdu { .. }
-            | Command::Acknowledge { .. }
             | Command::Statistics => return Err(CommandError::NotFound("not here".into())),
         })
     }

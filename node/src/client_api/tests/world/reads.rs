@@ -87,6 +87,7 @@ impl Inside {
                         .collect(),
                 )
             }
+            Read::Inbox { .. } => Answer::Inbox(Vec::new()),
             Read::NewestPosition => Answer::Position(Position(self.newest)),
             Read::Timeline {
                 room_id,
