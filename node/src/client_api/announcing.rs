@@ -8,7 +8,7 @@ use comity_core::{
 use ruma_common::RoomId;
 use serde_json::{Value, json};
 
-use super::{errors, session::Session};
+use super::{errors, event_format::object, session::Session};
 use crate::accounts::Caller;
 
 impl Session<'_> {
@@ -25,16 +25,16 @@ impl Session<'_> {
     ) -> Result<(), MatrixError> {
         let change = self.api.accounts.note_device_change(&self.user_id, true);
         let change = change.map_err(errors::from_accounts)?;
-        let mut content = json!({
+        let mut content = object(json!({
             "user_id": self.user_id,
             "device_id": device.device_id,
             "stream_id": change.number,
             "prev_id": change.announced_before.into_iter().collect::<Vec<_>>(),
-        });
+        }));
         match keys {
-            Some(keys) => content["keys"] = keys.clone(),
-            None => content["deleted"] = true.into(),
-        }
+            Some(keys) => content.insert("keys".to_owned(), keys.clone()),
+            None => content.insert("deleted".to_owned(), true.into()),
+        };
         self.announce("m.device_list_update", content)
     }
 
@@ -45,15 +45,15 @@ impl Session<'_> {
         let stream_id = accounts.announced(&self.user_id);
         let stream_id = stream_id.map_err(errors::from_accounts)?;
         for (device_id, keys) in devices.map_err(errors::from_accounts)? {
-            let content = json!({
+            let content = object(json!({
                 "user_id": self.user_id,
                 "device_id": device_id,
                 "stream_id": stream_id,
                 "prev_id": [],
                 "keys": keys,
-            });
+            }));
             let to = EduAudience::Room(room_id.to_owned());
-            self.announce_to(to, "m.device_list_update", &content)?;
+            self.announce_to(to, "m.device_list_update", content)?;
         }
         Ok(())
     }
@@ -64,30 +64,27 @@ impl Session<'_> {
         let change = accounts.note_device_change(&self.user_id, false);
         change.map_err(errors::from_accounts)?;
         let keys = accounts.cross_signing_keys(&self.caller.localpart);
-        let mut content = json!({ "user_id": self.user_id });
+        let mut content = object(json!({ "user_id": self.user_id }));
         for (usage, key) in keys.map_err(errors::from_accounts)? {
-            match usage.as_str() {
-                "master" => content["master_key"] = key,
-                "self_signing" => content["self_signing_key"] = key,
-                _ => {}
+            if usage != "user_signing" {
+                content.insert(format!("{usage}_key"), key);
             }
         }
         self.announce("m.signing_key_update", content)
     }
 
-    fn announce(&self, edu_type: &str, content: Value) -> Result<(), MatrixError> {
+    fn announce(&self, edu_type: &str, content: Content) -> Result<(), MatrixError> {
         self.api.news.publish();
         let to = EduAudience::Peers(self.user_id.clone());
-        self.announce_to(to, edu_type, &content)
+        self.announce_to(to, edu_type, content)
     }
 
     fn announce_to(
         &self,
         to: EduAudience,
         edu_type: &str,
-        content: &Value,
+        content: Content,
     ) -> Result<(), MatrixError> {
-        let content: Content = content.as_object().cloned().unwrap_or_default();
         self.command(Command::SendEdu {
             to,
             edu_type: edu_type.to_owned(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use comity_core::{
-    messaging::command::{Command, Content, EduAudience},
+    messaging::command::{Command, EduAudience},
     transport::matrix_error::MatrixError,
 };
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     Handled,
     errors::{self, bad_json, forbidden, invalid, not_found},
+    event_format::object,
     request::{Request, parse_id},
     session::Session,
 };
@@ -68,15 +69,16 @@ pub(super) fn read_markers(session: &Session<'_>, request: &Request<'_>) -> Hand
 pub(super) fn set_presence(session: &Session<'_>, request: &Request<'_>) -> Handled {
     must_be_own(session, request.id(0)?)?;
     let body = request.object()?;
-    let mut said = json!({
+    let mut said = object(json!({
         "user_id": session.user_id,
         "presence": body.get("presence"),
         "last_active_ago": 0,
         "currently_active": body.get("presence").is_some_and(|presence| presence == "online"),
-    });
+    }));
     if let Some(status_msg) = body.get("status_msg").filter(|value| value.is_string()) {
-        said["status_msg"] = status_msg.clone();
+        said.insert("status_msg".to_owned(), status_msg.clone());
     }
+    let said = Value::Object(said);
     if !session.api.moments.set_presence(&session.user_id, &said) {
         return Err(bad_json("presence is none"));
     }
@@ -132,9 +134,9 @@ impl Session<'_> {
             self.api.news.publish();
             return Ok(());
         }
-        let mut data = json!({ "ts": ts });
+        let mut data = object(json!({ "ts": ts }));
         if let Some(thread_id) = thread_id {
-            data["thread_id"] = thread_id.into();
+            data.insert("thread_id".to_owned(), thread_id.into());
         }
         let read = json!({ "event_ids": [event_id], "data": data });
         let content = json!({
@@ -147,11 +149,10 @@ impl Session<'_> {
     /// Tells other servers, and whoever waits for news here.
     fn say(&self, to: EduAudience, edu_type: &str, content: Value) -> Handled {
         self.api.news.publish();
-        let content: Content = content.as_object().cloned().unwrap_or_default();
         self.command(Command::SendEdu {
             to,
             edu_type: edu_type.to_owned(),
-            content,
+            content: object(content),
         })?;
         Ok(json!({}))
     }

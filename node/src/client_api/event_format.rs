@@ -28,6 +28,14 @@ pub(super) const STRIPPED_TYPES: [&str; 8] = [
     "m.room.member",
 ];
 
+/// A JSON object that is to be added to; anything else is an empty one.
+pub(super) fn object(value: Value) -> Content {
+    match value {
+        Value::Object(object) => object,
+        _ => Content::new(),
+    }
+}
+
 /// An event without what only the user or the moment adds.
 pub(super) fn bare_event(event: &StoredEvent) -> Content {
     let pdu = &event.pdu;

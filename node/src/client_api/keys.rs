@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use comity_core::{
     messaging::{
-        command::{Command, Content, Reply},
+        command::{Command, Reply},
         device_keys::{UserKeys, WantedKeys, WantedOneTimeKeys},
     },
     transport::matrix_error::MatrixError,
@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Handled,
     errors::{self, bad_json, forbidden, invalid},
+    event_format::object,
     request::Request,
     session::Session,
     sync::SyncToken,
@@ -96,18 +97,19 @@ pub(super) fn query(session: &Session<'_>, request: &Request<'_>) -> Handled {
         session.add_own_signatures(user_id, &mut keys)?;
     }
     let failures: BTreeMap<_, _> = failures.keys().map(|server| (server, json!({}))).collect();
-    let mut answer = json!({
+    let mut answer = object(json!({
         "device_keys": keys.device_keys,
         "master_keys": keys.master_keys,
         "self_signing_keys": keys.self_signing_keys,
         "failures": failures,
-    });
+    }));
     if users.contains(&session.user_id)
         && let Some(key) = session.user_signing_key()?
     {
-        answer["user_signing_keys"] = json!({ session.user_id.as_str(): key });
+        let keys = json!({ session.user_id.as_str(): key });
+        answer.insert("user_signing_keys".to_owned(), keys);
     }
-    Ok(answer)
+    Ok(Value::Object(answer))
 }
 
 pub(super) fn claim(session: &Session<'_>, request: &Request<'_>) -> Handled {
@@ -269,7 +271,7 @@ fn add_signatures(key: &mut Value, signer: &str, signatures: &Value) {
     let of_signer = all
         .as_object_mut()
         .map(|all| all.entry(signer).or_insert_with(|| json!({})));
-    let new: Content = signatures.as_object().cloned().unwrap_or_default();
+    let new = object(signatures.clone());
     if let Some(known) = of_signer.and_then(Value::as_object_mut) {
         known.extend(new);
     }

@@ -12,6 +12,8 @@ use std::{
 use ruma_common::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 
+use super::event_format::object;
+
 /// How many users' presence is known; beyond them, that of whoever was silent longest is forgotten.
 const PRESENCE_MAX: usize = 10_000;
 
@@ -164,18 +166,18 @@ impl State {
 
 impl Presence {
     fn content(&self) -> Value {
-        let mut content = json!({
+        let mut content = object(json!({
             "presence": self.presence,
             "currently_active": self.currently_active,
-        });
+        }));
         if let Some(status_msg) = &self.status_msg {
-            content["status_msg"] = status_msg.as_str().into();
+            content.insert("status_msg".to_owned(), status_msg.as_str().into());
         }
         if let Some(last_active) = self.last_active {
             let ago = u64::try_from(last_active.elapsed().as_millis());
-            content["last_active_ago"] = ago.unwrap_or(u64::MAX).into();
+            content.insert("last_active_ago".to_owned(), ago.unwrap_or(u64::MAX).into());
         }
-        content
+        Value::Object(content)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use comity_core::{
-    messaging::command::{Command, Content, EduAudience},
+    messaging::command::{Command, EduAudience},
     transport::matrix_error::MatrixError,
 };
 use ruma_common::{OwnedServerName, OwnedUserId};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Handled, errors, request::Request, session::Session};
+use super::{Handled, errors, event_format::object, request::Request, session::Session};
 use crate::accounts::DeviceMessage;
 
 /// How many bytes of messages go into one EDU, which may have 64 KiB in all.
@@ -93,13 +93,12 @@ impl Session<'_> {
         name.truncate(NAME_LETTERS);
         for (server, edus) in edus {
             for (number, messages) in edus.into_iter().enumerate() {
-                let content = json!({
+                let content = object(json!({
                     "sender": self.user_id,
                     "type": event_type,
                     "message_id": format!("{name}-{number}"),
                     "messages": messages,
-                });
-                let content: Content = content.as_object().cloned().unwrap_or_default();
+                }));
                 self.command(Command::SendEdu {
                     to: EduAudience::Servers([server.clone()].into()),
                     edu_type: "m.direct_to_device".to_owned(),

@@ -173,7 +173,7 @@ fn movements(answer: &Answer) -> (BTreeSet<OwnedUserId>, BTreeSet<OwnedUserId>) 
             let Some(Ok(user_id)) = event["state_key"].as_str().map(OwnedUserId::try_from) else {
                 continue;
             };
-            match event["content"]["membership"].as_str() {
+            match event.pointer("/content/membership").and_then(Value::as_str) {
                 Some("join") => drop(came.insert(user_id)),
                 Some("leave" | "ban") => drop(gone.insert(user_id)),
                 _ => {}

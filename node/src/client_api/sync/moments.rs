@@ -7,7 +7,7 @@ use ruma_common::RoomId;
 use serde_json::{Value, json};
 
 use super::{
-    super::{errors, session::Session},
+    super::{errors, event_format::object, session::Session},
     Window,
 };
 use crate::accounts::Receipt;
@@ -39,13 +39,13 @@ impl Session<'_> {
             if receipt.receipt_type != "m.read" && receipt.user_id != self.user_id.as_str() {
                 continue;
             }
-            let mut data = json!({ "ts": receipt.ts });
+            let mut data = object(json!({ "ts": receipt.ts }));
             if let Some(thread_id) = &receipt.thread_id {
-                data["thread_id"] = thread_id.as_str().into();
+                data.insert("thread_id".to_owned(), thread_id.as_str().into());
             }
             let types = content.entry(&receipt.event_id).or_default();
             let users = types.entry(&receipt.receipt_type).or_default();
-            users.insert(&receipt.user_id, data);
+            users.insert(&receipt.user_id, Value::Object(data));
         }
         (!content.is_empty()).then(|| json!({ "type": "m.receipt", "content": content }))
     }

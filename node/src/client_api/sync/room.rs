@@ -41,6 +41,12 @@ impl Timeline {
     }
 }
 
+/// What is new in a room.
+struct RoomNews {
+    timeline: Timeline,
+    ephemeral: Vec<Value>,
+}
+
 /// What to tell about a room.
 struct Extent<'a> {
     room_id: &'a RoomId,
@@ -81,9 +87,11 @@ impl Session<'_> {
             id: room.record.current,
             state: Arc::new(state_map(room.state)),
         };
-        let mut entry = self.room_entry(&extent, options, timeline, &end)?;
-        entry["ephemeral"] = json!({ "events": ephemeral });
-        Ok(Some(entry))
+        let news = RoomNews {
+            timeline,
+            ephemeral,
+        };
+        self.room_entry(&extent, options, news, &end).map(Some)
     }
 
     /// A room that the user left or was removed from, or an invite that is no more.
@@ -111,7 +119,11 @@ impl Session<'_> {
             access: Access::Left(departure),
         };
         let timeline = self.room_timeline(&extent, options)?;
-        self.room_entry(&extent, options, timeline, &end).map(Some)
+        let news = RoomNews {
+            timeline,
+            ephemeral: Vec::new(),
+        };
+        self.room_entry(&extent, options, news, &end).map(Some)
     }
 
     fn presence(
@@ -132,9 +144,13 @@ impl Session<'_> {
         &self,
         extent: &Extent<'_>,
         options: &Options,
-        timeline: Timeline,
+        news: RoomNews,
         end: &EndState,
     ) -> Result<Value, MatrixError> {
+        let RoomNews {
+            timeline,
+            ephemeral,
+        } = news;
         let known = match extent.after.filter(|_| extent.knows_state) {
             Some(after) => self.known_state(extent.room_id, after)?,
             None => Known::Nothing,
@@ -158,7 +174,7 @@ impl Session<'_> {
             "timeline": self.timeline_json(extent, timeline)?,
             state_key: { "events": self.state_events(&delta)? },
             "summary": summary,
-            "ephemeral": { "events": [] },
+            "ephemeral": { "events": ephemeral },
             "account_data": { "events": [] },
             "unread_notifications": { "notification_count": 0, "highlight_count": 0 },
         }))
