@@ -173,7 +173,7 @@ fn the_application_answers_for_its_aliases<R: Runtime>() {
         .handle()
         .on_question(move |question| match question {
             Question::Directory(_) => answer.clone(),
-            Question::Profile(_) => Told::NotFound,
+            _ => Told::NotFound,
         });
     let Ok(Reply::Directory { room_id, servers }) = resolve() else {
         panic!("not found")
