@@ -4,14 +4,14 @@ use bytes::Bytes;
 
 use crate::{
     engine::compute::Computation,
-    input::{CallId, CommandId, ComputationId, QueryId, QuestionId, RequestId},
+    input::{CallId, CommandId, ComputationId, LookupId, QueryId, QuestionId, RequestId},
     messaging::{
         command::{CommandError, Reply},
         notice::{Notice, Question},
     },
     persistence::queries::Query,
     time::Monotonic,
-    transport::server_address::ServerAddress,
+    transport::{names::Lookup, server_address::ServerAddress},
 };
 
 /// Something the runtime must do. Actions are to be begun in the order in which they come; only
@@ -23,6 +23,9 @@ pub enum Action {
     /// Send a request and give the outcome back as [`Input::Response`](crate::Input::Response),
     /// by the deadline at the latest.
     Call(Box<Call>),
+    /// Look a name up and give the outcome back as [`Input::Found`](crate::Input::Found), by this
+    /// moment at the latest.
+    LookUp(LookupId, Lookup, Monotonic),
     /// Run a query and give the outcome back as [`Input::Answer`](crate::Input::Answer).
     Query(QueryId, Query),
     /// Run a computation, on any thread, and give the outcome back as
@@ -43,7 +46,8 @@ pub enum Action {
 pub struct Call {
     /// Names the call.
     pub id: CallId,
-    /// Where to connect to and how to check who answers.
+    /// Where to connect to and how to check who answers. Nothing is left to be resolved, and no
+    /// other address may be connected to.
     pub address: ServerAddress,
     /// The request, complete with `Host` and `Authorization`.
     pub request: http::Request<Bytes>,

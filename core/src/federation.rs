@@ -142,6 +142,7 @@ impl Federation {
             Input::Request(id, request) => self.request(id, request),
             Input::Command(id, command) => self.command(id, command),
             Input::Response(id, result) => self.engine.responded(id, result),
+            Input::Found(id, result) => self.engine.found(id, result),
             Input::Answer(id, result) => self.engine.answered(id, result),
             Input::Computed(id, result) => self.engine.computed(id, result),
             Input::Told(id, told) => self.engine.told(id, told),

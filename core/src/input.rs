@@ -6,6 +6,7 @@ use crate::{
     engine::compute::ComputationResult,
     messaging::{command::Command, notice::Told},
     persistence::queries::{Answer, StoreError},
+    transport::names::{Found, LookupError},
 };
 
 /// Names a request that another server sent us; chosen by the runtime, never reused.
@@ -15,6 +16,10 @@ pub struct RequestId(pub u64);
 /// Names a request that we send; chosen by the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub u64);
+
+/// Names a question to the domain name system; chosen by the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookupId(pub u64);
 
 /// Names a query; chosen by the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +45,8 @@ pub enum Input {
     Request(RequestId, http::Request<Bytes>),
     /// A request of ours was answered, or was not.
     Response(CallId, Result<http::Response<Bytes>, CallError>),
+    /// A name was looked up, or could not be.
+    Found(LookupId, Result<Found, LookupError>),
     /// The store answered.
     Answer(QueryId, Result<Answer, StoreError>),
     /// A computation is done.
@@ -55,8 +62,8 @@ pub enum Input {
 /// Why a request of ours got no HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The name has no address.
-    #[error("cannot resolve the name: {0}")]
+    /// It cannot be found out where the server is.
+    #[error("cannot find the server: {0}")]
     Resolve(String),
     /// No connection, or it broke before an answer came.
     #[error("cannot connect: {0}")]

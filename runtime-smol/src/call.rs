@@ -17,16 +17,13 @@ use comity_core::{
 };
 use comity_runtime::{
     Clock, READ_BYTES,
-    outgoing::{
-        bad_response, certified_name, fair_share, io_failed, not_sent, resolve, response_limits,
-    },
+    outgoing::{bad_response, certified_name, fair_share, io_failed, not_sent, response_limits},
 };
 use futures_rustls::{TlsConnector, client::TlsStream, rustls::ClientConfig};
 use smol::{
     Async,
     io::{AsyncReadExt, AsyncWriteExt},
     lock::Semaphore,
-    unblock,
 };
 
 use crate::deadline::by;
@@ -97,7 +94,7 @@ impl Caller {
         deadline: Instant,
     ) -> Result<Connection, CallError> {
         let name = certified_name(address)?;
-        let socket = connect_to_any(&look_up(address, deadline).await?, deadline).await?;
+        let socket = connect_to_any(&address.addresses, deadline).await?;
         let stream = by(deadline, self.tls.connect(name, socket)).await;
         let stream = stream.map_err(|error| io_failed(&error))?;
         Ok(Connection {
@@ -153,14 +150,6 @@ impl Connection {
         let peeked = self.stream.get_ref().0.get_ref().peek(&mut [0]);
         !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
-}
-
-async fn look_up(address: &ServerAddress, deadline: Instant) -> Result<Vec<SocketAddr>, CallError> {
-    let address = address.clone();
-    let found = by(deadline, async {
-        Ok(unblock(move || resolve(&address)).await)
-    });
-    found.await.map_err(|error| io_failed(&error))?
 }
 
 /// Connects to the first address that accepts. Errors with what the last one said.

@@ -12,15 +12,19 @@ use comity_core::{
     Input,
     action::Call,
     engine::compute::Computation,
-    input::{ComputationId, QueryId, QuestionId},
+    input::{ComputationId, LookupId, QueryId, QuestionId},
     messaging::notice::{Question, Told},
     persistence::queries::Query,
+    time::Monotonic,
+    transport::names::{Lookup, LookupError},
 };
-use comity_runtime::{Clock, Effects, Message, QuestionHandler, ServerConfig, StartError, tls};
+use comity_runtime::{
+    Clock, Effects, Message, QuestionHandler, Resolver, ServerConfig, StartError, tls,
+};
 use comity_store::{Store, StoreThread};
 use smol::{channel::Sender, unblock};
 
-use crate::{call::Caller, listener::Listener, task_group::TaskGroup};
+use crate::{call::Caller, deadline::by, listener::Listener, task_group::TaskGroup};
 
 /// How long connections may take to write their last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -30,6 +34,8 @@ pub(crate) struct TaskEffects {
     inbox: Sender<Message>,
     listeners: Vec<Listener>,
     caller: Arc<Caller>,
+    resolver: Resolver,
+    clock: Clock,
     store: StoreThread,
     tasks: TaskGroup,
 }
@@ -68,6 +74,8 @@ impl TaskEffects {
             inbox: inbox.clone(),
             listeners: listeners.collect::<io::Result<_>>()?,
             caller: Arc::new(Caller::new(client_tls, clock, config.calls_max)),
+            resolver: config.resolver.clone(),
+            clock,
             store,
             tasks,
         })
@@ -111,6 +119,17 @@ impl Effects for TaskEffects {
         self.tasks.spawner().spawn(async move {
             let outcome = Input::Response(call.id, caller.call(&call).await);
             let _ = inbox.try_send(Message::Outcome(outcome));
+        });
+    }
+
+    fn look_up(&mut self, id: LookupId, lookup: Lookup, deadline: Monotonic) {
+        let (inbox, resolver) = (self.inbox.clone(), self.resolver.clone());
+        let deadline = self.clock.instant(deadline);
+        self.tasks.spawner().spawn(async move {
+            let look_up = unblock(move || resolver.look_up(&lookup, deadline));
+            let found = by(deadline, async { Ok(look_up.await) }).await;
+            let found = found.unwrap_or_else(|error| Err(LookupError(error.to_string())));
+            let _ = inbox.try_send(Message::Outcome(Input::Found(id, found)));
         });
     }
 

@@ -3,10 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{self, RecvTimeoutError},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -15,32 +12,21 @@ use comity_core::{
     action::Call,
     input::CallError,
     transport::{
-        connection_pool::ConnectionPool,
-        http1::ClientConnection,
-        server_address::{Host, ServerAddress},
+        connection_pool::ConnectionPool, http1::ClientConnection, server_address::ServerAddress,
     },
 };
 use comity_runtime::{
     Clock, OpenSockets, Place, READ_BYTES,
-    outgoing::{
-        bad_response, certified_name, fair_share, io_failed, not_sent, resolve, response_limits,
-    },
+    outgoing::{bad_response, certified_name, fair_share, io_failed, not_sent, response_limits},
 };
 use rustls::{ClientConfig, StreamOwned};
 
-use crate::{
-    thread_pool::ThreadPool,
-    timed_stream::{TimedSocket, TimedStream},
-};
-
-/// Names that may be looked up at once. The system's resolver has time-outs of its own.
-const LOOKUPS_MAX: usize = 32;
+use crate::timed_stream::{TimedSocket, TimedStream};
 
 /// Sends requests over connections that it keeps for the next request. Dropping it breaks them.
 pub(crate) struct Caller {
     tls: Arc<ClientConfig>,
     clock: Clock,
-    lookups: ThreadPool,
     kept: Mutex<ConnectionPool<Connection>>,
     sockets: OpenSockets,
 }
@@ -58,7 +44,6 @@ impl Caller {
         Self {
             tls,
             clock,
-            lookups: ThreadPool::new("comity-lookup", LOOKUPS_MAX),
             kept: Mutex::default(),
             sockets: OpenSockets::new(sockets_max),
         }
@@ -106,7 +91,7 @@ impl Caller {
 
     fn connect(&self, address: &ServerAddress, deadline: Instant) -> Result<Connection, CallError> {
         let name = certified_name(address)?;
-        let socket = connect_to_any(&self.resolve(address, deadline)?, deadline)?;
+        let socket = connect_to_any(&address.addresses, deadline)?;
         let place = self
             .sockets
             .add(&socket)
@@ -125,28 +110,6 @@ impl Caller {
             http: ClientConnection::new(),
             place,
         })
-    }
-
-    /// Looks a name up on another thread, as the system's resolver knows no deadline.
-    fn resolve(
-        &self,
-        address: &ServerAddress,
-        deadline: Instant,
-    ) -> Result<Vec<SocketAddr>, CallError> {
-        if let Host::Ip(_) = address.host {
-            return resolve(address);
-        }
-        let (sender, addresses) = mpsc::sync_channel(1);
-        let address = address.clone();
-        self.lookups
-            .run(move || drop(sender.send(resolve(&address))));
-        let patience = deadline.saturating_duration_since(Instant::now());
-        addresses
-            .recv_timeout(patience)
-            .unwrap_or_else(|error| match error {
-                RecvTimeoutError::Timeout => Err(CallError::TimedOut),
-                RecvTimeoutError::Disconnected => Err(CallError::Resolve("stopped".to_owned())),
-            })
     }
 
     fn kept(&self) -> MutexGuard<'_, ConnectionPool<Connection>> {

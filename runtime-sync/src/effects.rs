@@ -16,16 +16,18 @@ use comity_core::{
     Input,
     action::Call,
     engine::compute::Computation,
-    input::{ComputationId, QueryId, QuestionId},
+    input::{ComputationId, LookupId, QueryId, QuestionId},
     messaging::notice::{Question, Told},
     persistence::queries::Query,
+    time::Monotonic,
+    transport::names::Lookup,
 };
 use comity_runtime::{
     Clock, Effects, Message, QuestionHandler, ServerConfig, StartError, tls, unavailable,
 };
 use comity_store::{Store, StoreThread};
 
-use crate::{call::Caller, http::HttpListener, thread_pool::ThreadPool};
+use crate::{call::Caller, http::HttpListener, name::NameThreads, thread_pool::ThreadPool};
 
 /// How long connections may take to write their last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -39,6 +41,7 @@ pub(crate) struct ThreadEffects {
     listeners: Vec<HttpListener>,
     caller: Arc<Caller>,
     calls: ThreadPool,
+    names: NameThreads,
     computations: ThreadPool,
     questions: ThreadPool,
     store: StoreThread,
@@ -76,6 +79,7 @@ impl ThreadEffects {
             listeners: listeners.collect::<Result<_, _>>()?,
             caller: Arc::new(Caller::new(client_tls, clock, config.calls_max)),
             calls: ThreadPool::new("comity-call", config.calls_max),
+            names: NameThreads::new(config.resolver.clone(), clock),
             computations: ThreadPool::new("comity-compute", cores()),
             questions: ThreadPool::new("comity-question", QUESTIONS_MAX),
             store,
@@ -111,6 +115,13 @@ impl Effects for ThreadEffects {
         self.calls.run(move || {
             let outcome = Input::Response(call.id, caller.call(&call));
             let _ = inbox.send(Message::Outcome(outcome));
+        });
+    }
+
+    fn look_up(&mut self, id: LookupId, lookup: Lookup, deadline: Monotonic) {
+        let inbox = self.inbox.clone();
+        self.names.look_up(lookup, deadline, move |found| {
+            let _ = inbox.send(Message::Outcome(Input::Found(id, found)));
         });
     }
 

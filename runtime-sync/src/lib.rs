@@ -13,13 +13,14 @@ mod call;
 mod effects;
 mod handle;
 pub mod http;
+mod name;
 mod server;
 mod thread_pool;
 mod timed_stream;
 
 pub use comity_runtime::{
-    Certificate, CertificateError, ConnectionLimits, Lagged, NoNotice, ServerConfig, StartError,
-    tls,
+    Certificate, CertificateError, ConnectionLimits, Lagged, NoNotice, Resolver, ServerConfig,
+    StartError, tls,
 };
 pub use handle::{Handle, NoticeStream};
 pub use server::Server;

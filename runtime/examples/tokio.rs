@@ -16,7 +16,10 @@ use comity_core::{
     messaging::notice::Told,
     messaging::settings::Settings,
     pdu::signing::SigningKey,
-    transport::http1::{ServerConnection, ServerPhase},
+    transport::{
+        http1::{ServerConnection, ServerPhase},
+        names::LookupError,
+    },
 };
 use comity_runtime::Clock;
 use comity_store::{Store, StoreThread};
@@ -83,6 +86,7 @@ impl Core {
             Action::Call(call) => {
                 Input::Response(call.id, Err(CallError::Connect("not here".to_owned())))
             }
+            Action::LookUp(id, _, _) => Input::Found(id, Err(LookupError("not here".to_owned()))),
             Action::Ask(id, _) => Input::Told(id, Told::NotFound),
             Action::Complete(..) | Action::Notify(_) => return,
             Action::Halt(reason) => return eprintln!("the database failed: {reason}"),

@@ -2,6 +2,7 @@
 
 use std::{io, net::TcpListener, path::PathBuf, time::Duration};
 
+use crate::Resolver;
 use comity_core::{
     transaction::outgoing::{LIVING_AT_ONCE, PROBES_AT_ONCE},
     transport::http1::HttpLimits,
@@ -26,6 +27,8 @@ pub struct ServerConfig {
     pub use_platform_roots: bool,
     /// What a connection from another server may take.
     pub connections: ConnectionLimits,
+    /// How names of other servers are looked up.
+    pub resolver: Resolver,
     /// How many requests of ours may be under way at once; the rest wait, and their time runs. More
     /// than the core makes for transactions, so that there is room for others.
     pub calls_max: usize,
@@ -48,6 +51,7 @@ impl ServerConfig {
             extra_roots: Vec::new(),
             use_platform_roots: true,
             connections: ConnectionLimits::default(),
+            resolver: Resolver::system(),
             calls_max: LIVING_AT_ONCE + PROBES_AT_ONCE + 64,
         }
     }

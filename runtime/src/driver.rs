@@ -11,13 +11,17 @@ use comity_core::{
     Action, Federation, Input,
     action::Call,
     engine::compute::Computation,
-    input::{CommandId, ComputationId, QueryId, QuestionId, RequestId},
+    input::{CommandId, ComputationId, LookupId, QueryId, QuestionId, RequestId},
     messaging::{
         command::{Command, CommandError, Reply},
         notice::{Notice, Question, Told},
     },
     persistence::queries::Query,
-    transport::matrix_error::{ErrorCode, MatrixError},
+    time::Monotonic,
+    transport::{
+        matrix_error::{ErrorCode, MatrixError},
+        names::Lookup,
+    },
 };
 
 use crate::Clock;
@@ -84,6 +88,8 @@ pub enum Message {
 pub trait Effects {
     /// Sends a request to another server.
     fn call(&mut self, call: Box<Call>);
+    /// Looks a name up, by this moment.
+    fn look_up(&mut self, id: LookupId, lookup: Lookup, deadline: Monotonic);
     /// Has the store run a query, after those before.
     fn query(&mut self, id: QueryId, query: Query);
     /// Runs a computation.
@@ -251,6 +257,7 @@ impl<E: Effects> Driver<E> {
             Input::Response(..) => self.calls_under_way = self.calls_under_way.saturating_sub(1),
             Input::Answer(..) => self.queries_under_way = self.queries_under_way.saturating_sub(1),
             Input::Request(..)
+            | Input::Found(..)
             | Input::Computed(..)
             | Input::Command(..)
             | Input::Told(..)
@@ -321,6 +328,7 @@ impl<E: Effects> Driver<E> {
                 }
             }
             Action::Call(call) => self.call(call),
+            Action::LookUp(id, lookup, deadline) => self.effects.look_up(id, lookup, deadline),
             Action::Query(id, query) => {
                 self.queries_under_way += 1;
                 self.effects.query(id, query);

@@ -11,6 +11,7 @@ mod driver;
 mod incoming;
 mod open_sockets;
 pub mod outgoing;
+mod resolver;
 pub mod tls;
 
 pub use clock::Clock;
@@ -21,3 +22,4 @@ pub use driver::{
 };
 pub use incoming::{Incoming, LINGER, READ_BYTES, Step};
 pub use open_sockets::{OpenSockets, Place};
+pub use resolver::Resolver;

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::{SocketAddr, ToSocketAddrs},
     time::{Duration, Instant},
 };
 
@@ -15,28 +14,6 @@ use comity_core::{
     },
 };
 use rustls::pki_types::ServerName;
-
-/// How many addresses of a name are tried.
-pub const ADDRESSES_MAX: usize = 8;
-
-/// The addresses to try, in order. Blocks for as long as the system's resolver does.
-///
-/// Errors when the name has none.
-pub fn resolve(address: &ServerAddress) -> Result<Vec<SocketAddr>, CallError> {
-    let found: Vec<_> = match &address.host {
-        Host::Ip(ip) => vec![SocketAddr::new(*ip, address.port)],
-        Host::Name(name) => (name.as_str(), address.port)
-            .to_socket_addrs()
-            .map_err(|error| CallError::Resolve(format!("{name}: {error}")))?
-            .take(ADDRESSES_MAX)
-            .collect(),
-    };
-    if found.is_empty() {
-        Err(CallError::Resolve("no address".to_owned()))
-    } else {
-        Ok(found)
-    }
-}
 
 /// Whom the certificate must be for.
 ///

@@ -12,7 +12,7 @@ use comity_core::{
     Config, Input,
     action::Call,
     engine::compute::Computation,
-    input::{ComputationId, QueryId, QuestionId},
+    input::{ComputationId, LookupId, QueryId, QuestionId},
     messaging::{
         command::{Command, CommandError, Reply},
         notice::Question,
@@ -20,6 +20,8 @@ use comity_core::{
     },
     pdu::signing::SigningKey,
     persistence::queries::{Query, StoreError},
+    time::Monotonic,
+    transport::names::Lookup,
 };
 use comity_runtime::{
     COMMANDS_MAX, Clock, Driver, Effects, Message, QuestionHandler, State, StopReason,
@@ -36,6 +38,7 @@ struct FakeEffects(Sender<Asked>);
 
 impl Effects for FakeEffects {
     fn call(&mut self, _: Box<Call>) {}
+    fn look_up(&mut self, _: LookupId, _: Lookup, _: Monotonic) {}
     fn query(&mut self, id: QueryId, query: Query) {
         self.0.send(Asked::Query(id, query)).unwrap();
     }

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use crate::{action::Action, input::QueryId};
+use super::departures::Departure;
+use crate::input::QueryId;
 
-/// Actions that wait for batches to become durable, in order.
+/// Departures that wait for batches to become durable, in order.
 #[derive(Debug, Default)]
 pub(super) struct Commits {
     waiting: VecDeque<Commit>,
@@ -13,29 +14,29 @@ pub(super) struct Commits {
 #[derive(Debug)]
 struct Commit {
     query: QueryId,
-    held: Vec<Action>,
+    held: Vec<Departure>,
 }
 
 impl Commits {
     /// Notes that a batch was given to the store; `held` leaves when it is durable.
-    pub(super) fn submit(&mut self, query: QueryId, held: Vec<Action>) {
+    pub(super) fn submit(&mut self, query: QueryId, held: Vec<Departure>) {
         self.waiting.push_back(Commit { query, held });
     }
 
-    /// Actions that write nothing themselves but may speak of what earlier batches wrote: they
+    /// Departures that write nothing themselves but may speak of what earlier batches wrote: they
     /// leave after those. Returns them if nothing is being written.
-    pub(super) fn hold(&mut self, actions: Vec<Action>) -> Vec<Action> {
+    pub(super) fn hold(&mut self, departures: Vec<Departure>) -> Vec<Departure> {
         match self.waiting.back_mut() {
             Some(commit) => {
-                commit.held.extend(actions);
+                commit.held.extend(departures);
                 Vec::new()
             }
-            None => actions,
+            None => departures,
         }
     }
 
     /// The store acknowledged a batch, and with it all before: what may leave now.
-    pub(super) fn acknowledge(&mut self, query: QueryId) -> Vec<Action> {
+    pub(super) fn acknowledge(&mut self, query: QueryId) -> Vec<Departure> {
         let mut released = Vec::new();
         while let Some(commit) = self.waiting.pop_front_if(|commit| commit.query <= query) {
             released.extend(commit.held);
@@ -47,9 +48,10 @@ impl Commits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::Action;
 
-    fn halt(text: &str) -> Action {
-        Action::Halt(text.to_owned())
+    fn halt(text: &str) -> Departure {
+        Action::Halt(text.to_owned()).into()
     }
 
     #[test]

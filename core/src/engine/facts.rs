@@ -1,5 +1,7 @@
 //! What a decision may look at.
 
+mod abroad;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
@@ -28,18 +30,14 @@ use crate::{
     pdu::{
         Pdu, StateMap,
         gap::Stage,
-        signing::{self, KnownKeys, SignatureError, VerifyKey},
+        signing::{KnownKeys, SignatureError},
     },
     persistence::{
         queries::{Answer, Read},
         tables::{SnapshotId, StoredEvent},
     },
-    time::{Now, WallTime},
+    time::Now,
     transaction::{outgoing::Outgoing, staging::Staging},
-    transport::{
-        remote_request::{Endpoint, RemoteRequest},
-        remote_response::RemoteResponse,
-    },
 };
 
 /// How many random letters a room id of ours has.
@@ -133,6 +131,17 @@ impl<'a> Facts<'a> {
             .map(|byte| char::from(b'A' + byte % 26))
             .collect();
         format!("!{random}:{}", self.our_name())
+    }
+
+    /// Random bytes, the same in every run of this phase, drawn from the seed. Each `purpose` has
+    /// its own.
+    pub fn lot(&self, purpose: &str) -> [u8; 32] {
+        let begun = format!("{:?}", self.begun.monotonic);
+        let digest = Sha256::new()
+            .chain_update(self.world.seed)
+            .chain_update(begun)
+            .chain_update(purpose);
+        digest.finalize().into()
     }
 
     /// How the jobs fared that came before this phase, in order.
@@ -323,71 +332,6 @@ impl<'a> Facts<'a> {
         self.staging.is_postponed(event_id, from)
     }
 
-    /// The keys that are needed to check the signatures of `events`, as far as they can be had.
-    pub fn keys_for<'i>(
-        &self,
-        events: impl IntoIterator<Item = &'i Arc<Pdu>>,
-    ) -> Result<KnownKeys, Blocked> {
-        let mut keys = KnownKeys::new();
-        let mut blocked = false;
-        for event in events {
-            let valid_at = signing::key_valid_at(event);
-            for (server, key_id) in crate::keys::needed_for(event) {
-                blocked |= self.key(server, key_id, valid_at).is_err();
-                if !keys.contains_key(server) {
-                    keys.insert(server.to_owned(), self.keys_of(server));
-                }
-            }
-        }
-        if blocked { Err(Blocked) } else { Ok(keys) }
-    }
-
-    /// Makes sure that a key is known if it can be had; the keys are then in [`Facts::keys_of`].
-    pub fn key(
-        &self,
-        server: &ServerName,
-        key_id: &str,
-        valid_at: WallTime,
-    ) -> Result<(), Blocked> {
-        if server == self.our_name() {
-            return Ok(());
-        }
-        if self.world.keys.is_known(server, key_id, valid_at) {
-            let used = (server.to_owned(), key_id.to_owned());
-            self.used_keys.borrow_mut().push(used);
-            return Ok(());
-        }
-        let need = Need::Key {
-            server: server.to_owned(),
-            key_id: key_id.to_owned(),
-            valid_at,
-        };
-        if self.met.contains_key(&need) {
-            Ok(())
-        } else {
-            self.lacks(need)
-        }
-    }
-
-    /// All keys in memory of a server.
-    pub fn keys_of(&self, server: &ServerName) -> Arc<[VerifyKey]> {
-        if server == self.our_name() {
-            return self.own().verify_keys();
-        }
-        self.world.keys.of(server)
-    }
-
-    /// Whether keys of this server were asked for so recently that asking again would be rude.
-    pub fn key_asked_recently(&self, server: &ServerName) -> bool {
-        self.world.keys.asked_recently(server, self.now.monotonic)
-    }
-
-    /// Whether this server told nothing when it was last asked for its keys: then a key that is not
-    /// known may well exist.
-    pub fn is_silent(&self, server: &ServerName) -> bool {
-        self.world.keys.is_silent(server)
-    }
-
     /// Whether the signatures of these events hold, computed off the main loop.
     pub fn signatures(
         &self,
@@ -411,23 +355,6 @@ impl<'a> Facts<'a> {
             .computations
             .insert(need.clone(), computation);
         self.lacks(need)
-    }
-
-    /// The answer of another server.
-    pub fn call(
-        &self,
-        destination: &ServerName,
-        endpoint: Endpoint,
-    ) -> Result<&'a RemoteResponse, Blocked> {
-        let request = RemoteRequest {
-            destination: destination.to_owned(),
-            endpoint,
-        };
-        let need = Need::Call(Box::new(request));
-        match self.met.get(&need) {
-            Some(Met::Response(response)) => Ok(response),
-            _ => self.lacks(need),
-        }
     }
 
     /// The answer of the store.

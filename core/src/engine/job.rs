@@ -43,7 +43,7 @@ use crate::{
         inbox::{Acknowledge, TellAgain},
         incoming::{AnswerTransaction, ReceiveTransaction},
     },
-    transport::{authenticate::Authenticate, serve::ServeRequest},
+    transport::{authenticate::Authenticate, discovery::DiscoverServer, serve::ServeRequest},
 };
 
 macro_rules! jobs {
@@ -84,6 +84,8 @@ jobs! {
     Authenticate(Authenticate),
     /// Transport: hands a request to the layer it is for.
     ServeRequest(ServeRequest),
+    /// Transport: finds out where a server is.
+    DiscoverServer(DiscoverServer),
     /// Keys: makes a key of another server known.
     FetchKey(FetchKey),
     /// Transaction: takes a transaction apart.
@@ -212,6 +214,7 @@ impl Job {
             Self::ContactPeer(job) => Some(job.identity()),
             Self::PullPage(job) => Some(job.identity()),
             Self::AdvanceCursor(job) => Some(job.identity()),
+            Self::DiscoverServer(job) => Some(job.identity()),
             Self::Authenticate(_)
             | Self::ServeRequest(_)
             | Self::FetchKey(_)

@@ -6,20 +6,22 @@ use std::{
     sync::Arc,
 };
 
-use ruma_common::{OwnedEventId, OwnedServerName};
+use ruma_common::OwnedEventId;
 
 use super::{
     Engine, JobId,
+    departures::Departure,
     facts::Missing,
     job::Job,
     need::{AuthDescendants, Met, Need},
     outcome::Fate,
+    pending::{CallFor, QueryFor},
     registry::Identity,
 };
 use crate::{
     action::Action,
     engine::compute::{Computation, ComputationResult},
-    input::{CallError, CallId, ComputationId, QueryId, QuestionId},
+    input::{CallError, CallId, ComputationId, LookupId, QueryId, QuestionId},
     keys::fetch::FetchKey,
     messaging::notice::Told,
     pdu::StateMap,
@@ -27,66 +29,10 @@ use crate::{
         queries::{Answer, Query, Read, StoreError},
         tables::StoredEvent,
     },
-    transport::{client, remote_request::RemoteRequest, remote_response},
+    transport::{
+        client, discovery::well_known::Page, remote_request::RemoteRequest, remote_response,
+    },
 };
-
-/// Who waits for what, and which question outside belongs to which need.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
-    waiting: BTreeMap<Need, Waiting>,
-    queries: BTreeMap<QueryId, QueryFor>,
-    calls: BTreeMap<CallId, CallFor>,
-    computations: BTreeMap<ComputationId, Need>,
-    questions: BTreeMap<QuestionId, Need>,
-    /// The jobs that fetch keys.
-    fetching: BTreeMap<Need, JobId>,
-}
-
-/// The jobs that have a need.
-#[derive(Debug, Default)]
-struct Waiting {
-    jobs: Vec<JobId>,
-    /// Whether an answer is under way; otherwise the end of the job that is at work on it counts.
-    asked: bool,
-}
-
-/// What a query is for.
-#[derive(Debug)]
-enum QueryFor {
-    Need(Need),
-    Events(Vec<OwnedEventId>),
-    Commit,
-    Queue(OwnedServerName),
-}
-
-/// What a call is for.
-#[derive(Debug)]
-enum CallFor {
-    Need(Need),
-    Transaction(OwnedServerName),
-}
-
-impl Pending {
-    pub(super) fn commit(&mut self, query: QueryId) {
-        self.queries.insert(query, QueryFor::Commit);
-    }
-
-    pub(super) fn queue(&mut self, query: QueryId, destination: OwnedServerName) {
-        self.queries.insert(query, QueryFor::Queue(destination));
-    }
-
-    pub(super) fn transaction(&mut self, call: CallId, destination: OwnedServerName) {
-        self.calls.insert(call, CallFor::Transaction(destination));
-    }
-
-    /// The need that the end of this job meets.
-    pub(super) fn met_by_end_of(&mut self, job: &Job) -> Option<Need> {
-        let Job::FetchKey(job) = job else { return None };
-        let need = job.need();
-        self.fetching.remove(&need);
-        Some(need)
-    }
-}
 
 impl Engine {
     /// Begins to meet what a blocked job lacks.
@@ -127,7 +73,7 @@ impl Engine {
         let worker = work_that_meets(need).and_then(|identity| self.registry.at_work(&identity));
         let is_held_up = |id: JobId| self.jobs.get(&id).is_some_and(|running| running.is_held_up);
         match need {
-            Need::Call(_) => true,
+            Need::Call(_) | Need::Lookup(_) | Need::Page(_) => true,
             Need::Key { .. } => {
                 let fetching = self.pending.fetching.get(need);
                 fetching.copied().is_some_and(is_held_up)
@@ -223,10 +169,19 @@ impl Engine {
                 let request = request.as_ref().clone();
                 self.call(need, &request);
             }
+            Need::Lookup(lookup) => {
+                let (id, deadline) = (LookupId(self.next_id()), self.lookup_deadline());
+                self.push(Action::LookUp(id, lookup.clone(), deadline));
+                self.pending.lookups.insert(id, need);
+            }
+            Need::Page(page) => {
+                let (address, target) = page.as_ref().clone();
+                self.fetch(need, address, &target);
+            }
             Need::Turn(_) => {}
             Need::Told(question) => {
                 let id = QuestionId(self.next_id());
-                self.actions.push_back(Action::Ask(id, question.clone()));
+                self.push(Action::Ask(id, question.clone()));
                 self.pending.questions.insert(id, need);
             }
         }
@@ -235,7 +190,7 @@ impl Engine {
     fn read(&mut self, need: Need, read: Read) {
         let id = QueryId(self.next_id());
         self.pending.queries.insert(id, QueryFor::Need(need));
-        self.actions.push_back(Action::Query(id, Query::Read(read)));
+        self.push(Action::Query(id, Query::Read(read)));
     }
 
     fn read_events(&mut self, event_ids: Vec<OwnedEventId>) {
@@ -246,24 +201,24 @@ impl Engine {
         self.pending
             .queries
             .insert(id, QueryFor::Events(event_ids.clone()));
-        self.actions
-            .push_back(Action::Query(id, Query::Read(Read::Events(event_ids))));
+        self.push(Action::Query(id, Query::Read(Read::Events(event_ids))));
     }
 
     fn compute(&mut self, need: Need, computation: Option<Computation>) {
         let id = ComputationId(self.next_id());
         self.pending.computations.insert(id, need);
         if let Some(computation) = computation {
-            self.actions.push_back(Action::Compute(id, computation));
+            self.push(Action::Compute(id, computation));
         }
     }
 
     fn call(&mut self, need: Need, request: &RemoteRequest) {
         let id = CallId(self.next_id());
-        match client::call(&self.world.own, id, request, self.now) {
-            Ok(call) => {
+        match client::sign(&self.world.own, id, request, self.now) {
+            Ok(request) => {
                 self.pending.calls.insert(id, CallFor::Need(need));
-                self.actions.push_back(Action::Call(Box::new(call)));
+                let request = Departure::Request(request.into());
+                self.departures.push_back(request);
             }
             Err(error) => self.resolve(&need, &Met::Response(Err(error))),
         }
@@ -388,11 +343,17 @@ impl Engine {
         call: CallId,
         result: Result<http::Response<bytes::Bytes>, CallError>,
     ) {
-        let response = remote_response::sort(result);
         match self.pending.calls.remove(&call) {
-            Some(CallFor::Need(need)) => self.resolve(&need, &Met::Response(response)),
+            Some(CallFor::Need(need)) => {
+                let response = remote_response::sort(result);
+                self.resolve(&need, &Met::Response(response));
+            }
+            Some(CallFor::Page(need)) => {
+                let page = result.map(Page::from);
+                self.resolve(&need, &Met::Page(page));
+            }
             Some(CallFor::Transaction(destination)) => {
-                self.transaction_answered(&destination, response);
+                self.transaction_answered(&destination, remote_response::sort(result));
             }
             None => {}
         }
@@ -419,7 +380,7 @@ impl Engine {
     /// may leave.
     pub(crate) fn halt(&mut self, reason: String) {
         self.halted = true;
-        self.actions = [Action::Halt(reason)].into();
+        self.departures = [Action::Halt(reason).into()].into();
     }
 }
 
@@ -449,6 +410,7 @@ fn need_met_by_end(identity: Identity) -> Option<Need> {
         | Identity::Once(_)
         | Identity::Ends(_)
         | Identity::After(_)
+        | Identity::Discovery(_)
         | Identity::Pull(_) => None,
     }
 }
@@ -464,6 +426,8 @@ fn work_that_meets(need: &Need) -> Option<Identity> {
         | Need::Key { .. }
         | Need::Signatures(_)
         | Need::Call(_)
+        | Need::Lookup(_)
+        | Need::Page(_)
         | Need::Read(_)
         | Need::Told(_)
         | Need::Turn(_) => None,

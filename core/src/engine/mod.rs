@@ -16,11 +16,13 @@
 pub(crate) mod cache;
 mod commits;
 pub mod compute;
+mod departures;
 pub mod facts;
 pub mod job;
 mod meet;
 pub mod need;
 pub mod outcome;
+mod pending;
 pub mod registry;
 mod run;
 pub mod searches;
@@ -38,10 +40,11 @@ use crate::{
     action::Action,
     engine::{
         commits::Commits,
+        departures::{Departure, Undirected},
         job::Job,
-        meet::Pending,
         need::{Met, Need},
         outcome::Fate,
+        pending::Pending,
         registry::Registry,
         searches::Searches,
         world::World,
@@ -112,7 +115,8 @@ pub(crate) struct Engine {
     pulls: Pulls,
     forgetting: Forgetting,
     staging: Staging,
-    actions: VecDeque<Action>,
+    departures: VecDeque<Departure>,
+    undirected: Undirected,
     last_id: u64,
     now: Now,
     statistics: Statistics,
@@ -134,7 +138,8 @@ impl Engine {
             pulls: Pulls::new(settings.pull_streams, &seed),
             forgetting: Forgetting::default(),
             staging: Staging::default(),
-            actions: VecDeque::new(),
+            departures: VecDeque::new(),
+            undirected: Undirected::default(),
             last_id: 0,
             now: Now::default(),
             statistics: Statistics::default(),
@@ -144,10 +149,6 @@ impl Engine {
 
     pub(crate) fn set_now(&mut self, now: Now) {
         self.now = now;
-    }
-
-    pub(crate) fn next_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Monotonic> {
@@ -161,7 +162,7 @@ impl Engine {
 
     /// An action that no job asked for.
     pub(crate) fn push(&mut self, action: Action) {
-        self.actions.push_back(action);
+        self.departures.push_back(action.into());
     }
 
     /// What was chosen of how we take part in rooms.

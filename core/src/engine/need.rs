@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
 
 use crate::{
+    input::CallError,
     messaging::notice::{Question, Told},
     pdu::{StateMap, signing::SignatureError},
     persistence::{
@@ -12,7 +13,13 @@ use crate::{
         tables::{SnapshotId, StoredEvent},
     },
     time::WallTime,
-    transport::{remote_request::RemoteRequest, remote_response::RemoteResponse},
+    transport::{
+        discovery::well_known::Page,
+        names::{Found, Lookup, LookupError},
+        remote_request::RemoteRequest,
+        remote_response::RemoteResponse,
+        server_address::ServerAddress,
+    },
 };
 
 /// A fact that a decision lacks. Jobs with equal needs share the work of meeting them.
@@ -42,6 +49,10 @@ pub enum Need {
     Signatures(Vec<OwnedEventId>),
     /// The answer of another server.
     Call(Box<RemoteRequest>),
+    /// What is known of a name.
+    Lookup(Lookup),
+    /// A page on the web: from where, and its path and query.
+    Page(Box<(ServerAddress, String)>),
     /// The answer of the store.
     Read(Read),
     /// The answer of the application.
@@ -80,6 +91,10 @@ pub enum Met {
     Signatures(Vec<Result<(), SignatureError>>),
     /// To [`Need::Call`].
     Response(RemoteResponse),
+    /// To [`Need::Lookup`].
+    Found(Result<Found, LookupError>),
+    /// To [`Need::Page`].
+    Page(Result<Page, CallError>),
     /// To [`Need::Read`].
     Read(Answer),
     /// To [`Need::Told`].

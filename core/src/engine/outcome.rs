@@ -22,6 +22,7 @@ use crate::{
         tables::{LocalMembership, ServerKeyRecord, SnapshotId},
     },
     transaction::{after::schedule::Turn, outgoing::Moment},
+    transport::discovery::Discovered,
 };
 
 /// Everything that a decision wants to happen. Nothing of it has happened while it is built;
@@ -46,6 +47,8 @@ pub struct Outcome {
     pub answer: Option<JobAnswer>,
     /// Keys of other servers that were learnt.
     pub keys: Option<LearntKeys>,
+    /// What became known of a server's whereabouts.
+    pub discovered: Option<Discovered>,
     /// A server that has just proved to be alive.
     pub alive: Option<OwnedServerName>,
     /// What came of asking other servers for what an event lacks.

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Asker, Engine, JobId, RUNS_MAX, Running,
+    departures::Departure,
     facts::{Blocked, Facts},
     job::Job,
     need::{Met, Need},
@@ -141,15 +142,19 @@ impl Engine {
         if let Some(learnt) = outcome.keys.take() {
             self.world.keys.learn(learnt, self.now.monotonic);
         }
+        if let Some(discovered) = outcome.discovered.take() {
+            self.world.directory.note(discovered, self.now.monotonic);
+        }
         if let Some(searched) = outcome.searched.take() {
             self.searches.note(searched, self.now.monotonic);
         }
         let mut writes = std::mem::take(&mut outcome.writes);
         writes.extend(self.forgetting.along_with(&writes, self.now));
         self.settle(id, &mut outcome, &mut writes);
-        let mut held: Vec<Action> = outcome.notices.drain(..).map(Action::Notify).collect();
+        let notices = outcome.notices.drain(..).map(Action::Notify);
+        let mut held: Vec<Departure> = notices.map(Departure::from).collect();
         if let Some(answer) = outcome.answer.take() {
-            held.extend(self.answer(id, answer));
+            held.extend(self.answer(id, answer).into_iter().map(Departure::from));
         }
         for send in outcome.sends.drain(..) {
             self.enqueue(send, &mut writes);
@@ -159,6 +164,7 @@ impl Engine {
         }
         if let Some(server) = outcome.alive.take() {
             self.outgoing.alive(&server);
+            self.world.directory.doubt(&server, self.now.monotonic);
             self.staging.alive(&server, self.now.monotonic);
             self.pulls.heard(&server, self.now.monotonic);
         }
@@ -185,23 +191,22 @@ impl Engine {
     }
 
     /// Gives the store what is to be written and keeps the rest until it is there.
-    pub(super) fn commit(&mut self, writes: Vec<Write>, held: Vec<Action>) {
+    pub(super) fn commit(&mut self, writes: Vec<Write>, held: Vec<Departure>) {
         if writes.is_empty() {
             let free = self.commits.hold(held);
-            self.actions.extend(free);
+            self.departures.extend(free);
             return;
         }
         let query = QueryId(self.next_id());
         self.pending.commit(query);
         self.commits.submit(query, held);
-        self.actions
-            .push_back(Action::Query(query, Query::Commit(Batch { writes })));
+        self.push(Action::Query(query, Query::Commit(Batch { writes })));
     }
 
     /// The store acknowledged a batch.
     pub(super) fn committed(&mut self, query: QueryId) {
         let released = self.commits.acknowledge(query);
-        self.actions.extend(released);
+        self.departures.extend(released);
     }
 
     fn advance(&mut self, id: JobId, fate: Fate, next: Next) {
@@ -303,7 +308,7 @@ impl Engine {
                     Action::Complete(command, Err(CommandError::Stopped(reason.to_owned())))
                 }
             };
-            self.actions.push_back(action);
+            self.push(action);
         }
         let mut outcome = Outcome {
             fate,
@@ -311,7 +316,8 @@ impl Engine {
         };
         let mut writes = Vec::new();
         self.settle(id, &mut outcome, &mut writes);
-        let held = outcome.notices.into_iter().map(Action::Notify).collect();
+        let notices = outcome.notices.into_iter().map(Action::Notify);
+        let held = notices.map(Departure::from).collect();
         self.commit(writes, held);
         self.finish(id, outcome.fate);
     }
@@ -347,6 +353,7 @@ impl Engine {
             Identity::Transaction(origin, _) => {
                 self.resolve(&Need::Turn(origin.clone()), &Met::InWorld);
             }
+            Identity::Discovery(server) => self.looked_for(server),
             Identity::Pull(server) => self.pulls.ended(server, self.now.monotonic),
             Identity::Once(_) | Identity::Ends(_) | Identity::After(_) => {}
         }

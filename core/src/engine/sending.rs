@@ -4,6 +4,7 @@ use ruma_common::{OwnedServerName, ServerName};
 
 use super::{
     Engine,
+    departures::Departure,
     outcome::{Edu, SendEdu, SendTo},
 };
 use crate::{
@@ -83,20 +84,20 @@ impl Engine {
     }
 
     /// Does what the queues want: writes join the batch at hand, sends wait for it.
-    pub(super) fn pump_outgoing(&mut self, writes: &mut Vec<Write>, held: &mut Vec<Action>) {
+    pub(super) fn pump_outgoing(&mut self, writes: &mut Vec<Write>, held: &mut Vec<Departure>) {
         for effect in self.outgoing.poll(self.now) {
             self.effect(effect, writes, held);
         }
     }
 
-    fn effect(&mut self, effect: Effect, writes: &mut Vec<Write>, held: &mut Vec<Action>) {
+    fn effect(&mut self, effect: Effect, writes: &mut Vec<Write>, held: &mut Vec<Departure>) {
         match effect {
             Effect::Write(write) => writes.push(write),
             Effect::Notice(notice) => {
                 if let Notice::DestinationUp(server) = &notice {
                     self.pulls.is_back(server, self.now.monotonic);
                 }
-                held.push(Action::Notify(notice));
+                held.push(Action::Notify(notice).into());
             }
             Effect::Measure {
                 destination,
@@ -108,14 +109,14 @@ impl Engine {
                     depth,
                     queued_since,
                 };
-                held.push(self.read_queue(destination, read));
+                held.push(self.read_queue(destination, read).into());
             }
             Effect::Load(destination) => {
                 let read = Read::Outgoing {
                     destination: destination.clone(),
                     limit: outgoing::LOAD,
                 };
-                held.push(self.read_queue(destination, read));
+                held.push(self.read_queue(destination, read).into());
             }
             Effect::Send(destination, transaction_id, body) => {
                 let endpoint = Endpoint::SendTransaction {
@@ -138,17 +139,17 @@ impl Engine {
         destination: OwnedServerName,
         endpoint: Endpoint,
         writes: &mut Vec<Write>,
-        held: &mut Vec<Action>,
+        held: &mut Vec<Departure>,
     ) {
         let id = CallId(self.next_id());
         let request = RemoteRequest {
             destination: destination.clone(),
             endpoint,
         };
-        match client::call(&self.world.own, id, &request, self.now) {
-            Ok(call) => {
+        match client::sign(&self.world.own, id, &request, self.now) {
+            Ok(request) => {
                 self.pending.transaction(id, destination);
-                held.push(Action::Call(Box::new(call)));
+                held.push(Departure::Request(request.into()));
             }
             Err(error) => self.transaction_failed(&destination, &error, writes, held),
         }
@@ -169,9 +170,16 @@ impl Engine {
     /// Does not wait any longer until a server, or each of them, is tried again. How many were
     /// waited for.
     pub(crate) fn retry(&mut self, destination: Option<&ServerName>) -> u64 {
+        let (directory, now) = (&mut self.world.directory, self.now.monotonic);
         let waited = match destination {
-            Some(name) => u64::from(self.outgoing.alive(name)),
-            None => self.outgoing.retry_all(self.now),
+            Some(name) => {
+                directory.doubt(name, now);
+                u64::from(self.outgoing.alive(name))
+            }
+            None => {
+                directory.doubt_all();
+                self.outgoing.retry_all(self.now)
+            }
         };
         self.tick();
         waited
@@ -214,7 +222,7 @@ impl Engine {
         destination: &OwnedServerName,
         error: &RemoteError,
         writes: &mut Vec<Write>,
-        held: &mut Vec<Action>,
+        held: &mut Vec<Departure>,
     ) {
         tracing::debug!(%destination, %error, "transaction not delivered");
         for effect in self

@@ -20,6 +20,7 @@ use crate::{
         tables::{InboxId, Position, RoomRecord, SnapshotId, StoredEvent},
     },
     time::Monotonic,
+    transport::discovery::Directory,
 };
 
 const EVENTS_KEPT: usize = 50_000;
@@ -43,6 +44,8 @@ pub struct World {
     pub counters: Counters,
     /// The keys of other servers.
     pub keys: KeyRing,
+    /// Where other servers are.
+    pub directory: Directory,
     rooms: BTreeMap<OwnedRoomId, Room>,
     events: Cache<OwnedEventId, Arc<StoredEvent>>,
     states: Cache<SnapshotId, StateMap>,
@@ -212,6 +215,7 @@ impl World {
             own,
             counters: Counters::default(),
             keys: KeyRing::default(),
+            directory: Directory::default(),
             rooms: BTreeMap::new(),
             events: Cache::new(EVENTS_KEPT),
             states: Cache::new(STATES_KEPT),

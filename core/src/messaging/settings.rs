@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::transport::address_guard::PrivateAddresses;
+
 /// What a server may choose of how it takes part in rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -23,6 +25,8 @@ pub struct Settings {
     /// Whether we fetch what we have missed from servers that offer the same. On, unless told
     /// otherwise.
     pub pull_streams: bool,
+    /// Whether we connect to addresses that are not of the public internet.
+    pub private_addresses: PrivateAddresses,
 }
 
 /// How much is kept for one server that does not answer. At either bound the oldest is given up,
@@ -53,6 +57,7 @@ impl Default for Settings {
             queues: QueueLimits::default(),
             serve_stream: true,
             pull_streams: true,
+            private_addresses: PrivateAddresses::default(),
         }
     }
 }

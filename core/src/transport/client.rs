@@ -1,6 +1,8 @@
 //! From a [`RemoteRequest`] to a signed HTTP request and where to send it.
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header};
+use ruma_common::OwnedServerName;
 
 use super::{
     remote_request::RemoteRequest,
@@ -13,21 +15,52 @@ use crate::{
     input::CallId,
     keys::OwnKeys,
     pdu::canonical_json::{self, JsonError, Numbers, canonical, object_to_canonical_string},
-    time::Now,
+    time::{Monotonic, Now},
 };
 
-/// Makes the call for a request.
+/// A request, signed, of which only the way to its server is missing.
+#[derive(Clone, Debug)]
+pub struct SignedRequest {
+    /// Names the call.
+    pub id: CallId,
+    /// The server's name.
+    pub destination: OwnedServerName,
+    /// The request; its `Host` is known when the server's address is.
+    pub request: Request<Bytes>,
+    /// When to give up.
+    pub deadline: Monotonic,
+    /// The largest response body to accept, in bytes.
+    pub response_limit: usize,
+}
+
+impl SignedRequest {
+    /// The call to the server at this address.
+    #[must_use]
+    pub fn to(mut self, address: &ServerAddress) -> Call {
+        if let Ok(host) = HeaderValue::from_str(&address.host_header) {
+            self.request.headers_mut().insert(header::HOST, host);
+        }
+        Call {
+            id: self.id,
+            address: address.clone(),
+            request: self.request,
+            deadline: self.deadline,
+            response_limit: self.response_limit,
+        }
+    }
+}
+
+/// Signs a request.
 ///
 /// # Errors
-/// [`RemoteError::NotAsked`] if the server's name or an argument cannot be put on the wire.
-pub fn call(
+/// [`RemoteError::NotAsked`] if an argument cannot be put on the wire.
+pub fn sign(
     own: &OwnKeys,
     id: CallId,
     request: &RemoteRequest,
     now: Now,
-) -> Result<Call, RemoteError> {
+) -> Result<SignedRequest, RemoteError> {
     let not_asked = |error: &dyn std::fmt::Display| RemoteError::NotAsked(error.to_string());
-    let address = ServerAddress::of(&request.destination).map_err(|error| not_asked(&error))?;
     let endpoint = &request.endpoint;
     let uri: Uri = endpoint
         .target()
@@ -37,7 +70,6 @@ pub fn call(
     let mut builder = Request::builder()
         .method(endpoint.method())
         .uri(uri.clone())
-        .header(header::HOST, &address.host_header)
         .header(header::ACCEPT, "application/json");
     if body.is_some() {
         builder = builder.header(header::CONTENT_TYPE, "application/json");
@@ -46,12 +78,13 @@ pub fn call(
         let header = authorization(own, request, &uri, body.as_deref())?;
         builder = builder.header(header::AUTHORIZATION, header);
     }
+    let destination = request.destination.clone();
     let request = builder
         .body(body.unwrap_or_default())
         .map_err(|error| not_asked(&error))?;
-    Ok(Call {
+    Ok(SignedRequest {
         id,
-        address,
+        destination,
         request,
         deadline: now.monotonic.plus(endpoint.time_out()),
         response_limit: endpoint.response_limit(),

@@ -126,9 +126,10 @@ impl<C> Idle<C> {
 
 #[cfg(test)]
 mod tests {
-    use ruma_common::ServerName;
+    use core::net::SocketAddr;
 
     use super::*;
+    use crate::transport::server_address::parse_server_name;
 
     const LIMITS: PoolLimits = PoolLimits {
         per_server: 2,
@@ -141,7 +142,13 @@ mod tests {
     }
 
     fn address(name: &str) -> ServerAddress {
-        ServerAddress::of(<&ServerName>::try_from(name).unwrap()).unwrap()
+        let (host, port) = parse_server_name(name).unwrap();
+        let address = SocketAddr::from(([1, 2, 3, 4], port.unwrap_or(8448)));
+        ServerAddress {
+            addresses: vec![address],
+            tls_name: host,
+            host_header: name.to_owned(),
+        }
     }
 
     /// A pool with the connections `names` put in one second after another, from second 0.

@@ -7,13 +7,17 @@
 //! What comes in is hostile until proven otherwise, so each part bounds what it reads and refuses
 //! what it cannot read in exactly one way.
 
+pub mod address_guard;
 pub mod authenticate;
 pub mod client;
 pub mod connection_pool;
+pub mod discovery;
+pub mod dns;
 mod homeserver_question;
 pub mod http1;
 pub mod json;
 pub mod matrix_error;
+pub mod names;
 pub mod path;
 pub mod remote_request;
 pub mod remote_response;

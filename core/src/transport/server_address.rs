@@ -1,12 +1,7 @@
-//! From a server's name to where and as whom it is contacted
-//! (server-server API, "Resolving server names").
-//!
-//! Decides by the name alone: IP literals and names with a port (cases 1 and 2), and plain
-//! hostnames as if nothing were delegated (case 6).
+//! Where and as whom a server is contacted, and the grammar of server names
+//! (appendices, "Server Name").
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use ruma_common::ServerName;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The port of a server whose name gives none.
 pub const DEFAULT_PORT: u16 = 8448;
@@ -14,13 +9,12 @@ pub const DEFAULT_PORT: u16 = 8448;
 /// Characters of a hostname, at most.
 const HOSTNAME_MAX: usize = 255;
 
-/// Whom to connect to, and what to say about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whom to connect to, and what to say about it; what [`discovery`](super::discovery) comes to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServerAddress {
-    /// What to connect to; a name is first resolved to addresses.
-    pub host: Host,
-    /// The TCP port.
-    pub port: u16,
+    /// Where to connect to, the most promising first. Each was found acceptable: nothing else that
+    /// the name may stand for by now is to be tried.
+    pub addresses: Vec<SocketAddr>,
     /// Whom the certificate must be for. A name is also sent as SNI, an address is not.
     pub tls_name: Host,
     /// The `Host` header of requests.
@@ -28,7 +22,7 @@ pub struct ServerAddress {
 }
 
 /// An address or a name to be resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Host {
     /// An address.
     Ip(IpAddr),
@@ -55,21 +49,11 @@ pub enum InvalidServerName {
 }
 
 impl ServerAddress {
-    /// Where `name` is contacted. Errors when the name breaks the grammar, which is stricter than
-    /// the identifier type's own check.
-    pub fn of(name: &ServerName) -> Result<Self, InvalidServerName> {
-        let (host, port) = parse_server_name(name.as_str())?;
-        Ok(Self {
-            tls_name: host.clone(),
-            host,
-            port: port.unwrap_or(DEFAULT_PORT),
-            host_header: name.as_str().to_owned(),
-        })
-    }
-
-    /// Whether one connection can serve both: same host, port and certificate.
+    /// Whether one connection can serve both: the same place, and the same certificate.
+    #[must_use]
     pub fn shares_connections_with(&self, other: &Self) -> bool {
-        (&self.host, self.port, &self.tls_name) == (&other.host, other.port, &other.tls_name)
+        let mut ours = self.addresses.iter();
+        self.tls_name == other.tls_name && ours.any(|address| other.addresses.contains(address))
     }
 }
 
@@ -133,48 +117,6 @@ fn parse_port(port: &str) -> Result<u16, InvalidServerName> {
 mod tests {
     use super::*;
 
-    fn of(name: &str) -> ServerAddress {
-        ServerAddress::of(<&ServerName>::try_from(name).unwrap()).unwrap()
-    }
-
-    fn ip(address: &str) -> Host {
-        Host::Ip(address.parse().unwrap())
-    }
-
-    #[test]
-    fn disc_1_case_1_an_ip_literal_is_contacted_as_it_is() {
-        let table = [
-            ("127.0.0.1", "127.0.0.1", 8448),
-            ("127.0.0.1:1234", "127.0.0.1", 1234),
-            ("[::1]", "::1", 8448),
-            ("[2001:db8::2]:80", "2001:db8::2", 80),
-            ("[::ffff:192.0.2.1]", "::ffff:192.0.2.1", 8448),
-        ];
-        for (name, address, port) in table {
-            let found = of(name);
-            assert_eq!(
-                (&found.host, &found.tls_name),
-                (&ip(address), &ip(address)),
-                "{name}"
-            );
-            assert_eq!((found.port, found.host_header.as_str()), (port, name));
-        }
-    }
-
-    #[test]
-    fn disc_1_cases_2_and_6_a_hostname_is_resolved_and_certified() {
-        for (name, host, port) in [
-            ("a.example:443", "a.example", 443),
-            ("localhost:8008", "localhost", 8008),
-            ("localhost", "localhost", 8448),
-            ("A-1.example", "A-1.example", 8448),
-        ] {
-            let (found, host) = (of(name), Host::Name(host.to_owned()));
-            assert_eq!((&found.host, &found.tls_name), (&host, &host), "{name}");
-            assert_eq!((found.port, found.host_header.as_str()), (port, name));
-        }
-    }
-
     #[test]
     fn id_1_anything_else_is_refused() {
         let long = "a".repeat(256);
@@ -229,8 +171,18 @@ mod tests {
     }
 
     #[test]
-    fn the_default_port_written_out_shares_connections() {
-        assert!(of("a.example").shares_connections_with(&of("a.example:8448")));
-        assert!(!of("a.example").shares_connections_with(&of("a.example:8449")));
+    fn connections_are_shared_by_place_and_certificate() {
+        let address = |ports: &[u16], name: &str| ServerAddress {
+            addresses: ports
+                .iter()
+                .map(|port| SocketAddr::from(([1, 2, 3, 4], *port)))
+                .collect(),
+            tls_name: Host::Name(name.to_owned()),
+            host_header: name.to_owned(),
+        };
+        let one = address(&[8448], "a.example");
+        assert!(one.shares_connections_with(&address(&[1, 8448], "a.example")));
+        assert!(!one.shares_connections_with(&address(&[8449], "a.example")));
+        assert!(!one.shares_connections_with(&address(&[8448], "b.example")));
     }
 }

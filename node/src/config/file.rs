@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use comity_core::messaging::settings::{QueueLimits, Settings};
+use comity_core::{
+    messaging::settings::{QueueLimits, Settings},
+    transport::address_guard::PrivateAddresses,
+};
 use ruma_common::{OwnedServerName, ServerName};
 use serde::Deserialize;
 use toml::Spanned;
@@ -46,6 +49,7 @@ struct FederationSection {
     pull_streams: Option<bool>,
     queue_depth: Option<u32>,
     queue_days: Option<u32>,
+    private_addresses: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +105,7 @@ impl FederationSection {
             serve_stream: self.serve_stream.unwrap_or(defaults.serve_stream),
             pull_streams: self.pull_streams.unwrap_or(defaults.pull_streams),
             queues,
+            private_addresses: private_addresses(self.private_addresses),
             ..defaults
         };
         Ok(Federation {
@@ -142,6 +147,14 @@ impl ClientSection {
             tls,
             operators: self.operators,
         })
+    }
+}
+
+fn private_addresses(allowed: Option<bool>) -> PrivateAddresses {
+    match allowed {
+        None => PrivateAddresses::IfOursIs,
+        Some(true) => PrivateAddresses::Allowed,
+        Some(false) => PrivateAddresses::Refused,
     }
 }
 

@@ -158,6 +158,8 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use comity_core::transport::address_guard::PrivateAddresses;
+
     use super::*;
 
     fn example() -> String {
@@ -256,6 +258,21 @@ mod tests {
         assert_eq!(config.client.operators, ["olga"]);
         let config = Config::parse(&example(), Path::new("/")).unwrap();
         assert_eq!(config.federation.settings, Default::default());
+    }
+
+    #[test]
+    fn private_addresses_are_refused_or_allowed_as_the_file_says() {
+        let chosen = |text: &str| {
+            let config = Config::parse(text, Path::new("/")).unwrap();
+            config.federation.settings.private_addresses
+        };
+        let written = example();
+        let line = "# private_addresses = true\n";
+        assert_eq!(chosen(&written), PrivateAddresses::IfOursIs);
+        let allowed = written.replace(line, "private_addresses = true\n");
+        assert_eq!(chosen(&allowed), PrivateAddresses::Allowed);
+        let refused = written.replace(line, "private_addresses = false\n");
+        assert_eq!(chosen(&refused), PrivateAddresses::Refused);
     }
 
     #[test]

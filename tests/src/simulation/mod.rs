@@ -32,6 +32,7 @@ mod disk;
 mod invariants;
 mod liar;
 pub mod model;
+mod names;
 mod network;
 mod plan;
 mod server;

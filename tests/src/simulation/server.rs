@@ -24,6 +24,7 @@ use ruma_common::{OwnedEventId, OwnedServerName, RoomId};
 use super::{
     database::DatabaseKind,
     disk::{Disk, DiskEvent},
+    names,
 };
 
 /// How a command ended.
@@ -183,6 +184,13 @@ impl Server {
                 let known = self.answers.get(&question).cloned();
                 let told = known.or_else(|| self.homeserver.as_mut()?(&question));
                 self.tell_core(now, Input::Told(id, told.unwrap_or(Told::NotFound)));
+            }
+            Action::LookUp(id, lookup, _) => {
+                let found = Ok(names::look_up(&lookup));
+                self.tell_core(now, Input::Found(id, found));
+            }
+            Action::Call(call) if names::is_delegation(&call) => {
+                self.tell_core(now, Input::Response(call.id, Ok(names::no_delegation())));
             }
             Action::Call(call) => self.calls.push(*call),
             Action::Respond(id, response) => self.responses.push((id, response)),

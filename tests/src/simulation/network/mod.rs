@@ -334,7 +334,7 @@ impl Network {
             endpoint,
         };
         let own = self.liar(liar).own.clone();
-        let call = client::call(&own, CallId(0), &request, self.now);
+        let call = client::sign(&own, CallId(0), &request, self.now);
         self.ask_with(liar, to, call.expect("the request can be sent").request)
     }
 

@@ -1,0 +1,445 @@
+//! From a server's name to where and as whom it is contacted.
+
+use comity_core::{
+    messaging::{command::Command, settings::Settings},
+    transport::{
+        address_guard::PrivateAddresses,
+        names::Lookup,
+        server_address::{Host, ServerAddress},
+    },
+};
+
+use crate::internet::{Internet, sockets};
+
+const FED: &str = "_matrix-fed._tcp.";
+const OLD: &str = "_matrix._tcp.";
+
+#[track_caller]
+fn assert_at(found: &ServerAddress, addresses: &[&str], tls_name: &str, host_header: &str) {
+    assert_eq!(found.addresses, sockets(addresses));
+    let tls_name = match tls_name.parse() {
+        Ok(address) => Host::Ip(address),
+        Err(_) => Host::Name(tls_name.to_owned()),
+    };
+    assert_eq!(found.tls_name, tls_name);
+    assert_eq!(found.host_header, host_header);
+}
+
+fn page_of(host: &str) -> String {
+    format!("https://{host}/.well-known/matrix/server")
+}
+
+#[test]
+fn disc_1_case_1_an_address_is_contacted_as_it_is() {
+    for (name, address, tls_name) in [
+        ("1.2.3.4", "1.2.3.4:8448", "1.2.3.4"),
+        ("1.2.3.4:5", "1.2.3.4:5", "1.2.3.4"),
+        ("[2a01::1]", "[2a01::1]:8448", "2a01::1"),
+        ("[2a01::1]:5", "[2a01::1]:5", "2a01::1"),
+    ] {
+        let mut internet = Internet::new();
+        assert_at(&internet.reach(name).unwrap(), &[address], tls_name, name);
+        assert!(internet.lookups.is_empty() && internet.fetched.is_empty());
+    }
+}
+
+#[test]
+fn disc_1_case_2_a_name_with_a_port_is_neither_delegated_nor_a_service() {
+    let mut internet = Internet::new()
+        .name("a.example", &["2a01::1", "1.2.3.4"])
+        .delegating("a.example", "b.example:1")
+        .service("_matrix-fed._tcp.a.example", 1, 7, "b.example");
+    let found = internet.reach("a.example:5").unwrap();
+    assert_at(
+        &found,
+        &["[2a01::1]:5", "1.2.3.4:5"],
+        "a.example",
+        "a.example:5",
+    );
+    assert_eq!(
+        internet.lookups,
+        [Lookup::Addresses("a.example".to_owned())]
+    );
+    assert!(internet.fetched.is_empty());
+}
+
+#[test]
+fn disc_1_cases_3_1_and_3_2_a_delegate_may_be_an_address_or_have_a_port() {
+    for (delegate, address, tls_name) in [
+        ("5.6.7.8", "5.6.7.8:8448", "5.6.7.8"),
+        ("5.6.7.8:1", "5.6.7.8:1", "5.6.7.8"),
+        ("b.example:1", "9.9.9.9:1", "b.example"),
+    ] {
+        let mut internet = Internet::new()
+            .name("a.example", &["1.2.3.4"])
+            .name("b.example", &["9.9.9.9"])
+            .delegating("a.example", delegate)
+            .service("_matrix-fed._tcp.a.example", 1, 7, "b.example")
+            .service("_matrix-fed._tcp.b.example", 1, 7, "b.example");
+        let found = internet.reach("a.example").unwrap();
+        assert_at(&found, &[address], tls_name, delegate);
+    }
+}
+
+/// DISC-2: the page is fetched as any other of its host.
+#[test]
+fn disc_2_the_page_is_fetched_from_port_443_with_the_hosts_certificate() {
+    let mut internet = Internet::new().name("a.example", &["1.2.3.4"]);
+    internet.reach("a.example").unwrap();
+    let (address, target) = &internet.fetched[0];
+    assert_at(address, &["1.2.3.4:443"], "a.example", "a.example");
+    assert_eq!(target, "/.well-known/matrix/server");
+}
+
+#[test]
+fn disc_7_cases_3_3_to_5_a_service_is_only_an_address() {
+    let services = |name: &str, internet: Internet, with_fed: bool| {
+        let internet = internet
+            .name("target.example", &["9.9.9.9", "9.9.9.10"])
+            .service(&format!("{OLD}{name}"), 1, 7, "target.example");
+        match with_fed {
+            true => internet.service(&format!("{FED}{name}"), 1, 8, "target.example"),
+            false => internet,
+        }
+    };
+    for (with_fed, port) in [(true, 8), (false, 7)] {
+        let world = Internet::new().name("a.example", &["1.2.3.4"]);
+        let mut internet = services("a.example", world, with_fed);
+        let addresses = [format!("9.9.9.9:{port}"), format!("9.9.9.10:{port}")];
+        let addresses = [addresses[0].as_str(), &addresses[1]];
+        let found = internet.reach("a.example").unwrap();
+        assert_at(&found, &addresses, "a.example", "a.example");
+
+        let world = Internet::new()
+            .name("a.example", &["1.2.3.4"])
+            .delegating("a.example", "b.example");
+        let mut internet = services("b.example", world, with_fed);
+        let found = internet.reach("a.example").unwrap();
+        assert_at(&found, &addresses, "b.example", "b.example");
+    }
+}
+
+#[test]
+fn disc_1_cases_3_5_and_6_without_a_service_the_host_serves_at_8448() {
+    let mut internet = Internet::new()
+        .name("a.example", &["1.2.3.4"])
+        .name("b.example", &["5.6.7.8"])
+        .delegating("a.example", "b.example");
+    let found = internet.reach("a.example").unwrap();
+    assert_at(&found, &["5.6.7.8:8448"], "b.example", "b.example");
+    let found = internet.reach("b.example").unwrap();
+    assert_at(&found, &["5.6.7.8:8448"], "b.example", "b.example");
+}
+
+#[test]
+fn disc_4_a_delegate_is_not_asked_to_whom_it_delegates() {
+    let mut internet = Internet::new()
+        .name("a.example", &["1.2.3.4"])
+        .name("b.example", &["5.6.7.8"])
+        .name("c.example", &["9.9.9.9"])
+        .delegating("a.example", "b.example")
+        .delegating("b.example", "c.example");
+    let found = internet.reach("a.example").unwrap();
+    assert_at(&found, &["5.6.7.8:8448"], "b.example", "b.example");
+    assert_eq!(internet.fetched.len(), 1);
+}
+
+#[test]
+fn disc_3_a_page_that_names_no_server_delegates_to_nobody() {
+    let valid = r#"{"m.server": "b.example:1"}"#;
+    for (status, body) in [
+        (404, valid),
+        (201, valid),
+        (500, valid),
+        (200, "<html>"),
+        (200, "[]"),
+        (200, "{}"),
+        (200, r#"{"m.server": 7}"#),
+        (200, r#"{"m.server": ""}"#),
+        (200, r#"{"m.server": "b.example/path"}"#),
+        (200, r#"{"m.server": "b.example:99999"}"#),
+        (302, valid),
+    ] {
+        let mut internet = Internet::new()
+            .name("a.example", &["1.2.3.4"])
+            .name("b.example", &["5.6.7.8"])
+            .page(&page_of("a.example"), status, &[], body);
+        let found = internet.reach("a.example").unwrap();
+        assert_at(&found, &["1.2.3.4:8448"], "a.example", "a.example");
+    }
+    let mut internet = Internet::new()
+        .name("a.example", &["1.2.3.4"])
+        .name("b.example", &["5.6.7.8"])
+        .page(
+            &page_of("a.example"),
+            200,
+            &[("content-type", "text/html")],
+            valid,
+        );
+    let found = internet.reach("a.example").unwrap();
+    assert_at(&found, &["5.6.7.8:1"], "b.example", "b.example:1");
+}
+
+#[test]
+fn disc_2_redirections_are_followed_but_not_for_ever() {
+    let to = |url: &'static str| [("location", url)];
+    let delegation = r#"{"m.server": "b.example:1"}"#;
+    let mut internet = Internet::new()
+        .name("a.example", &["1.2.3.4"])
+        .name("www.example", &["4.3.2.1"])
+        .name("b.example", &["5.6.7.8"])
+        .page(
+            &page_of("a.example"),
+            301,
+            &to("https://www.example:444/one?x=y"),
+            "",
+        )
+        .page("https://www.example:444/one?x=y", 307, &to("/two"), "")
+        .page("https://www.example:444/two", 200, &[], delegation);
+    let found = internet.reach("a.example").unwrap();
+    assert_at(&found, &["5.6.7.8:1"], "b.example", "b.example:1");
+    let (address, _) = &internet.fetched[1];
+    assert_at(address, &["4.3.2.1:444"], "www.example", "www.example:444");
+
+    let circle = "https://a.example/.well-known/matrix/server";
+    let mut internet = Internet::new().name("a.example", &["1.2.3.4"]).page(
+        &page_of("a.example"),
+        302,
+        &to(circle),
+        "",
+    );
+    let found = internet.reach("a.example").unwrap();
+    assert_at(&found, &["1.2.3.4:8448"], "a.example", "a.example");
+    assert_eq!(
+        internet.fetched.len(),
+        1,
+        "one answer serves every turn of the circle"
+    );
+}
+
+#[test]
+fn disc_2_redirections_lead_only_to_public_hosts_and_https() {
+    for location in [
+        "http://www.example/",
+        "ftp://www.example/",
+        "//www.example/",
+        "https://www.example@b.example/",
+        "https://127.0.0.1/",
+        "https://[::1]:8008/",
+        "https://inner.example/",
+        "no/slash",
+        "",
+    ] {
+        let delegation = r#"{"m.server": "b.example:1"}"#;
+        let mut internet = Internet::new()
+            .name("a.example", &["1.2.3.4"])
+            .name("b.example", &["5.6.7.8"])
+            .name("www.example", &["4.3.2.1"])
+            .name("inner.example", &["10.0.0.1"])
+            .page(&page_of("a.example"), 302, &[("location", location)], "");
+        for host in ["www.example", "127.0.0.1", "[::1]:8008", "inner.example"] {
+            internet.set_page(&format!("https://{host}/"), 200, &[], delegation);
+        }
+        let found = internet.reach("a.example").unwrap();
+        assert_at(&found, &["1.2.3.4:8448"], "a.example", "a.example");
+        assert_eq!(internet.fetched.len(), 1, "{location}");
+    }
+}
+
+#[test]
+fn disc_8_all_targets_are_tried_in_the_order_of_their_priority() {
+    let mut internet = Internet::new()
+        .name("a.example", &["1.2.3.4"])
+        .name("one.example", &["9.0.0.1", "2a01::1"])
+        .name("two.example", &["9.0.0.2"])
+        .service("_matrix-fed._tcp.a.example", 20, 2, "two.example")
+        .service("_matrix-fed._tcp.a.example", 10, 1, "one.example")
+        .service("_matrix-fed._tcp.a.example", 5, 3, "no-address.example");
+    let found = internet.reach("a.example").unwrap();
+    let addresses = ["9.0.0.1:1", "[2a01::1]:1", "9.0.0.2:2"];
+    assert_at(&found, &addresses, "a.example", "a.example");
+}
+
+#[test]
+fn disc_8_a_service_that_is_not_offered_is_not_sought_elsewhere() {
+    let mut internet = Internet::new().name("a.example", &["1.2.3.4"]).service(
+        "_matrix-fed._tcp.a.example",
+        0,
+        0,
+        "",
+    );
+    let error = internet.reach("a.example").unwrap_err();
+    assert!(error.contains("offers no federation"), "{error}");
+}
+
+#[test]
+fn disc_13_no_name_leads_to_an_inner_network() {
+    let mut internet = Internet::new()
+        .name("a.example", &["127.0.0.1", "10.0.0.1", "fe80::1"])
+        .name("b.example", &["192.168.0.1", "1.2.3.4"])
+        .name("c.example", &["1.2.3.4"])
+        .delegating("c.example", "169.254.169.254:80")
+        .service("_matrix-fed._tcp.b.example", 1, 80, "a.example");
+    for name in [
+        "127.0.0.1",
+        "[::1]:22",
+        "a.example",
+        "a.example:22",
+        "b.example",
+        "c.example",
+    ] {
+        let error = internet.reach(name).unwrap_err();
+        assert!(error.contains("not public"), "{name}: {error}");
+    }
+    for (address, _) in &internet.fetched {
+        assert_eq!(address.addresses, sockets(&["1.2.3.4:443"]));
+    }
+    let found = internet.reach("b.example:5").unwrap();
+    assert_at(&found, &["1.2.3.4:5"], "b.example", "b.example:5");
+}
+
+#[test]
+fn disc_13_private_addresses_can_be_allowed_or_refused() {
+    let with = |ours: &str, private_addresses| {
+        let settings = Settings {
+            private_addresses,
+            ..Settings::default()
+        };
+        Internet::of(ours, settings).reach("10.0.0.1").is_ok()
+    };
+    assert!(with("our.example", PrivateAddresses::Allowed));
+    assert!(!with("our.example", PrivateAddresses::IfOursIs));
+    assert!(with("localhost:8448", PrivateAddresses::IfOursIs));
+    assert!(!with("localhost:8448", PrivateAddresses::Refused));
+}
+
+#[test]
+fn disc_5_a_delegation_is_believed_for_as_long_as_its_headers_say() {
+    let hour = 60 * 60;
+    for (headers, fresh_for) in [
+        (vec![], 24 * hour),
+        (vec![("cache-control", "public, Max-Age=36000")], 10 * hour),
+        (vec![("cache-control", "max-age=10")], 5 * 60),
+        (vec![("cache-control", "no-store")], 5 * 60),
+        (vec![("cache-control", "max-age=99999999")], 48 * hour),
+        // Ten hours after the world began.
+        (
+            vec![("expires", "Wed, 15 Nov 2023 08:30:00 GMT")],
+            10 * hour,
+        ),
+        (
+            vec![("expires", "0"), ("cache-control", "max-age=36000")],
+            10 * hour,
+        ),
+        (vec![("expires", "0")], 5 * 60),
+    ] {
+        let mut internet = Internet::new()
+            .name("a.example", &["1.2.3.4"])
+            .name("b.example", &["5.6.7.8"]);
+        let delegation = r#"{"m.server": "b.example"}"#;
+        internet.set_page(&page_of("a.example"), 200, &headers, delegation);
+        internet.reach("a.example").unwrap();
+        // It is asked anew in the last fifth of its life, so that nobody waits for it.
+        internet.pass(fresh_for * 3 / 4);
+        internet.reach("a.example").unwrap();
+        assert_eq!(internet.fetched.len(), 1, "{headers:?}");
+        internet.pass(fresh_for / 4);
+        internet.reach("a.example").unwrap();
+        assert_eq!(internet.fetched.len(), 2, "{headers:?}");
+    }
+}
+
+#[test]
+fn disc_6_an_old_delegation_outlives_a_time_without_answers() {
+    let mut internet = Internet::new()
+        .name("a.example", &["1.2.3.4"])
+        .name("b.example", &["5.6.7.8"])
+        .delegating("a.example", "b.example");
+    let at = |internet: &mut Internet| internet.reach("a.example").unwrap().host_header;
+    assert_eq!(at(&mut internet), "b.example");
+    internet.set_page(&page_of("a.example"), 503, &[], "");
+    internet.pass(25 * 60 * 60);
+    assert_eq!(at(&mut internet), "b.example");
+    internet.pass(2 * 60 * 60);
+    assert_eq!(at(&mut internet), "a.example");
+}
+
+#[test]
+fn disc_5_that_nobody_delegates_is_believed_ever_longer_up_to_an_hour() {
+    let mut internet = Internet::new().name("a.example", &["1.2.3.4"]);
+    let mut fetches = Vec::new();
+    for minute in 0..600 {
+        let before = internet.fetched.len();
+        internet.reach("a.example").unwrap();
+        if internet.fetched.len() > before {
+            fetches.push(minute);
+        }
+        internet.pass(60);
+    }
+    let pauses: Vec<u64> = fetches.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(pauses[..4], [5, 10, 20, 40]);
+    assert_eq!(pauses.iter().max(), Some(&60));
+}
+
+#[test]
+fn disc_8_what_was_found_is_looked_up_again_when_its_life_ends() {
+    let mut internet = Internet::new().name("a.example", &["1.2.3.4"]);
+    internet.reach("a.example:1").unwrap();
+    internet.pass(299);
+    internet.reach("a.example:1").unwrap();
+    assert_eq!(internet.lookups.len(), 1);
+    internet.pass(1);
+    internet = internet.name("a.example", &["5.6.7.8"]);
+    let found = internet.reach("a.example:1").unwrap();
+    assert_eq!(found.addresses, sockets(&["5.6.7.8:1"]));
+}
+
+#[test]
+fn disc_8_an_old_address_serves_while_no_name_can_be_looked_up() {
+    let mut internet = Internet::new().name("a.example", &["1.2.3.4"]);
+    let found = internet.reach("a.example").unwrap();
+    internet.names_answer = false;
+    internet.pass(60 * 60);
+    assert_eq!(internet.reach("a.example").unwrap(), found);
+    let error = internet.reach("b.example").unwrap_err();
+    assert!(error.contains("cannot look up b.example"), "{error}");
+}
+
+#[test]
+fn disc_5_a_server_that_is_not_found_is_left_alone_until_somebody_asks() {
+    let mut internet = Internet::new();
+    internet.reach("a.example:1").unwrap_err();
+    internet.reach("a.example:1").unwrap_err();
+    assert_eq!(internet.lookups.len(), 1);
+    internet.command(Command::Retry(None)).unwrap();
+    internet.reach("a.example:1").unwrap_err();
+    assert_eq!(internet.lookups.len(), 2);
+    internet.pass(60 * 60);
+    internet.reach("a.example:1").unwrap_err();
+    assert_eq!(internet.lookups.len(), 3);
+}
+
+/// ID-1: no name that breaks the grammar reaches the domain name system.
+#[test]
+fn id_1_a_malformed_name_is_not_looked_up() {
+    let mut internet = Internet::new();
+    for name in ["127.1", "2130706433", "0x7f.0.0.1", "256.1.1.1"] {
+        let error = internet.reach(name).unwrap_err();
+        assert!(error.contains("malformed"), "{name}: {error}");
+    }
+    assert!(internet.lookups.is_empty());
+}
+
+/// DISC-11: delegation changes the connection only.
+#[test]
+fn disc_11_what_is_signed_keeps_the_undelegated_name() {
+    let mut internet = Internet::new()
+        .name("a.example", &["1.2.3.4"])
+        .name("b.example", &["5.6.7.8"])
+        .delegating("a.example", "b.example");
+    internet.reach("a.example").unwrap();
+    let headers = internet.calls[0].request.headers();
+    assert_eq!(headers["host"], "b.example");
+    let signed = headers["authorization"].to_str().unwrap();
+    assert!(signed.contains(r#"destination="a.example""#), "{signed}");
+}

@@ -1,0 +1,214 @@
+//! A server's core, and the internet around it as a table: names, services, pages.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use comity_core::{
+    Action, Call, Config, Federation, Input, Monotonic, Now, WallTime,
+    input::{CallError, CommandId, QueryId},
+    messaging::{
+        command::{Command, CommandError},
+        settings::Settings,
+    },
+    pdu::signing::SigningKey,
+    persistence::queries::{Answer, Boot, Query, Read},
+    transport::{
+        names::{Found, Lookup, LookupError, Records, Service},
+        server_address::ServerAddress,
+    },
+};
+use http::Response;
+
+/// The core of `our.example`, and all that it finds outside.
+pub struct Internet {
+    core: Federation,
+    now: Duration,
+    commands: u64,
+    addresses: BTreeMap<String, Vec<IpAddr>>,
+    services: BTreeMap<String, Vec<Service>>,
+    pages: BTreeMap<String, Response<Bytes>>,
+    /// For how long what is found out holds.
+    pub good_for: Duration,
+    /// Whether names can be looked up.
+    pub names_answer: bool,
+    /// Every name that was looked up.
+    pub lookups: Vec<Lookup>,
+    /// Every page that was asked for: where, as whom, and its address.
+    pub fetched: Vec<(ServerAddress, String)>,
+    /// Every request that went to a server; each is answered with an error.
+    pub calls: Vec<Call>,
+}
+
+impl Internet {
+    pub fn new() -> Self {
+        Self::of("our.example", Settings::default())
+    }
+
+    pub fn of(our_name: &str, settings: Settings) -> Self {
+        let config = Config {
+            server_name: our_name.try_into().unwrap(),
+            signing_key: SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap().into(),
+            seed: [2; 32],
+            settings,
+        };
+        let mut internet = Self {
+            core: Federation::new(config),
+            now: Duration::from_secs(1000),
+            commands: 0,
+            addresses: BTreeMap::new(),
+            services: BTreeMap::new(),
+            pages: BTreeMap::new(),
+            good_for: Duration::from_secs(300),
+            names_answer: true,
+            lookups: Vec::new(),
+            fetched: Vec::new(),
+            calls: Vec::new(),
+        };
+        internet.hand_in(Input::Tick);
+        internet
+    }
+
+    /// A name that has these addresses.
+    pub fn name(mut self, name: &str, addresses: &[&str]) -> Self {
+        let addresses = addresses.iter().map(|text| text.parse().unwrap());
+        self.addresses.insert(name.to_owned(), addresses.collect());
+        self
+    }
+
+    /// A service that is offered there: priority, port, target.
+    pub fn service(mut self, name: &str, priority: u16, port: u16, target: &str) -> Self {
+        let service = Service {
+            priority,
+            weight: 0,
+            port,
+            target: target.to_owned(),
+        };
+        self.services
+            .entry(name.to_owned())
+            .or_default()
+            .push(service);
+        self
+    }
+
+    /// A page at `https://…`.
+    pub fn page(mut self, url: &str, status: u16, headers: &[(&str, &str)], body: &str) -> Self {
+        self.set_page(url, status, headers, body);
+        self
+    }
+
+    pub fn set_page(&mut self, url: &str, status: u16, headers: &[(&str, &str)], body: &str) {
+        let mut page = Response::builder().status(status);
+        for (name, value) in headers {
+            page = page.header(*name, *value);
+        }
+        let page = page.body(Bytes::from(body.to_owned())).unwrap();
+        self.pages.insert(url.to_owned(), page);
+    }
+
+    /// A page that delegates.
+    pub fn delegating(self, host: &str, to: &str) -> Self {
+        let body = format!(r#"{{"m.server": "{to}"}}"#);
+        self.page(
+            &format!("https://{host}/.well-known/matrix/server"),
+            200,
+            &[],
+            &body,
+        )
+    }
+
+    pub fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+        self.hand_in(Input::Tick);
+    }
+
+    /// Asks a server for an alias; where the request went, or why it went nowhere.
+    pub fn reach(&mut self, server: &str) -> Result<ServerAddress, String> {
+        let sent = self.calls.len();
+        let alias = format!("#alias:{server}").try_into().unwrap();
+        let error = self.command(Command::ResolveAlias(alias)).unwrap_err();
+        match self.calls.get(sent) {
+            Some(call) => Ok(call.address.clone()),
+            None => Err(error.to_string()),
+        }
+    }
+
+    pub fn command(&mut self, command: Command) -> Result<(), CommandError> {
+        self.commands += 1;
+        self.hand_in(Input::Command(CommandId(self.commands), command))
+            .expect("the command ends")
+    }
+
+    fn hand_in(&mut self, input: Input) -> Option<Result<(), CommandError>> {
+        let now = Now {
+            wall: WallTime(1_700_000_000_000 + self.now.as_millis() as u64),
+            monotonic: Monotonic(self.now),
+        };
+        self.core.handle(now, input);
+        let mut finished = None;
+        while let Some(action) = self.core.next_action() {
+            let input = match action {
+                Action::Query(id, query) => self.query(id, query),
+                Action::LookUp(id, lookup, _) => Input::Found(id, self.look_up(lookup)),
+                Action::Call(call) => self.call(*call),
+                Action::Complete(_, result) => {
+                    finished = Some(result.map(drop));
+                    continue;
+                }
+                Action::Notify(_) => continue,
+                other => panic!("{other:?}"),
+            };
+            self.core.handle(now, input);
+        }
+        assert!(finished.is_none() || self.core.describe_jobs().is_empty());
+        finished
+    }
+
+    fn query(&self, id: QueryId, query: Query) -> Input {
+        let answer = match query {
+            Query::Read(Read::Boot) => Answer::Boot(Boot::default()),
+            Query::Read(Read::Inbox { .. }) => Answer::Inbox(Vec::new()),
+            other => panic!("{other:?}"),
+        };
+        Input::Answer(id, Ok(answer))
+    }
+
+    fn look_up(&mut self, lookup: Lookup) -> Result<Found, LookupError> {
+        self.lookups.push(lookup.clone());
+        if !self.names_answer {
+            return Err(LookupError("no name server answers".to_owned()));
+        }
+        let records = match lookup {
+            Lookup::Addresses(name) => {
+                Records::Addresses(self.addresses.get(&name).cloned().unwrap_or_default())
+            }
+            Lookup::Services(name) => {
+                Records::Services(self.services.get(&name).cloned().unwrap_or_default())
+            }
+        };
+        Ok(Found {
+            records,
+            good_for: self.good_for,
+        })
+    }
+
+    fn call(&mut self, call: Call) -> Input {
+        let target = call.request.uri().to_string();
+        if target.starts_with("/_matrix/") {
+            self.calls.push(call.clone());
+            return Input::Response(call.id, Err(CallError::Connect("as told".to_owned())));
+        }
+        let url = format!("https://{}{target}", call.address.host_header);
+        self.fetched.push((call.address, target));
+        let page = self.pages.get(&url).cloned();
+        let failure = CallError::Connect("nobody serves pages".to_owned());
+        Input::Response(call.id, page.ok_or(failure))
+    }
+}
+
+pub fn sockets(texts: &[&str]) -> Vec<SocketAddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
