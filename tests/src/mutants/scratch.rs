@@ -16,6 +16,13 @@ use super::{Error, Mutant, built_in, switch::SWITCH};
 /// How the simulator's report of a broken promise begins, after the seed.
 const BROKEN: &str = " breaks a promise: ";
 
+/// What makes the copy quicker to build and hardly slower to run.
+const QUICK: [(&str, &str); 3] = [
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "256"),
+];
+
 /// What became of one bug.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
@@ -106,6 +113,7 @@ impl Scratch {
             .args(["--message-format", "short"])
             .current_dir(&self.sources)
             .env("CARGO_TARGET_DIR", &self.target)
+            .envs(QUICK)
             .output();
         let failed = |why: String| Error::Program("cargo build", why);
         match built {

@@ -10,8 +10,9 @@ use comity_tests::mutants::{Error, Found, Mutant, Scratch, list, workspace};
 /// How long the seeds of one bug may take, before it is said to come to no end.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
-/// Tries every bug whose name contains `only`, and what has none, each with so many seeds at most.
-pub fn run(seeds: u64, only: &str) -> ExitCode {
+/// Tries every bug whose name contains one of `only`, or every bug and what has none, each with so
+/// many seeds at most.
+pub fn run(seeds: u64, only: &[String]) -> ExitCode {
     match try_all(seeds, only) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(survivors) => {
@@ -26,7 +27,7 @@ pub fn run(seeds: u64, only: &str) -> ExitCode {
 }
 
 /// How many are not found, the sources without a bug among them if they are found to have one.
-fn try_all(seeds: u64, only: &str) -> Result<usize, Error> {
+fn try_all(seeds: u64, only: &[String]) -> Result<usize, Error> {
     let workspace = workspace();
     let mutants = list(&workspace)?;
     let begun = Instant::now();
@@ -38,10 +39,15 @@ fn try_all(seeds: u64, only: &str) -> Result<usize, Error> {
         begun.elapsed()
     );
     let mut wrong = 0;
-    let sound = scratch.run(None, seeds, PATIENCE)?;
-    println!("{:38} {}", "(none)", words(&sound));
-    wrong += usize::from(sound != Found::Survived);
-    for mutant in mutants.iter().filter(|mutant| mutant.name.contains(only)) {
+    if only.is_empty() {
+        let sound = scratch.run(None, seeds, PATIENCE)?;
+        println!("{:38} {}", "(none)", words(&sound));
+        wrong += usize::from(sound != Found::Survived);
+    }
+    let is_meant = |mutant: &&Mutant| {
+        only.is_empty() || only.iter().any(|part| mutant.name.contains(part.as_str()))
+    };
+    for mutant in mutants.iter().filter(is_meant) {
         let found = scratch.run(Some(mutant), seeds, PATIENCE)?;
         println!("{:38} {}", mutant.name, words(&found));
         if found == Found::Survived {

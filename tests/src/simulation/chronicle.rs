@@ -159,7 +159,7 @@ impl Chronicle {
                     self.tell(now, || format!("{} ← {}: {error}", asked.from, asked.to));
                 }
             }
-            Sight::Abandoned(_) => {}
+            Sight::Written(..) | Sight::Arrived(_) | Sight::Abandoned(_) => {}
         }
     }
 

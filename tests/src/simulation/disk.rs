@@ -6,12 +6,12 @@
 //! server that asked never learns which. A batch that fails leaves nothing, and neither does any
 //! batch after it until the server is started again: they were made believing in the first.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, mem, time::Duration};
 
 use comity_core::{
     Monotonic,
     input::QueryId,
-    persistence::queries::{Answer, Query, Read, StoreError},
+    persistence::queries::{Answer, Batch, Query, Read, StoreError},
     transaction::backoff::Spread,
 };
 
@@ -38,6 +38,8 @@ struct Waiting {
 pub struct Disk {
     database: Database,
     waiting: VecDeque<Waiting>,
+    /// The batches that were written since somebody looked.
+    written: Vec<Batch>,
     slowness: Duration,
     random: Spread,
     /// How many more batches are committed before the server crashes.
@@ -52,6 +54,7 @@ impl Disk {
         Self {
             database: Database::new(kind),
             waiting: VecDeque::new(),
+            written: Vec::new(),
             slowness: Duration::ZERO,
             random: Spread::new(&seed),
             fuse: None,
@@ -110,8 +113,9 @@ impl Disk {
     /// What has happened by now, one thing at a time.
     pub(super) fn next_event(&mut self, now: Monotonic) -> Option<DiskEvent> {
         let Waiting { id, query, .. } = self.waiting.pop_front_if(|first| first.due <= now)?;
-        let answer = self.execute(&query);
-        if matches!(query, Query::Commit(_)) && burns_down(&mut self.fuse) {
+        let is_commit = matches!(query, Query::Commit(_));
+        let answer = self.execute(query);
+        if is_commit && burns_down(&mut self.fuse) {
             return Some(DiskEvent::PowerLoss);
         }
         Some(DiskEvent::Answer(id, answer))
@@ -122,7 +126,7 @@ impl Disk {
         let survivors = self.random.next_number() % (self.waiting.len() as u64 + 1);
         for _ in 0..survivors {
             if let Some(Waiting { query, .. }) = self.waiting.pop_front() {
-                drop(self.execute(&query));
+                drop(self.execute(query));
             }
         }
         self.waiting.clear();
@@ -130,13 +134,22 @@ impl Disk {
         self.failed = false;
     }
 
-    fn execute(&mut self, query: &Query) -> Result<Answer, StoreError> {
+    /// The batches that were written since this was asked last, in order.
+    pub(super) fn take_written(&mut self) -> Vec<Batch> {
+        mem::take(&mut self.written)
+    }
+
+    fn execute(&mut self, query: Query) -> Result<Answer, StoreError> {
         let is_commit = matches!(query, Query::Commit(_));
         self.failed |= is_commit && burns_down(&mut self.fault);
         if self.failed {
             return Err(StoreError::Failed("the disk is full".to_owned()));
         }
-        self.database.run(query)
+        let answer = self.database.run(&query);
+        if let (Query::Commit(batch), Ok(_)) = (query, &answer) {
+            self.written.push(batch);
+        }
+        answer
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be seen of a network from outside.
 
 use bytes::Bytes;
-use comity_core::{input::CallError, messaging::notice::Notice};
+use comity_core::{input::CallError, messaging::notice::Notice, persistence::queries::Batch};
 use http::{Request, Response};
 use ruma_common::ServerName;
 
@@ -33,6 +33,13 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// What its path ends with, such as a transaction's id.
+    pub fn last_segment(&self) -> &'a str {
+        let target = self.line.split(' ').nth(1).unwrap_or_default();
+        let path = target.split('?').next().unwrap_or_default();
+        path.rsplit('/').next().unwrap_or_default()
+    }
+
     /// Whether it delivers a transaction.
     pub fn is_transaction(&self) -> bool {
         self.endpoint() == "send"
@@ -46,10 +53,14 @@ pub enum Sight<'a> {
     Started(&'a ServerName),
     /// A server is down: it crashed, or its power failed, or its disk.
     Down(&'a ServerName),
+    /// A batch is on a server's disk, whether the server knows of it yet or not.
+    Written(&'a ServerName, &'a Batch),
     /// The application is told something.
     Noticed(&'a ServerName, &'a Notice),
     /// A request leaves.
     Requested(Asked<'a>, &'a Request<Bytes>),
+    /// A request is handed to the server that it is for.
+    Arrived(Asked<'a>),
     /// A server answers, whether that arrives or not.
     Answered(Asked<'a>, &'a Response<Bytes>),
     /// The one who asked has an outcome.
@@ -62,11 +73,14 @@ impl<'a> Sight<'a> {
     /// Whose behaviour it shows.
     pub fn subject(&self) -> &'a ServerName {
         match self {
-            Self::Started(server) | Self::Down(server) | Self::Noticed(server, _) => server,
+            Self::Started(server)
+            | Self::Down(server)
+            | Self::Written(server, _)
+            | Self::Noticed(server, _) => server,
             Self::Requested(asked, _) | Self::Concluded(asked, _) | Self::Abandoned(asked) => {
                 asked.from
             }
-            Self::Answered(asked, _) => asked.to,
+            Self::Arrived(asked) | Self::Answered(asked, _) => asked.to,
         }
     }
 }

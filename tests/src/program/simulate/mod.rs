@@ -35,9 +35,9 @@ pub struct Simulate {
     /// Try deliberate bugs instead, from a copy of the sources: see `tests/mutants/README.md`.
     #[arg(long)]
     mutants: bool,
-    /// Try only the deliberate bugs whose names contain this.
-    #[arg(long, requires = "mutants", default_value = "")]
-    only: String,
+    /// Try only the deliberate bugs whose names contain this, or one of several.
+    #[arg(long, requires = "mutants")]
+    only: Vec<String>,
     /// Show the plan of the part or of the first seed, and end.
     #[arg(long)]
     plan: bool,

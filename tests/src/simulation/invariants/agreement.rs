@@ -1,11 +1,11 @@
 //! Honest servers in a room agree: on its state, and on what they think of every event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use comity_core::persistence::tables::StoredEvent;
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
+use comity_core::persistence::tables::{StoredEvent, Verdict};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
 
-use super::{Ending, Invariant};
+use super::{Ending, Invariant, StoredEvents};
 
 /// Honest servers that see each other in a room end with the same state.
 #[derive(Debug)]
@@ -54,6 +54,87 @@ impl Invariant for SameVerdicts {
                     if clear && disagree(here, there) {
                         return Err(format!("{one} holds {here:?}, but {other} {there:?}"));
                     }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Honest servers that accepted the same redactions of an event, as parts of the graph, and hold it
+/// as one, hold it redacted or do not, whichever came first (PDU-27).
+#[derive(Debug)]
+pub struct SameRedactions;
+
+/// The redactions that were accepted, by what they redact.
+type Redactions<'e> = BTreeMap<&'e EventId, BTreeSet<&'e EventId>>;
+
+fn redactions(events: &StoredEvents) -> Redactions<'_> {
+    let mut redactions = Redactions::new();
+    let in_graph = events.values().filter(|event| !event.is_outlier());
+    for event in in_graph.filter(|event| event.verdict == Verdict::Accepted) {
+        if let Some(target) = event.pdu.redacts() {
+            let of_target = redactions.entry(target).or_default();
+            of_target.insert(event.pdu.event_id());
+        }
+    }
+    redactions
+}
+
+impl Invariant for SameRedactions {
+    fn name(&self) -> &'static str {
+        "redacted everywhere or nowhere"
+    }
+
+    fn at_the_end(&mut self, end: &mut Ending<'_>) -> Result<(), String> {
+        for (one, events) in end.stored {
+            let asked_here = redactions(events);
+            for (other, others) in end.stored.range::<OwnedServerName, _>(one..).skip(1) {
+                let asked_there = redactions(others);
+                for (target, redactions) in &asked_here {
+                    let (Some(here), Some(there)) = (events.get(*target), others.get(*target))
+                    else {
+                        continue;
+                    };
+                    let clear = !end.ambiguous.contains(here.pdu.room_id());
+                    let in_graph = !here.is_outlier() && !there.is_outlier();
+                    let same_asked = asked_there.get(target) == Some(redactions);
+                    let same = here.redacted_because.is_some() == there.redacted_because.is_some();
+                    if clear && in_graph && same_asked && !same {
+                        return Err(format!("{one} holds {here:?}, but {other} {there:?}"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Honest servers in a room know who is in it: the servers of those whom the state holds to be
+/// joined.
+#[derive(Debug)]
+pub struct SameServers;
+
+impl Invariant for SameServers {
+    fn name(&self) -> &'static str {
+        "who is in a room is known"
+    }
+
+    fn at_the_end(&mut self, end: &mut Ending<'_>) -> Result<(), String> {
+        for (room_id, summaries) in end.summaries {
+            for (server, summary) in summaries {
+                let state = end.network.server(server.as_str()).current_state(room_id);
+                let joined = state
+                    .iter()
+                    .filter(|event| event.pdu.membership() == Some("join"))
+                    .map(|event| event.pdu.origin());
+                let servers: BTreeSet<&ServerName> = joined.collect();
+                let known: BTreeSet<&ServerName> =
+                    summary.servers.iter().map(|server| &**server).collect();
+                if servers != known {
+                    return Err(format!(
+                        "{server} takes {known:?} for the servers in {room_id}, not {servers:?}"
+                    ));
                 }
             }
         }

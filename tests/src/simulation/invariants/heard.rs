@@ -1,8 +1,14 @@
 //! What an honest server said in a room reaches every other honest server that was in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use comity_core::persistence::{queries::Read, tables::SnapshotId};
+use comity_core::persistence::{
+    queries::Read,
+    tables::{SnapshotId, StoredEvent},
+};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
 
 use super::{Ending, Invariant};
@@ -28,17 +34,17 @@ impl Invariant for Heard {
 }
 
 /// The events of states that were looked up, by server and snapshot.
-type States = BTreeMap<(OwnedServerName, SnapshotId), BTreeSet<OwnedEventId>>;
+pub(super) type States = BTreeMap<(OwnedServerName, SnapshotId), BTreeSet<OwnedEventId>>;
 
 /// What the speaker said while a user of the listener, who knew of it and never left since, was in
-/// the room, the listener holds and did not reject.
-fn check(
+/// the room.
+pub(super) fn said(
     end: &mut Ending<'_>,
     states: &mut States,
     room_id: &OwnedRoomId,
     speaker: &OwnedServerName,
     listener: &OwnedServerName,
-) -> Result<(), String> {
+) -> Vec<Arc<StoredEvent>> {
     let present = end.network.server(listener.as_str()).current_state(room_id);
     let joined = present
         .iter()
@@ -47,25 +53,37 @@ fn check(
     let joined: BTreeSet<OwnedEventId> = joined
         .map(|event| event.pdu.event_id().to_owned())
         .collect();
-    let (said, held) = (&end.stored[speaker], &end.stored[listener]);
-    for (event_id, event) in said {
-        let own = event.pdu.origin() == speaker && event.pdu.room_id() == *room_id;
-        let Some(state) = event.state.filter(|_| own && event.position.is_some()) else {
-            continue;
-        };
-        let before = states
-            .entry((speaker.clone(), state.before))
-            .or_insert_with(|| {
-                let read = Read::SnapshotEvents(state.before);
-                let events = end.network.server(speaker.as_str()).events(read);
-                let ids = events.iter().map(|event| event.pdu.event_id().to_owned());
-                ids.collect()
-            });
-        if before.is_disjoint(&joined) {
-            continue;
-        }
+    let own = end.stored[speaker].values().filter(|event| {
+        let is_own = event.pdu.origin() == speaker && event.pdu.room_id() == *room_id;
+        is_own && event.position.is_some()
+    });
+    let heard = own.filter(|event| {
+        event.state.is_some_and(|state| {
+            let before = states
+                .entry((speaker.clone(), state.before))
+                .or_insert_with(|| {
+                    let read = Read::SnapshotEvents(state.before);
+                    let events = end.network.server(speaker.as_str()).events(read);
+                    let ids = events.iter().map(|event| event.pdu.event_id().to_owned());
+                    ids.collect()
+                });
+            !before.is_disjoint(&joined)
+        })
+    });
+    heard.cloned().collect()
+}
+
+/// All of that the listener holds and did not reject.
+fn check(
+    end: &mut Ending<'_>,
+    states: &mut States,
+    room_id: &OwnedRoomId,
+    speaker: &OwnedServerName,
+    listener: &OwnedServerName,
+) -> Result<(), String> {
+    for event in said(end, states, room_id, speaker, listener) {
         let json = event.pdu.json();
-        match held.get(event_id) {
+        match end.stored[listener].get(event.pdu.event_id()) {
             None => return Err(format!("{listener} never heard {json} of {speaker}")),
             Some(held) if held.verdict.is_rejected() => {
                 return Err(format!("{listener} rejected {held:?} of {speaker}"));

@@ -7,14 +7,23 @@
 //! Hostile servers promise nothing: what they do is not shown to invariants.
 
 mod agreement;
+mod back_off;
 mod bounds;
 mod durable;
+mod ends;
 mod forgery;
 mod heard;
+mod ledger;
+mod noted_first;
 mod notices;
+mod once;
 mod one_in_flight;
+mod outsiders;
+mod pushed;
 mod rest;
 mod same_answer;
+mod shut_out;
+mod staged;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -73,14 +82,24 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::<OneInFlight>::default(),
         Box::<SameAnswer>::default(),
+        Box::<noted_first::NotedFirst>::default(),
         Box::<notices::InOrder>::default(),
         Box::<forgery::NothingForged>::default(),
         Box::<bounds::WithinBounds>::default(),
+        Box::<back_off::LeftAlone>::default(),
+        Box::<outsiders::NoOutsiders>::default(),
+        Box::<ends::EndsAreEnds>::default(),
+        Box::<shut_out::ShutOut>::default(),
         Box::<durable::NothingLost>::default(),
         Box::new(rest::AtRest),
+        Box::new(once::SaidOnce),
+        Box::<staged::StagedIsDecided>::default(),
         Box::new(agreement::SameState),
         Box::new(agreement::SameVerdicts),
+        Box::new(agreement::SameRedactions),
+        Box::new(agreement::SameServers),
         Box::new(heard::Heard),
+        Box::<pushed::Pushed>::default(),
     ]
 }
 
@@ -119,6 +138,16 @@ pub struct Order {
     pub command: Command,
     /// What it came to, if the server lived to say so.
     pub outcome: Option<Finished>,
+}
+
+impl Order {
+    /// The key under which it is to have its effect once, if it has one.
+    pub fn key(&self) -> Option<&str> {
+        match &self.command {
+            Command::Send(event) => event.once.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// Everything that a server stored, by event id.

@@ -86,6 +86,9 @@ impl Network {
             None => drop(self.deadlines.remove(name)),
         }
         let is_up = server.is_up();
+        for batch in server.disk.take_written() {
+            self.show(&Sight::Written(name, &batch));
+        }
         self.show_notices(name);
         if !is_up {
             self.show(&Sight::Down(name));
@@ -246,6 +249,7 @@ impl Network {
         self.messages += 1;
         let id = RequestId(self.messages);
         let to = exchange.to.clone();
+        self.show(&Sight::Arrived(exchange.asked()));
         self.requests.insert(id, exchange);
         self.hand_in(&to, Input::Request(id, request));
     }

@@ -36,6 +36,7 @@ const DEEDS: &[(usize, DrawDeed)] = &[
     (400, |draw| {
         Deed::Say(draw.room(), if draw.dice.once_in(20) { 60 } else { 1 })
     }),
+    (20, |draw| Deed::Repeat(draw.room())),
     (20, Draw::create),
     (120, |draw| Deed::Join(draw.room(), draw.server())),
     (40, |draw| Deed::Leave(draw.room())),

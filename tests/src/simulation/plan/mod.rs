@@ -106,6 +106,8 @@ pub enum Deed {
     Empower(Slot, User, i64),
     /// Says so many things at once.
     Say(Slot, u8),
+    /// Says one thing twice at once, under one key.
+    Repeat(Slot),
     /// Redacts the message with this number, counted round.
     Redact(Slot, u16),
     /// Asks for older events.
@@ -191,6 +193,7 @@ impl Deed {
             | Self::Moderate(room, ..)
             | Self::Empower(room, ..)
             | Self::Say(room, _)
+            | Self::Repeat(room)
             | Self::Redact(room, _)
             | Self::Backfill(room)
             | Self::JoinRule(room, _)

@@ -107,6 +107,7 @@ impl fmt::Display for Deed {
             }
             Self::Say(room, 1) => write!(f, "talks in room {room}"),
             Self::Say(room, times) => write!(f, "says {times} things in room {room}"),
+            Self::Repeat(room) => write!(f, "says one thing twice in room {room}"),
             Self::Redact(room, number) => write!(f, "redacts message {number} of room {room}"),
             Self::Backfill(room) => write!(f, "looks back in room {room}"),
             Self::JoinRule(room, rule) => write!(f, "makes room {room} {rule}"),

@@ -42,7 +42,7 @@ impl World {
         for _ in 0..2 {
             for user in self.users() {
                 for room_id in self.rooms.clone().into_values() {
-                    let last = users::message(user, &room_id, 0);
+                    let last = users::message(user, &room_id, self.new_word());
                     self.order(users::id_of(user).server_name().as_str(), last);
                     self.settle();
                     self.look()?;

@@ -54,6 +54,7 @@ impl World {
         self.network.server(name).disk.heal();
         if !self.is_up(name) {
             self.network.start(name);
+            self.order_again(name);
         }
     }
 

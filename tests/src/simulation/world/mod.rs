@@ -60,6 +60,8 @@ struct World {
     /// Rooms of slots that were asked for and may yet come to be.
     creating: BTreeMap<Slot, usize>,
     orders: Vec<Order>,
+    /// How many words were said.
+    words: u64,
     ambiguous: BTreeSet<OwnedRoomId>,
 }
 
@@ -86,6 +88,7 @@ impl World {
             rooms: BTreeMap::new(),
             creating: BTreeMap::new(),
             orders: Vec::new(),
+            words: 0,
             ambiguous: BTreeSet::new(),
         }
     }
@@ -133,6 +136,28 @@ impl World {
             outcome: None,
         });
         Some(self.orders.len() - 1)
+    }
+
+    /// Gives a server that was started again those commands once more that it never answered and
+    /// that are to have their effect once.
+    fn order_again(&mut self, server: &str) {
+        self.gather();
+        let unanswered = self.orders.iter().filter(|order| {
+            let never_answered = order.server == server && order.outcome.is_none();
+            never_answered && order.key().is_some()
+        });
+        let unanswered: BTreeMap<_, _> = unanswered
+            .map(|order| (order.key().map(ToOwned::to_owned), order.command.clone()))
+            .collect();
+        for command in unanswered.into_values() {
+            self.order(server, command);
+        }
+    }
+
+    /// A word that nobody has said yet.
+    fn new_word(&mut self) -> String {
+        self.words += 1;
+        self.words.to_string()
     }
 
     /// Whether there is such a server, and it is up.

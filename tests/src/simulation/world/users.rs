@@ -39,8 +39,9 @@ impl World {
         };
         match deed {
             Deed::Say(_, times) => (0..*times)
-                .map(|number| message(user, &room_id, number))
+                .map(|_| message(user, &room_id, self.new_word()))
                 .collect(),
+            Deed::Repeat(_) => vec![message(user, &room_id, self.new_word()); 2],
             _ => self.command(user, deed, room_id).into_iter().collect(),
         }
     }
@@ -50,7 +51,7 @@ impl World {
         let state =
             |event_type: &str, content: Value| event(user, &room_id, event_type, Some(""), content);
         Some(match deed {
-            Deed::Create { .. } | Deed::Say(..) => return None,
+            Deed::Create { .. } | Deed::Say(..) | Deed::Repeat(_) => return None,
             Deed::Join(_, via) => Command::Join {
                 user_id: sender,
                 room_id,
@@ -145,10 +146,14 @@ impl World {
     }
 }
 
-/// What a user says.
-pub(super) fn message(user: User, room_id: &OwnedRoomId, number: u8) -> Command {
-    let content = json!({ "msgtype": "m.text", "body": format!("{number}") });
-    event(user, room_id, "m.room.message", None, content)
+/// What a user says: a word that nobody has said before, which is also the key under which it is
+/// said once.
+pub(super) fn message(user: User, room_id: &OwnedRoomId, word: String) -> Command {
+    let content = json!({ "msgtype": "m.text", "body": word });
+    Command::Send(Box::new(SendEvent {
+        once: Some(word),
+        ..new_event(user, room_id, "m.room.message", None, content)
+    }))
 }
 
 fn event(
@@ -158,14 +163,25 @@ fn event(
     state_key: Option<&str>,
     content: Value,
 ) -> Command {
-    Command::Send(Box::new(SendEvent {
+    let event = new_event(user, room_id, event_type, state_key, content);
+    Command::Send(Box::new(event))
+}
+
+fn new_event(
+    user: User,
+    room_id: &OwnedRoomId,
+    event_type: &str,
+    state_key: Option<&str>,
+    content: Value,
+) -> SendEvent {
+    SendEvent {
         sender: id_of(user),
         room_id: room_id.clone(),
         event_type: event_type.to_owned(),
         state_key: state_key.map(ToOwned::to_owned),
         content: object(content),
         once: None,
-    }))
+    }
 }
 
 fn create(user: User, deed: &Deed) -> Command {
