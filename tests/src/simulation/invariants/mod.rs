@@ -7,6 +7,7 @@
 //! Hostile servers promise nothing: what they do is not shown to invariants.
 
 mod agreement;
+mod allowed_now;
 mod back_off;
 mod bounds;
 mod durable;
@@ -18,7 +19,6 @@ mod noted_first;
 mod notices;
 mod once;
 mod one_in_flight;
-mod outsiders;
 mod pushed;
 mod rest;
 mod same_answer;
@@ -87,7 +87,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<forgery::NothingForged>::default(),
         Box::<bounds::WithinBounds>::default(),
         Box::<back_off::LeftAlone>::default(),
-        Box::<outsiders::NoOutsiders>::default(),
+        Box::<allowed_now::AllowedNow>::default(),
         Box::<ends::EndsAreEnds>::default(),
         Box::<shut_out::ShutOut>::default(),
         Box::<durable::NothingLost>::default(),

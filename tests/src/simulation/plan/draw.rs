@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// How many rooms a plan has at most.
-const ROOMS: usize = 3;
+/// The places for rooms, most deeds for the first.
+const ROOMS: [Slot; 6] = [0, 0, 0, 0, 1, 2];
 
 type DrawDeed = fn(&mut Draw) -> Deed;
 type DrawFault = fn(&mut Draw) -> Vec<(Fault, Pause)>;
@@ -191,7 +191,8 @@ impl Draw {
         let trouble = self.one_of(&[0, 5, 15, 15, 30]);
         let length = 40 + self.dice.below(120);
         let create = self.create();
-        self.deed(create);
+        self.deed(create.clone());
+        self.everybody_comes(create.room());
         while self.steps.len() < length {
             self.end_faults();
             if self.dice.below(100) < trouble {
@@ -202,6 +203,28 @@ impl Draw {
                 let deed = DEEDS[deed].1(self);
                 self.deed(deed);
             }
+        }
+    }
+
+    /// Most try to join a room when it is new.
+    fn everybody_comes(&mut self, room: Slot) {
+        self.pass(Duration::from_secs(1));
+        for index in 0..self.servers {
+            let user = User {
+                server: small(index),
+                name: 0,
+            };
+            if !self.dice.once_in(4) {
+                let via = self.server();
+                self.step(What::Deed(user, Deed::Join(room, via)), Pause::Short);
+            }
+        }
+    }
+
+    /// Lets at least this much time pass after the last step.
+    fn pass(&mut self, time: Duration) {
+        if let Some(step) = self.steps.last_mut() {
+            step.pause = step.pause.max(time);
         }
     }
 
@@ -321,7 +344,7 @@ impl Draw {
     }
 
     fn room(&mut self) -> Slot {
-        small(self.dice.below(ROOMS))
+        self.one_of(&ROOMS)
     }
 
     fn number(&mut self) -> u16 {

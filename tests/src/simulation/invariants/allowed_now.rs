@@ -1,12 +1,11 @@
-//! Nobody is listened to who is not in the room (PDU-13): what is accepted was said by somebody
-//! whom the current state holds to be joined, whatever state the event itself names.
-//!
-//! Memberships are left out: who joins is not in the room before.
+//! What another server sends is accepted only if a room's current state allows it when it comes,
+//! whatever state it names itself: who was banned is not listened to any more (PDU-12).
 
 use std::collections::BTreeMap;
 
 use comity_core::{
     Monotonic,
+    pdu::{auth_events::needed_state, view::View},
     persistence::{
         queries::{Batch, Write},
         tables::{StoredEvent, Verdict},
@@ -19,7 +18,7 @@ use crate::simulation::sight::Sight;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct NoOutsiders {
+pub struct AllowedNow {
     ledgers: BTreeMap<OwnedServerName, Ledger>,
 }
 
@@ -28,33 +27,34 @@ fn check(server: &ServerName, ledger: &Ledger, batch: &Batch) -> Result<(), Stri
         Write::Event(event) => Some(event),
         _ => None,
     });
-    for event in events.filter(|event| is_heard(ledger, event)) {
-        let (room_id, sender) = (event.pdu.room_id(), event.pdu.sender());
-        let member = ledger.state(room_id, "m.room.member", sender.as_str());
-        let membership = member.and_then(|member| member.pdu.membership());
-        if membership != Some("join") {
-            return Err(format!(
-                "{server} accepts {event:?}, though to it {sender} is {membership:?}"
-            ));
-        }
+    for event in events.filter(|event| is_taken_in(server, ledger, event)) {
+        let (pdu, room_id) = (&event.pdu, event.pdu.room_id());
+        let needed = needed_state(&**pdu, pdu.room_version());
+        let now = needed
+            .entries()
+            .filter_map(|(event_type, state_key)| ledger.state(room_id, event_type, state_key));
+        let now = View::made_of(now.map(|event| event.pdu.clone()).collect());
+        now.check(pdu).map_err(|denied| {
+            format!("{server} accepts {event:?}, which is not allowed any more: {denied}")
+        })?;
     }
     Ok(())
 }
 
-/// Whether an event becomes a part of a room that is known.
-fn is_heard(ledger: &Ledger, event: &StoredEvent) -> bool {
+/// Whether an event of another server becomes a part of a room's graph.
+fn is_taken_in(server: &ServerName, ledger: &Ledger, event: &StoredEvent) -> bool {
     let held = ledger.event(event.pdu.event_id());
     let is_new = held.is_none_or(|held| held.gives_way_to(event));
     is_new
         && event.verdict == Verdict::Accepted
         && !event.is_outlier()
-        && event.pdu.event_type() != "m.room.member"
+        && event.pdu.origin() != server
         && ledger.room(event.pdu.room_id()).is_some()
 }
 
-impl Invariant for NoOutsiders {
+impl Invariant for AllowedNow {
     fn name(&self) -> &'static str {
-        "nobody is listened to who is not in the room"
+        "what is accepted is allowed now"
     }
 
     fn sees(&mut self, _: Monotonic, sight: &Sight<'_>) -> Result<(), String> {
