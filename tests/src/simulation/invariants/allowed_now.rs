@@ -41,13 +41,14 @@ fn check(server: &ServerName, ledger: &Ledger, batch: &Batch) -> Result<(), Stri
     Ok(())
 }
 
-/// Whether an event of another server becomes a part of a room's graph.
+/// Whether an event of another server becomes a part of a room's graph, and shown.
 fn is_taken_in(server: &ServerName, ledger: &Ledger, event: &StoredEvent) -> bool {
     let held = ledger.event(event.pdu.event_id());
     let is_new = held.is_none_or(|held| held.gives_way_to(event));
     is_new
         && event.verdict == Verdict::Accepted
         && !event.is_outlier()
+        && event.position.is_some()
         && event.pdu.origin() != server
         && ledger.room(event.pdu.room_id()).is_some()
 }
