@@ -1,5 +1,5 @@
-//! What other servers ask that only the node knows: its aliases, its users' profiles, and their
-//! devices and keys.
+//! What other servers ask that only the node knows: its aliases, the rooms in its directory, its
+//! users' profiles, and their devices and keys.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +21,7 @@ pub fn answer(accounts: &Accounts, server_name: &ServerName, question: &Question
             one_time_keys(accounts, server_name, wanted).map(Told::OneTimeKeys)
         }
         Question::Devices(user_id) => devices(accounts, server_name, user_id),
+        Question::PublishedRooms => accounts.published().map(Told::PublishedRooms),
     };
     told.unwrap_or_else(|error| {
         tracing::error!(%error, ?question, "a question from federation went unanswered");

@@ -16,11 +16,13 @@ use crate::{
         device_keys::{ClaimKeys, ListDevices, QueryKeys},
         directory::{ResolveAlias, UserProfile},
         ephemeral::SendEphemeral,
+        hierarchy::{SeeHierarchy, ServeHierarchy},
         homeserver::AnswerQuestion,
         invite::{AnswerInvite, AwaitCosignature, InviteUser, ServeInvite},
         join::{JoinRoom, SendJoin},
         leave::{LeaveRoom, SendLeave},
         merge_ends::MergeEnds,
+        public_rooms::{ListPublicRooms, ServePublicRooms},
         read::{ReadStore, SummariseRoom},
         resident::{AnswerSendJoin, MakeMembership, SendMembership},
         send::SendEventJob,
@@ -128,6 +130,10 @@ jobs! {
     ServeInvite(ServeInvite),
     /// Messaging: answers what only our homeserver knows.
     AnswerQuestion(AnswerQuestion),
+    /// Messaging: shows our directory of rooms.
+    ServePublicRooms(ServePublicRooms),
+    /// Messaging: shows a space.
+    ServeHierarchy(ServeHierarchy),
     /// Messaging: creates a room.
     CreateRoom(CreateRoomJob),
     /// Messaging: sends an event of one of our users.
@@ -162,6 +168,10 @@ jobs! {
     ClaimKeys(ClaimKeys),
     /// Messaging: gets all devices of a user.
     ListDevices(ListDevices),
+    /// Messaging: looks into a directory of rooms.
+    ListPublicRooms(ListPublicRooms),
+    /// Messaging: looks at a space.
+    SeeHierarchy(SeeHierarchy),
     /// Messaging: reads the store for the application.
     ReadStore(ReadStore),
     /// Messaging: joins the ends of a room's graph.
@@ -240,6 +250,10 @@ impl Job {
             | Self::ResolveAlias(_)
             | Self::UserProfile(_)
             | Self::QueryKeys(_)
+            | Self::ServePublicRooms(_)
+            | Self::ServeHierarchy(_)
+            | Self::ListPublicRooms(_)
+            | Self::SeeHierarchy(_)
             | Self::ClaimKeys(_)
             | Self::ListDevices(_)
             | Self::ReadStore(_)

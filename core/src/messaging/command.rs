@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 use super::device_keys::{
     DeviceList, Failures, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys,
 };
+use super::hierarchy::Hierarchy;
+use super::public_rooms::{PublicRooms, WantedRooms};
 use crate::{
     pdu::RoomVersion,
     persistence::{
@@ -110,6 +112,24 @@ pub enum Command {
     /// Ask for all devices of a user of any server, to follow their changes from there on.
     /// → [`Reply::Devices`]
     ListDevices(OwnedUserId),
+    /// Ask for the rooms that a server publishes, ours or another. → [`Reply::PublicRooms`]
+    PublicRooms {
+        /// Which server.
+        server: OwnedServerName,
+        /// What of its directory.
+        wanted: WantedRooms,
+    },
+    /// Ask for a space and its children, as one of our users may see them. → [`Reply::Hierarchy`]
+    Hierarchy {
+        /// Our user.
+        user_id: OwnedUserId,
+        /// The space.
+        room_id: OwnedRoomId,
+        /// Servers that may know it, if we do not.
+        via: Vec<OwnedServerName>,
+        /// Only children that are marked as suggested.
+        suggested_only: bool,
+    },
     /// Read what is stored. → [`Reply::Read`]
     Read(Read),
     /// Say how a room stands. → [`Reply::RoomSummary`]
@@ -258,6 +278,10 @@ pub enum Reply {
     },
     /// The devices of a user.
     Devices(DeviceList),
+    /// A page of a directory.
+    PublicRooms(PublicRooms),
+    /// One level of a space.
+    Hierarchy(Hierarchy),
     /// What was read.
     Read(Answer),
     /// To [`Command::RoomSummary`].

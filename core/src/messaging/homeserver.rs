@@ -70,6 +70,7 @@ fn read(question: &Question, body: &Bytes) -> Result<Told, RemoteError> {
         Question::Devices(user_id) => parse::<DeviceList>(body)?
             .credible(user_id)
             .map_or(Told::NotFound, Told::Devices),
+        Question::PublishedRooms => Told::NotFound,
     })
 }
 
@@ -124,10 +125,14 @@ impl AnswerQuestion {
             Told::Keys(keys) => json_response(ok, keys),
             Told::OneTimeKeys(keys) => json_response(ok, keys),
             Told::Devices(list) => json_response(ok, list),
+            Told::PublishedRooms(_) => return Err(not_found()),
             Told::NotFound => match &self.question {
                 Question::Keys(_) => json_response(ok, &UserKeys::default()),
                 Question::OneTimeKeys { .. } => json_response(ok, &OneTimeKeys::default()),
-                Question::Directory(_) | Question::Profile(_) | Question::Devices(_) => {
+                Question::Directory(_)
+                | Question::Profile(_)
+                | Question::Devices(_)
+                | Question::PublishedRooms => {
                     return Err(not_found());
                 }
             },
@@ -176,6 +181,7 @@ impl Question {
             Self::Profile(user_id) | Self::Devices(user_id) => is_other(user_id),
             Self::Keys(wanted) => wanted.keys().any(is_other),
             Self::OneTimeKeys { wanted, .. } => wanted.keys().any(is_other),
+            Self::PublishedRooms => false,
         }
     }
 }

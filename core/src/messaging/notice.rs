@@ -105,6 +105,9 @@ pub enum Question {
     },
     /// What devices does one of our users have? → [`Told::Devices`]
     Devices(OwnedUserId),
+    /// Which rooms are in our directory for everybody to see? Never asked of another homeserver,
+    /// which shows its directory itself. → [`Told::PublishedRooms`]
+    PublishedRooms,
 }
 
 /// The application's answer to a [`Question`].
@@ -125,6 +128,8 @@ pub enum Told {
     OneTimeKeys(OneTimeKeys),
     /// The user's devices.
     Devices(DeviceList),
+    /// The published rooms.
+    PublishedRooms(Vec<OwnedRoomId>),
     /// There is no such alias or user; also what a missing answer counts as.
     NotFound,
 }

@@ -13,7 +13,10 @@ const KEYS_BYTES_MAX: usize = 10 << 20;
 pub(super) fn method(question: &Question) -> Method {
     match question {
         Question::Keys(_) | Question::OneTimeKeys { .. } => Method::POST,
-        Question::Directory(_) | Question::Profile(_) | Question::Devices(_) => Method::GET,
+        Question::Directory(_)
+        | Question::Profile(_)
+        | Question::Devices(_)
+        | Question::PublishedRooms => Method::GET,
     }
 }
 
@@ -29,6 +32,7 @@ pub(super) fn target(question: &Question) -> String {
         Question::Keys(_) => v1("user/keys/query", &[]),
         Question::OneTimeKeys { .. } => v1("user/keys/claim", &[]),
         Question::Devices(user_id) => v1("user/devices", &[user_id.as_str()]),
+        Question::PublishedRooms => v1("publicRooms", &[]),
     }
 }
 
@@ -36,7 +40,10 @@ pub(super) fn body(question: &Question) -> Option<Bytes> {
     let body = match question {
         Question::Keys(wanted) => json!({ "device_keys": wanted }),
         Question::OneTimeKeys { wanted, .. } => json!({ "one_time_keys": wanted }),
-        Question::Directory(_) | Question::Profile(_) | Question::Devices(_) => return None,
+        Question::Directory(_)
+        | Question::Profile(_)
+        | Question::Devices(_)
+        | Question::PublishedRooms => return None,
     };
     Some(body.to_string().into())
 }
@@ -44,6 +51,6 @@ pub(super) fn body(question: &Question) -> Option<Bytes> {
 pub(super) fn response_limit(question: &Question) -> usize {
     match question {
         Question::Keys(_) | Question::OneTimeKeys { .. } | Question::Devices(_) => KEYS_BYTES_MAX,
-        Question::Directory(_) | Question::Profile(_) => 1 << 20,
+        Question::Directory(_) | Question::Profile(_) | Question::PublishedRooms => 1 << 20,
     }
 }

@@ -10,7 +10,10 @@ use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId
 use serde_json::{Value, json};
 
 use super::{homeserver_question, path::path_segment};
-use crate::{messaging::notice::Question, pdu::RoomVersion};
+use crate::{
+    messaging::{notice::Question, public_rooms::WantedRooms},
+    pdu::RoomVersion,
+};
 
 /// A request to one server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +80,15 @@ pub enum Endpoint {
     PolicySign(String),
     /// What belongs to the other homeserver; see `homeserver_question`.
     Question(Question),
+    /// `POST /publicRooms`
+    PublicRooms(WantedRooms),
+    /// `GET /hierarchy/{roomId}`
+    Hierarchy {
+        /// The space.
+        room_id: OwnedRoomId,
+        /// Only children that are marked as suggested.
+        suggested_only: bool,
+    },
     /// `GET /version`
     Version,
     /// `GET /_matrix/federation/unstable/org.comity/after`
@@ -113,7 +125,7 @@ impl Endpoint {
             | Self::SendJoin(_)
             | Self::SendLeave(_)
             | Self::Invite(_) => Method::PUT,
-            Self::MissingEvents { .. } | Self::PolicySign(_) => Method::POST,
+            Self::MissingEvents { .. } | Self::PolicySign(_) | Self::PublicRooms(_) => Method::POST,
             Self::ServerKeys
             | Self::MakeJoin(..)
             | Self::MakeLeave(..)
@@ -122,6 +134,7 @@ impl Endpoint {
             | Self::StateIds(..)
             | Self::EventAuth(..)
             | Self::Backfill { .. }
+            | Self::Hierarchy { .. }
             | Self::Version
             | Self::After { .. } => Method::GET,
             Self::Question(question) => homeserver_question::method(question),
@@ -175,6 +188,15 @@ impl Endpoint {
             }
             Self::PolicySign(_) => "/_matrix/policy/v1/sign".to_owned(),
             Self::Question(question) => homeserver_question::target(question),
+            Self::PublicRooms(_) => v1("publicRooms", &[]),
+            Self::Hierarchy {
+                room_id,
+                suggested_only,
+            } => {
+                let suggested_only = suggested_only.to_string();
+                v1("hierarchy", &[room_id.as_str()])
+                    + &query(&[("suggested_only", &*suggested_only)])
+            }
             Self::Version => v1("version", &[]),
             Self::After { from, limit } => {
                 let limit = limit.to_string();
@@ -192,6 +214,7 @@ impl Endpoint {
         match self {
             Self::SendTransaction { body, .. } => Some(body.clone()),
             Self::PolicySign(body) => Some(body.clone().into()),
+            Self::PublicRooms(wanted) => Some(json!(wanted).to_string().into()),
             Self::SendJoin(event) | Self::SendLeave(event) | Self::Invite(event) => {
                 Some(event.body.clone().into())
             }
@@ -218,6 +241,7 @@ impl Endpoint {
             | Self::StateIds(..)
             | Self::EventAuth(..)
             | Self::Backfill { .. }
+            | Self::Hierarchy { .. }
             | Self::Version
             | Self::After { .. } => None,
             Self::Question(question) => homeserver_question::body(question),
@@ -229,7 +253,10 @@ impl Endpoint {
     pub fn time_out(&self) -> Duration {
         match self {
             Self::ServerKeys | Self::Question(_) | Self::Version => Duration::from_secs(10),
-            Self::MakeJoin(..) | Self::MakeLeave(..) => Duration::from_secs(20),
+            Self::MakeJoin(..)
+            | Self::MakeLeave(..)
+            | Self::PublicRooms(_)
+            | Self::Hierarchy { .. } => Duration::from_secs(20),
             Self::PolicySign(_) => Duration::from_secs(30),
             Self::SendJoin(_) | Self::State(..) => Duration::from_secs(300),
             Self::SendTransaction { .. }
@@ -252,7 +279,7 @@ impl Endpoint {
             Self::SendJoin(_) | Self::State(..) => 500 * MIB,
             Self::StateIds(..) | Self::EventAuth(..) => 100 * MIB,
             Self::MissingEvents { .. } | Self::Backfill { .. } => 16 * MIB,
-            Self::After { .. } => 2 * MIB,
+            Self::After { .. } | Self::PublicRooms(_) | Self::Hierarchy { .. } => 2 * MIB,
             Self::ServerKeys
             | Self::SendTransaction { .. }
             | Self::MakeJoin(..)

@@ -3,6 +3,8 @@
 use http::Method;
 use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedTransactionId, OwnedUserId};
 
+use crate::messaging::public_rooms::WantedRooms;
+
 use super::{
     matrix_error::{ErrorCode, MatrixError},
     path::split_path,
@@ -50,6 +52,10 @@ pub enum ServerRoute {
     Directory(OwnedRoomAliasId),
     /// `GET /query/profile`, perhaps for one field only.
     Profile(OwnedUserId, Option<String>),
+    /// `GET /publicRooms`, or `POST` without what its body says.
+    PublicRooms(Option<WantedRooms>),
+    /// `GET /hierarchy/{roomId}`, perhaps with suggested rooms only.
+    Hierarchy(OwnedRoomId, bool),
     /// `POST /user/keys/query`
     QueryKeys,
     /// `POST /user/keys/claim`
@@ -75,7 +81,8 @@ pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
         }
         ["_matrix", "federation", "v1", "version"] => (Method::GET, Ok(Route::Version)),
         ["_matrix", "federation", version, rest @ ..] => {
-            let (expected, route) = server_route(version, rest, &Query(query.unwrap_or("")))?;
+            let (expected, route) =
+                server_route(method, version, rest, &Query(query.unwrap_or("")))?;
             (expected, route.map(Route::Authenticated))
         }
         _ => return Err(unrecognised()),
@@ -94,7 +101,12 @@ type Found = (Method, Result<ServerRoute, MatrixError>);
 
 /// The outer error is for an unknown path; the inner, for bad arguments, counts only if the
 /// method is right.
-fn server_route(version: &str, segments: &[&str], query: &Query<'_>) -> Result<Found, MatrixError> {
+fn server_route(
+    method: &Method,
+    version: &str,
+    segments: &[&str],
+    query: &Query<'_>,
+) -> Result<Found, MatrixError> {
     use ServerRoute as R;
     let found = match (version, segments) {
         ("v1", ["send", id]) => (Method::PUT, Ok(R::Send((*id).into()))),
@@ -146,6 +158,17 @@ fn server_route(version: &str, segments: &[&str], query: &Query<'_>) -> Result<F
                     .map(|user| R::Profile(user, field)),
             )
         }
+        ("v1", ["publicRooms"]) if *method == Method::POST => {
+            (Method::POST, Ok(R::PublicRooms(None)))
+        }
+        ("v1", ["publicRooms"]) => (Method::GET, query.public_rooms()),
+        ("v1", ["hierarchy", room]) => {
+            let suggested_only = query.flag("suggested_only");
+            (
+                Method::GET,
+                argument(room).map(|room| R::Hierarchy(room, suggested_only)),
+            )
+        }
         ("v1", ["user", rest @ ..]) => user_route(rest)?,
         ("unstable", ["org.comity", "after"]) => (Method::GET, query.after()),
         _ => return Err(unrecognised()),
@@ -190,6 +213,23 @@ impl Query<'_> {
             MatrixError::new(ErrorCode::MissingParam, format!("{key} is missing"))
         })?;
         argument(&value)
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.all(key).first().is_some_and(|value| value == "true")
+    }
+
+    fn public_rooms(&self) -> Result<ServerRoute, MatrixError> {
+        let one = |key| self.all(key).into_iter().next();
+        let limit = one("limit")
+            .map(|limit| argument::<Number>(&limit))
+            .transpose()?;
+        Ok(ServerRoute::PublicRooms(Some(WantedRooms {
+            limit: limit.map(|Number(limit)| limit),
+            since: one("since"),
+            filter: None,
+            third_party_instance_id: one("third_party_instance_id"),
+        })))
     }
 
     fn after(&self) -> Result<ServerRoute, MatrixError> {

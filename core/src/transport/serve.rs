@@ -11,9 +11,11 @@ use crate::{
         outcome::Outcome,
     },
     messaging::{
+        hierarchy::ServeHierarchy,
         homeserver::AnswerQuestion,
         invite::ServeInvite,
         notice::Question,
+        public_rooms::ServePublicRooms,
         resident::{MakeMembership, SendMembership},
     },
     pdu::serve::{Asked, ServeEvents},
@@ -87,6 +89,14 @@ impl ServeRequest {
             R::Profile(user_id, field) => AnswerQuestion {
                 question: Question::Profile(user_id),
                 field,
+            }
+            .into(),
+            R::PublicRooms(Some(wanted)) => ServePublicRooms { wanted }.into(),
+            R::PublicRooms(None) => ServePublicRooms::new(body)?.into(),
+            R::Hierarchy(room_id, suggested_only) => ServeHierarchy {
+                origin,
+                room_id,
+                suggested_only,
             }
             .into(),
             R::QueryKeys => AnswerQuestion::from(Question::keys(body)?).into(),

@@ -105,6 +105,9 @@ const STEPS: &[&str] = &[
     ) STRICT;
     CREATE INDEX receipts_in ON receipts (room_id, number);
 ",
+    "
+    CREATE TABLE published (room_id TEXT PRIMARY KEY) STRICT;
+",
 ];
 
 /// Brings the file to the newest version.

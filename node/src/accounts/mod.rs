@@ -13,6 +13,7 @@ mod devices;
 mod filters;
 mod migrations;
 mod one_time_keys;
+mod published;
 mod receipts;
 mod to_device;
 mod users;

@@ -73,7 +73,7 @@ pub(super) fn create_room(session: &Session<'_>, request: &Request<'_>) -> Handl
         Some(name) => Some(AliasReservation::new(session, room_alias(session, name)?)?),
         None => None,
     };
-    let is_direct = body.is_direct;
+    let (is_direct, is_public) = (body.is_direct, body.visibility == "public");
     let alias = reservation
         .as_ref()
         .map(|reservation| reservation.alias().to_owned());
@@ -83,6 +83,10 @@ pub(super) fn create_room(session: &Session<'_>, request: &Request<'_>) -> Handl
     };
     if let Some(reservation) = reservation {
         reservation.fulfil(&room_id)?;
+    }
+    if is_public {
+        let published = session.api.accounts.publish(&room_id, true);
+        published.map_err(errors::from_accounts)?;
     }
     session.invite_all(&room_id, invited, is_direct);
     Ok(json!({ "room_id": room_id }))

@@ -9,8 +9,8 @@ use http::{Method, StatusCode};
 
 use super::{
     Api, Handled, create_room, directory, ephemeral, filters, joining, keys, members, messages,
-    moderation, operating, profile, request::Request, sending, server_facts, session::Session,
-    state, sync, to_device,
+    moderation, operating, profile, public_rooms, request::Request, sending, server_facts,
+    session::Session, spaces, state, sync, to_device,
 };
 
 /// What answers an endpoint.
@@ -116,6 +116,23 @@ const ROUTES: &[Route] = &[
         "directory/room/{alias}",
         User(directory::remove),
     ),
+    (Method::GET, "publicRooms", Public(public_rooms::list)),
+    (Method::POST, "publicRooms", User(public_rooms::search)),
+    (
+        Method::GET,
+        "directory/list/room/{room}",
+        Public(public_rooms::visibility),
+    ),
+    (
+        Method::PUT,
+        "directory/list/room/{room}",
+        User(public_rooms::set_visibility),
+    ),
+    (
+        Method::GET,
+        "rooms/{room}/hierarchy",
+        User(spaces::hierarchy),
+    ),
     (Method::GET, "profile/{user}", Public(profile::profile)),
     (
         Method::GET,
@@ -183,7 +200,11 @@ const ROUTES: &[Route] = &[
 const VERSIONS: &str = "/_matrix/client/versions";
 
 /// The versions of the API that a path may name; they mean the same here.
-const PREFIXES: [&str; 2] = ["/_matrix/client/v3/", "/_matrix/client/r0/"];
+const PREFIXES: [&str; 3] = [
+    "/_matrix/client/v3/",
+    "/_matrix/client/v1/",
+    "/_matrix/client/r0/",
+];
 
 /// Finds who answers a request.
 ///

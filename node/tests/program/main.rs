@@ -9,6 +9,7 @@
 mod conversation;
 mod demo;
 mod devices;
+mod directories;
 mod explain;
 mod node;
 mod refusals;

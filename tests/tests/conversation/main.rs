@@ -11,6 +11,7 @@
 
 mod chosen_ids;
 mod device_keys;
+mod directories;
 mod ends;
 mod ephemeral;
 mod explained;

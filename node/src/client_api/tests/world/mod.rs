@@ -266,6 +266,8 @@ impl Homeserver for World {
             | Command::QueryKeys(_)
             | Command::ClaimKeys(_)
             | Command::ListDevices(_)
+            | Command::PublicRooms { .. }
+            | Command::Hierarchy { .. }
             | Command::RoomSummary(_)
             | Command::Statistics => return Err(CommandError::NotFound("not here".into())),
         })
