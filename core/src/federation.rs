@@ -237,8 +237,6 @@ fn job(command: Command) -> Option<Job> {
             room_id,
             via,
             content,
-            tried: 0,
-            last_error: None,
         }
         .into(),
         Command::Leave {

@@ -33,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     STAYS,
     INBOX,
     STREAMS,
+    JOINS,
 ];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
@@ -420,6 +421,20 @@ const STREAMS: &str = "
         looked_at INTEGER,
         CHECK ((pull_after IS NULL) = (end IS NULL)),
         CHECK ((pull_after IS NULL) = (looked_at IS NULL))
+    ) STRICT;
+";
+
+/// What may have succeeded without our knowing.
+const JOINS: &str = "
+    CREATE TABLE joins (
+        room_id TEXT PRIMARY KEY,   -- not yet a room that we take part in
+        event_id TEXT NOT NULL,
+        version TEXT NOT NULL,
+        json TEXT NOT NULL,
+        server INTEGER NOT NULL,    -- to which it was handed in
+        others TEXT NOT NULL,       -- as JSON
+        content TEXT NOT NULL,      -- as JSON
+        starts INTEGER NOT NULL
     ) STRICT;
 ";
 

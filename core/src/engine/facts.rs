@@ -28,7 +28,7 @@ use crate::{
         settings::Settings,
     },
     pdu::{
-        Pdu, StateMap,
+        Pdu, RoomVersion, StateMap,
         gap::Stage,
         signing::{KnownKeys, SignatureError},
     },
@@ -183,6 +183,23 @@ impl<'a> Facts<'a> {
             (None, Some(Met::NoRoom)) => Ok(None),
             (None, _) => self.lacks(need),
         }
+    }
+
+    /// As [`Facts::room`], but a join under way is not waited for: until it has ended we are not in
+    /// the room. What other servers want of a room is answered this way.
+    pub fn room_at_present(&self, room_id: &RoomId) -> Result<Option<&'a Room>, Blocked> {
+        let need = Need::RoomAtPresent(room_id.to_owned());
+        match (self.world.room(room_id), self.met.get(&need)) {
+            (Some(room), _) => Ok(Some(room)),
+            (None, Some(Met::NoRoom)) => Ok(None),
+            (None, _) => self.lacks(need),
+        }
+    }
+
+    /// The version of a room for which a join of ours was handed in that has not ended: other
+    /// servers may send us its events.
+    pub fn version_joined(&self, room_id: &RoomId) -> Option<RoomVersion> {
+        self.world.version_joined(room_id)
     }
 
     /// An event; `None` if we do not hold it. Waits for a job that is judging it.

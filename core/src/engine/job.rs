@@ -11,6 +11,7 @@ use crate::{
     keys::fetch::FetchKey,
     messaging::{
         backfill::BackfillRoom,
+        command::CommandError,
         create_room::CreateRoomJob,
         delivery::AwaitPolicySignature,
         device_keys::{ClaimKeys, ListDevices, QueryKeys},
@@ -19,7 +20,7 @@ use crate::{
         hierarchy::{SeeHierarchy, ServeHierarchy},
         homeserver::AnswerQuestion,
         invite::{AnswerInvite, AwaitCosignature, InviteUser, ServeInvite},
-        join::{JoinRoom, SendJoin},
+        join::{JoinRoom, enter::EnterRoom, make::MakeJoin, resume::ResumeJoin, send::SendJoin},
         leave::{LeaveRoom, SendLeave},
         merge_ends::MergeEnds,
         public_rooms::{ListPublicRooms, ServePublicRooms},
@@ -140,10 +141,16 @@ jobs! {
     SendEvent(SendEventJob),
     /// Messaging: waits for the policy server to sign an event of one of our users.
     AwaitPolicySignature(AwaitPolicySignature),
-    /// Messaging: joins a room, up to having a signed join event.
+    /// Messaging: joins a room.
     JoinRoom(JoinRoom),
-    /// Messaging: hands the join event in and gets the room for it.
+    /// Messaging: gets a join to sign from another server.
+    MakeJoin(MakeJoin),
+    /// Messaging: hands the join in.
     SendJoin(SendJoin),
+    /// Messaging: takes in the room that came for it.
+    EnterRoom(EnterRoom),
+    /// Messaging: takes up a join that was handed in before the start.
+    ResumeJoin(ResumeJoin),
     /// Messaging: leaves a room, or refuses an invite to it.
     LeaveRoom(LeaveRoom),
     /// Messaging: hands the leave event in.
@@ -190,6 +197,17 @@ impl Job {
         }
     }
 
+    /// What must happen even if it cannot go on.
+    pub(super) fn given_up(&self, reason: &str) -> Outcome {
+        let join = match self {
+            Self::MakeJoin(job) => &job.join,
+            Self::SendJoin(job) => &job.join,
+            Self::EnterRoom(job) => &job.join,
+            _ => return Outcome::done(),
+        };
+        join.ended_in_vain(CommandError::Stopped(reason.to_owned()))
+    }
+
     /// All that no other job should work on at the same time.
     pub(super) fn identities(&self) -> Vec<Identity> {
         match self {
@@ -212,9 +230,12 @@ impl Job {
         match self {
             Self::VerifyEvent(job) => event(job.event.event_id()),
             Self::AdmitEvent(job) => event(job.event.event_id()),
-            Self::ImportEvent(job) => job.identity(),
+            Self::ImportEvent(job) => event(job.event.event_id()),
             Self::JoinRoom(job) => Some(Identity::Join(job.room_id.clone())),
-            Self::SendJoin(job) => Some(Identity::Join(job.room_id.clone())),
+            Self::MakeJoin(job) => Some(job.join.identity()),
+            Self::SendJoin(job) => Some(job.join.identity()),
+            Self::EnterRoom(job) => Some(job.join.identity()),
+            Self::ResumeJoin(job) => Some(job.identity()),
             Self::SendEvent(job) => job.identity(),
             Self::AwaitPolicySignature(job) => job.identity(),
             Self::MergeEnds(job) => Some(job.identity()),

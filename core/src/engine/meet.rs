@@ -140,7 +140,9 @@ impl Engine {
         unread: &mut Vec<OwnedEventId>,
     ) {
         match &need {
-            Need::Room(room_id) => self.read(need.clone(), Read::Room(room_id.clone())),
+            Need::Room(room_id) | Need::RoomAtPresent(room_id) => {
+                self.read(need.clone(), Read::Room(room_id.clone()));
+            }
             Need::Event(event_id) => unread.push(event_id.clone()),
             Need::AuthChain(event_ids) => {
                 self.read(need.clone(), Read::AuthChain(event_ids.clone()));
@@ -215,10 +217,14 @@ impl Engine {
     fn call(&mut self, need: Need, request: &RemoteRequest) {
         let id = CallId(self.next_id());
         match client::sign(&self.world.own, id, request, self.now) {
-            Ok(request) => {
+            Ok(signed) => {
                 self.pending.calls.insert(id, CallFor::Need(need));
-                let request = Departure::Request(request.into());
-                self.departures.push_back(request);
+                let departure = vec![Departure::Request(signed.into())];
+                let free = match request.endpoint.is_a_deed() {
+                    true => self.commits.hold(departure),
+                    false => departure,
+                };
+                self.departures.extend(free);
             }
             Err(error) => self.resolve(&need, &Met::Response(Err(error))),
         }
@@ -297,11 +303,13 @@ impl Engine {
 
     fn need_read(&mut self, need: &Need, answer: Answer) {
         match (need, answer) {
-            (Need::Room(_), Answer::Room(Some(loaded))) => {
+            (Need::Room(_) | Need::RoomAtPresent(_), Answer::Room(Some(loaded))) => {
                 self.world.load_room(*loaded);
                 self.resolve(need, &Met::InWorld);
             }
-            (Need::Room(_), Answer::Room(None)) => self.resolve(need, &Met::NoRoom),
+            (Need::Room(_) | Need::RoomAtPresent(_), Answer::Room(None)) => {
+                self.resolve(need, &Met::NoRoom)
+            }
             (Need::AuthChain(_), Answer::Events(events)) => {
                 self.resolve(need, &Met::Chain(by_id(events)));
             }
@@ -420,7 +428,8 @@ fn work_that_meets(need: &Need) -> Option<Identity> {
     match need {
         Need::Room(room_id) => Some(Identity::Join(room_id.clone())),
         Need::Event(event_id) => Some(Identity::Event(event_id.clone())),
-        Need::AuthChain(_)
+        Need::RoomAtPresent(_)
+        | Need::AuthChain(_)
         | Need::AuthDescendants(_)
         | Need::Snapshot(_)
         | Need::Key { .. }

@@ -25,8 +25,10 @@ use crate::{
 /// A fact that a decision lacks. Jobs with equal needs share the work of meeting them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// A room, loaded into the world.
+    /// A room, loaded into the world, when no join of it is under way any more.
     Room(OwnedRoomId),
+    /// A room as it stands, loaded into the world.
+    RoomAtPresent(OwnedRoomId),
     /// An event: from the jobs in flight, then from the store. Never from the network: which
     /// server to ask is a decision.
     Event(OwnedEventId),
@@ -77,7 +79,7 @@ pub struct AuthDescendants {
 pub enum Met {
     /// It is in the world now, or is known not to be had; or the job waited for is done.
     InWorld,
-    /// To [`Need::Room`] for a room that we do not take part in.
+    /// To either for a room that we do not take part in.
     NoRoom,
     /// To [`Need::Event`].
     Event(Option<Arc<StoredEvent>>),

@@ -11,7 +11,7 @@ use super::JobId;
 pub enum Identity {
     /// Judging an event. Others that need the event wait for the verdict.
     Event(OwnedEventId),
-    /// Joining a room. Events that arrive for the room wait.
+    /// Joining a room. Who asks for the room waits, but for events that arrive.
     Join(OwnedRoomId),
     /// Receiving a transaction. A repetition gets the same answer.
     Transaction(OwnedServerName, OwnedTransactionId),

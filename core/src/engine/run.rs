@@ -312,9 +312,10 @@ impl Engine {
         }
         let mut outcome = Outcome {
             fate,
-            ..Outcome::default()
+            ..running.job.given_up(reason)
         };
-        let mut writes = Vec::new();
+        self.world.apply(&mut outcome);
+        let mut writes = std::mem::take(&mut outcome.writes);
         self.settle(id, &mut outcome, &mut writes);
         let notices = outcome.notices.into_iter().map(Action::Notify);
         let held = notices.map(Departure::from).collect();
@@ -349,7 +350,10 @@ impl Engine {
         }
         match identity {
             Identity::Event(event_id) => self.event_judged(event_id),
-            Identity::Join(room_id) => self.resolve(&Need::Room(room_id.clone()), &Met::InWorld),
+            Identity::Join(room_id) => {
+                self.resolve(&Need::Room(room_id.clone()), &Met::InWorld);
+                self.staging.entered(room_id);
+            }
             Identity::Transaction(origin, _) => {
                 self.resolve(&Need::Turn(origin.clone()), &Met::InWorld);
             }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     action::Action,
     input::{CallId, QueryId},
-    messaging::notice::Notice,
+    messaging::{join::resume::ResumeJoin, notice::Notice},
     persistence::{
         queries::{Boot, Query, Read, Write},
         tables::{Excess, InboxId, OutgoingRecord},
@@ -30,6 +30,10 @@ impl Engine {
     /// Takes up where the last run ended.
     pub(crate) fn boot(&mut self, mut boot: Boot) {
         self.world.counters = (&boot).into();
+        for join in std::mem::take(&mut boot.joins) {
+            self.world.note_join(&join);
+            self.create(ResumeJoin::from(join).into(), Vec::new(), None);
+        }
         self.staging
             .boot(std::mem::take(&mut boot.staged), self.now);
         let last_inbox = boot.last_inbox;

@@ -17,7 +17,7 @@ use crate::{
     pdu::{RoomVersion, StateMap, place::NamedState, state::UserSet},
     persistence::{
         queries::{Boot, LoadedRoom, Write},
-        tables::{InboxId, Position, RoomRecord, SnapshotId, StoredEvent},
+        tables::{InboxId, JoinRecord, Position, RoomRecord, SnapshotId, StoredEvent},
     },
     time::Monotonic,
     transport::discovery::Directory,
@@ -47,6 +47,8 @@ pub struct World {
     /// Where other servers are.
     pub directory: Directory,
     rooms: BTreeMap<OwnedRoomId, Room>,
+    /// The rooms that we may be in since a join was handed in, and their versions.
+    joins: BTreeMap<OwnedRoomId, RoomVersion>,
     events: Cache<OwnedEventId, Arc<StoredEvent>>,
     states: Cache<SnapshotId, StateMap>,
     failures: Cache<OwnedEventId, Failures>,
@@ -217,6 +219,7 @@ impl World {
             keys: KeyRing::default(),
             directory: Directory::default(),
             rooms: BTreeMap::new(),
+            joins: BTreeMap::new(),
             events: Cache::new(EVENTS_KEPT),
             states: Cache::new(STATES_KEPT),
             failures: Cache::new(FAILURES_KEPT),
@@ -225,6 +228,17 @@ impl World {
 
     pub(crate) fn room(&self, room_id: &RoomId) -> Option<&Room> {
         self.rooms.get(room_id)
+    }
+
+    /// The version of a room for which a join of ours was handed in that has not ended.
+    pub(crate) fn version_joined(&self, room_id: &RoomId) -> Option<RoomVersion> {
+        self.joins.get(room_id).copied()
+    }
+
+    /// Notes that a join was handed in.
+    pub(crate) fn note_join(&mut self, join: &JoinRecord) {
+        let (room_id, version) = (join.event.room_id(), join.event.room_version());
+        self.joins.insert(room_id.to_owned(), version);
     }
 
     pub(crate) fn event(&self, event_id: &EventId) -> Option<&Arc<StoredEvent>> {
@@ -280,8 +294,12 @@ impl World {
     /// Makes an outcome's changes true for every later decision.
     pub(crate) fn apply(&mut self, outcome: &mut Outcome) {
         for write in &outcome.writes {
-            if let Write::Event(event) | Write::Redact { redacted: event } = write {
-                self.apply_event(event, matches!(write, Write::Redact { .. }));
+            match write {
+                Write::Event(event) => self.apply_event(event, false),
+                Write::Redact { redacted } => self.apply_event(redacted, true),
+                Write::Join(join) => self.note_join(join),
+                Write::JoinEnded(room_id) => drop(self.joins.remove(room_id)),
+                _ => {}
             }
         }
         for (snapshot, state) in outcome.states.drain(..) {

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
+use ruma_common::{
+    OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName,
+};
 use serde_json::{Map, Value};
 
-use super::device_keys::{
-    DeviceList, Failures, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys,
+use super::{
+    device_keys::{DeviceList, Failures, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys},
+    join::candidates::NotLetIn,
 };
 use super::hierarchy::Hierarchy;
 use super::public_rooms::{PublicRooms, WantedRooms};
@@ -17,6 +20,7 @@ use crate::{
         tables::{InboxId, SnapshotId},
     },
     time::Monotonic,
+    transport::remote_response::RemoteError,
 };
 
 /// A JSON object, the content of an event.
@@ -346,6 +350,9 @@ pub enum CommandError {
     /// No server that could help was reachable or willing; the last one's reason.
     #[error("no server could help: {0}")]
     Unreachable(String),
+    /// None of the servers that may be in a room let our user in.
+    #[error(transparent)]
+    NotLetIn(#[from] NotLetIn),
     /// Another server refused with an error of its own, to be passed on.
     #[error("{server} refused: {errcode}: {error}")]
     Refused {
@@ -364,6 +371,28 @@ pub enum CommandError {
     /// The server is shutting down or its database failed.
     #[error("stopped: {0}")]
     Stopped(String),
+}
+
+impl CommandError {
+    /// What a client is told when another server could not help or refused.
+    #[must_use]
+    pub fn of_server(server: &ServerName, error: &RemoteError) -> Self {
+        match error {
+            RemoteError::Refused {
+                status,
+                errcode,
+                error,
+            } => Self::Refused {
+                server: server.to_owned(),
+                status: *status,
+                errcode: errcode.clone(),
+                error: error.clone(),
+            },
+            RemoteError::Unreachable(_) | RemoteError::NotAsked(_) | RemoteError::Nonsense(_) => {
+                Self::Unreachable(format!("{server}: {error}"))
+            }
+        }
+    }
 }
 
 /// A [`Read`] wrapped for the callers' convenience.

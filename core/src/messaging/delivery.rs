@@ -9,7 +9,6 @@ use super::{
     command::{CommandError, Reply},
     compose::our_room,
     invite::AwaitCosignature,
-    join::command_error,
 };
 use crate::{
     engine::{
@@ -214,7 +213,7 @@ impl From<Stop<NotRecommended>> for Stop<CommandError> {
         match stop {
             Stop::Blocked => Self::Blocked,
             Stop::Refused(NotRecommended { server, error }) => {
-                Self::Refused(command_error(&server, &error))
+                Self::Refused(CommandError::of_server(&server, &error))
             }
         }
     }

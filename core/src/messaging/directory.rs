@@ -5,7 +5,6 @@ use ruma_common::{OwnedRoomAliasId, OwnedUserId};
 use super::{
     command::{CommandError, Reply},
     homeserver,
-    join::command_error,
     notice::{Question, Told},
 };
 use crate::engine::{
@@ -40,7 +39,7 @@ impl ResolveAlias {
                 "{} is not known",
                 self.alias
             ))),
-            Err(error) => Err(command_error(&server.to_owned(), &error)),
+            Err(error) => Err(CommandError::of_server(server, &error)),
         }))
     }
 }
@@ -63,7 +62,7 @@ impl UserProfile {
                 "{} is not known",
                 self.user_id
             ))),
-            Err(error) => Err(command_error(&server.to_owned(), &error)),
+            Err(error) => Err(CommandError::of_server(server, &error)),
         }))
     }
 }

@@ -13,7 +13,6 @@ use super::{
     command::{CommandError, Content, Reply},
     compose::{self, NewEvent, our_room},
     delivery::{Delivery, deliver},
-    join::command_error,
 };
 use crate::{
     engine::{
@@ -128,11 +127,11 @@ impl AwaitCosignature {
             Ok(body) => self.cosigned(body),
             Err(error) => Err(error.clone()),
         };
-        let event = cosigned.map_err(|error| command_error(&server, &error))?;
+        let event = cosigned.map_err(|error| CommandError::of_server(&server, &error))?;
         let keys = facts.keys_for([&event])?;
         signing::verify_event(&event, &keys)
             .map_err(|error| RemoteError::Nonsense(error.to_string()))
-            .map_err(|error| command_error(&server, &error))?;
+            .map_err(|error| CommandError::of_server(&server, &error))?;
         let then = AnswerInvite {
             event_id: event.event_id().to_owned(),
         };

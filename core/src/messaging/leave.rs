@@ -9,7 +9,7 @@ use super::{
     command::{CommandError, Content, Reply},
     compose::{self, NewEvent},
     delivery::{Delivery, deliver},
-    join::signed_membership,
+    join::template::signed_membership,
 };
 use crate::{
     engine::{

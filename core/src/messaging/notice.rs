@@ -6,7 +6,7 @@ use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, 
 use serde_json::Value;
 
 use super::{
-    command::Content,
+    command::{CommandError, Content},
     device_keys::{DeviceList, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys},
 };
 use crate::persistence::tables::{InboxId, LocalMembership, StoredEvent};
@@ -22,6 +22,17 @@ pub enum Notice {
     Redacted(Arc<StoredEvent>),
     /// One of our users was invited, left, was removed…, in a room we may hold no state of.
     Membership(Box<LocalMembership>),
+    /// A join that was under way when the server stopped has ended, and nobody waits for the answer
+    /// to its command any more. One that ends while the server stops again is told by the user's
+    /// membership only.
+    JoinEnded {
+        /// Our user.
+        user_id: OwnedUserId,
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Whether the user is in the room now, or why not.
+        result: Result<(), CommandError>,
+    },
     /// A server sent an ephemeral message. What it claims about users of other servers has been
     /// dropped already.
     Edu {

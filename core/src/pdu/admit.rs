@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ruma_common::{EventId, OwnedEventId, OwnedServerName};
 
 use super::{
-    Pdu,
+    Pdu, acl,
     event_ids::EventIds,
     gap, merge,
     place::{self, NamedState},
@@ -190,12 +190,20 @@ impl AdmitEvent {
         if is_known(event.event_id(), facts)? {
             return Ok(Outcome::done());
         }
-        let room = facts.room(event.room_id())?;
+        let room = facts.room_at_present(event.room_id())?;
         let Some(room) = room.filter(|room| room.has_server(facts.our_name())) else {
+            if facts.version_joined(event.room_id()).is_some() {
+                let reason = "the room is being joined";
+                return Ok(Outcome::lacking(event.event_id(), reason));
+            }
             let nothing = || Outcome::failed(event.event_id(), "we are not in the room");
             let outcome = rescinded::take_back(event, &self.from, facts)?;
             return Ok(outcome.unwrap_or_else(nothing));
         };
+        if self.source == Source::Pushed && !acl::allows(facts, room, &self.from)? {
+            let reason = "the room's server ACL denies who sent it";
+            return Ok(Outcome::failed(event.event_id(), reason));
+        }
         if event.prev_events().is_empty() {
             let reason = "only the first event of a room builds on nothing";
             return Ok(Outcome::failed(event.event_id(), reason));

@@ -68,7 +68,11 @@ pub fn state_ids(body: &Bytes) -> Result<StateIds, RemoteError> {
     Ok(answer)
 }
 
-fn within_bound(state: usize, auth_chain: usize) -> Result<(), RemoteError> {
+/// Bounds a state and what authorises it.
+///
+/// # Errors
+/// If they are too many events.
+pub fn within_bound(state: usize, auth_chain: usize) -> Result<(), RemoteError> {
     match state.saturating_add(auth_chain) <= STATE_MAX {
         true => Ok(()),
         false => Err(RemoteError::Nonsense(

@@ -9,7 +9,7 @@ use super::{
     Pdu,
     answers::{self, StateIds, WholeState},
     gap::Found,
-    import::{ImportEvent, Purpose},
+    import::ImportEvent,
 };
 use crate::{
     engine::{
@@ -56,13 +56,10 @@ pub fn bridges(
         if let (Some(event), Some(given)) = (event, state) {
             found.events += 1 + given.fetched;
             let WholeState { state, auth_chain } = given.whole;
-            let (from, purpose) = (from.clone(), Purpose::Bridge);
             found.jobs.push(Job::from(ImportEvent {
-                from,
                 event,
                 state,
                 auth_chain,
-                purpose,
             }));
         }
     }

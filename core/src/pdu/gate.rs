@@ -37,7 +37,7 @@ pub fn enter<'f>(
     server: &ServerName,
     facts: &Facts<'f>,
 ) -> Result<&'f Room, Stop<MatrixError>> {
-    let room = facts.room(room_id)?;
+    let room = facts.room_at_present(room_id)?;
     let room = room.filter(|room| room.has_server(facts.our_name()) && room.has_server(server));
     let room = room.ok_or_else(|| forbidden("your server is not in the room"))?;
     match acl::allows(facts, room, server)? {

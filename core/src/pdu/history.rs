@@ -9,7 +9,8 @@ use ruma_common::{EventId, OwnedEventId, OwnedServerName};
 
 use super::{
     Pdu, answers,
-    import::{ImportOutliers, judge},
+    import::ImportOutliers,
+    judging::judge,
     redacting::{redact_new, redact_target},
 };
 use crate::{

@@ -22,7 +22,7 @@
 //! |---|---|
 //! | [`admit`], [`place`], [`view`], [`merge`] | an event from another server is judged and put into its room |
 //! | [`gap`], [`sources`], [`walk`], [`bridge`], [`answers`] | what it builds on is missing: it is asked for |
-//! | [`import`], [`history`] | a joined room comes as a whole, its past piece by piece |
+//! | [`judging`], [`import`], [`history`] | events come without what was before them: the state of a room, its past |
 //! | [`serve`], [`gate`] | other servers ask for events and states |
 
 pub mod acl;
@@ -45,6 +45,7 @@ pub mod gate;
 pub mod hash;
 pub mod history;
 pub mod import;
+pub mod judging;
 pub mod merge;
 pub mod place;
 pub mod policy;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId};
 
 use super::tables::{
-    AudienceId, BegunTransaction, DestinationRecord, Excess, InboxId, InboxRecord, LocalMembership,
-    OutgoingRecord, Outlook, PeerStream, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId,
-    SnapshotRecord, StagedEvent, StateChange, StateEntry, StoredEvent,
+    AudienceId, BegunTransaction, DestinationRecord, Excess, InboxId, InboxRecord, JoinRecord,
+    LocalMembership, OutgoingRecord, Outlook, PeerStream, Position, Queued, RoomRecord,
+    ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent, StateChange, StateEntry, StoredEvent,
 };
 use crate::{
     pdu::{RoomVersion, StateKey},
@@ -283,6 +283,8 @@ pub struct Boot {
     pub destinations: Vec<DestinationRecord>,
     /// Every staged event, in the order in which they came.
     pub staged: Vec<StagedEvent>,
+    /// Every join that has not ended, by room.
+    pub joins: Vec<JoinRecord>,
     /// Every server that offers its stream.
     pub streams: Vec<PeerStream>,
 }
@@ -395,6 +397,10 @@ pub enum Write {
         /// Who sent it.
         from: OwnedServerName,
     },
+    /// A join is about to be handed in; takes the place of what was noted of the room.
+    Join(JoinRecord),
+    /// The join of this room has ended.
+    JoinEnded(OwnedRoomId),
     /// Note a set of servers.
     Audience {
         /// Its name.

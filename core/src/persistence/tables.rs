@@ -277,6 +277,22 @@ pub struct StagedEvent {
     pub received_at: WallTime,
 }
 
+/// A join that was handed in to another server and has not ended: whether our user is in the room
+/// is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JoinRecord {
+    /// The join, as we signed it. It names the room and our user.
+    pub event: Arc<Pdu>,
+    /// The server that it was handed in to.
+    pub server: OwnedServerName,
+    /// The servers to try after that one, best first.
+    pub others: Vec<OwnedServerName>,
+    /// What our user wanted the member event to hold.
+    pub content: Map<String, Value>,
+    /// How often the server was started since the join began.
+    pub starts: u32,
+}
+
 /// The transaction that was last begun towards a server and not yet answered with 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BegunTransaction {

@@ -175,11 +175,12 @@ impl ReceiveTransaction {
         let Ok(RoomOf { room_id }) = serde_json::from_str(json.get()) else {
             return Ok(None);
         };
-        let room = facts.room(&room_id)?;
+        let room = facts.room_at_present(&room_id)?;
         let room = room.filter(|room| room.has_server(facts.our_name()));
-        let version = match room {
-            Some(room) => Some(room.version),
-            None => rescinded::version(json.get(), &self.origin, &room_id, facts)?,
+        let version = match (room, facts.version_joined(&room_id)) {
+            (Some(room), _) => Some(room.version),
+            (None, Some(version)) => Some(version),
+            (None, None) => rescinded::version(json.get(), &self.origin, &room_id, facts)?,
         };
         let Some(version) = version else {
             return Ok(None);

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
 
 use crate::{
     persistence::tables::StagedEvent,
@@ -129,6 +129,8 @@ pub struct Staging {
     naming: BTreeMap<OwnedEventId, BTreeSet<Key>>,
     /// Which of them depend on a server.
     depending: BTreeMap<OwnedServerName, BTreeSet<Key>>,
+    /// Which of them are of a room.
+    of_room: BTreeMap<OwnedRoomId, BTreeSet<Key>>,
 }
 
 type Due = (Monotonic, u64, Key);
@@ -347,6 +349,13 @@ impl Staging {
         }
     }
 
+    /// A join of this room has ended: what came meanwhile can be judged.
+    pub fn entered(&mut self, room_id: &RoomId) {
+        for key in self.of_room.remove(room_id).unwrap_or_default() {
+            self.hasten(&key, Monotonic::default());
+        }
+    }
+
     /// A server gave a sign of life.
     pub fn alive(&mut self, server: &ServerName, now: Monotonic) {
         for key in self.depending.remove(server).unwrap_or_default() {
@@ -383,6 +392,8 @@ impl Staging {
         entry.due = Some(at);
         let (order, event) = (entry.order, entry.staged.event.clone());
         self.due.insert((at, order, key.clone()));
+        let of_room = self.of_room.entry(event.room_id().to_owned()).or_default();
+        of_room.insert(key.clone());
         for named in event.prev_events().iter().chain(event.auth_events().iter()) {
             let naming = self.naming.entry(named.to_owned()).or_default();
             naming.insert(key.clone());
@@ -400,6 +411,7 @@ impl Staging {
         let Some(at) = entry.due.take() else { return };
         let (order, event) = (entry.order, entry.staged.event.clone());
         self.due.remove(&(at, order, key.clone()));
+        take_out(&mut self.of_room, event.room_id(), key);
         for named in event.prev_events().iter().chain(event.auth_events().iter()) {
             take_out(&mut self.naming, named, key);
         }

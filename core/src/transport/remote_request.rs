@@ -141,6 +141,13 @@ impl Endpoint {
         }
     }
 
+    /// Whether it changes something elsewhere, and so must not leave before what was decided until
+    /// then is on disk.
+    #[must_use]
+    pub fn is_a_deed(&self) -> bool {
+        self.method() == Method::PUT
+    }
+
     /// The path and query, percent-encoded.
     #[must_use]
     pub fn target(&self) -> String {

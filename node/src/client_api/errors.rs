@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use comity_core::{
     messaging::command::CommandError,
-    transport::matrix_error::{ErrorCode, MatrixError},
+    transport::{
+        matrix_error::{ErrorCode, MatrixError},
+        remote_response::RemoteError,
+    },
 };
 use http::StatusCode;
 
@@ -25,6 +28,12 @@ pub(super) fn from_command(error: CommandError) -> MatrixError {
         CommandError::Unreachable(_) => {
             MatrixError::new(ErrorCode::Unknown, text).with_status(StatusCode::BAD_GATEWAY)
         }
+        CommandError::NotLetIn(not_let_in) => match not_let_in.last_word() {
+            Some(RemoteError::Refused {
+                status, errcode, ..
+            }) => refused(*status, errcode, &text),
+            _ => MatrixError::new(ErrorCode::Unknown, text).with_status(StatusCode::BAD_GATEWAY),
+        },
         CommandError::Refused {
             status,
             errcode,

@@ -84,7 +84,8 @@ pub(super) fn listen(
             | Notice::DestinationUp(_)
             | Notice::Refused { .. }
             | Notice::NotAccepted { .. }
-            | Notice::Hole { .. },
+            | Notice::Hole { .. }
+            | Notice::JoinEnded { .. },
         ) => {}
         Err(_lagged) => listen_again(&listener, &news, &ear),
     }))

@@ -217,7 +217,7 @@ fn nobody_talks_to_a_server_with_an_unknown_certificate<R: Runtime>() {
     let b = Home::<R>::with(trusting_nobody);
     let refused = b.join(&a.create_room(), &a.name);
     assert!(
-        matches!(refused, Err(CommandError::Unreachable(_))),
+        matches!(refused, Err(CommandError::NotLetIn(_))),
         "{refused:?}"
     );
 }

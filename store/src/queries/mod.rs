@@ -4,6 +4,7 @@ mod events;
 mod federation;
 mod graph;
 mod inbox;
+mod joins;
 mod local;
 mod names;
 mod outgoing;
@@ -106,6 +107,8 @@ pub(crate) fn write(database: &Connection, write: &Write) -> rusqlite::Result<()
         Write::Once { key, event_id } => local::remember_once(database, key, event_id),
         Write::Stage(event) => staged::stage_event(database, event),
         Write::Unstage { event_id, from } => staged::unstage(database, event_id, from),
+        Write::Join(join) => joins::replace(database, join),
+        Write::JoinEnded(room_id) => joins::end(database, room_id),
         Write::Audience { id, servers } => outgoing::note_audience(database, *id, servers),
         Write::Enqueue {
             sequence,

@@ -7,7 +7,7 @@ use comity_core::persistence::{
 use rusqlite::{Connection, Row};
 
 use super::{
-    staged,
+    joins, staged,
     statement::{execute, one_row, rows},
     streams,
 };
@@ -25,6 +25,7 @@ pub(super) fn boot(database: &Connection) -> rusqlite::Result<Boot> {
         last_inbox: InboxId(count(database, "last_inbox")?),
         destinations: destinations(database)?,
         staged: staged::all(database)?,
+        joins: joins::all(database)?,
         streams: streams::offered(database)?,
     };
     execute(

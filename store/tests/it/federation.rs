@@ -48,6 +48,7 @@ fn a_start_is_counted_and_finds_the_highest_numbers_ever_used() {
             destinations: vec![],
             last_inbox: InboxId(0),
             staged: vec![],
+            joins: vec![],
             streams: vec![],
         }
     );

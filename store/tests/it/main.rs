@@ -16,6 +16,7 @@ mod federation;
 mod glance;
 mod graph;
 mod inbox;
+mod joins;
 mod opening;
 mod outgoing;
 mod redactions;

@@ -35,4 +35,5 @@ mod stream_served;
 mod talking;
 mod to_devices;
 mod traps;
+mod unlucky_joins;
 mod verdicts;

@@ -6,9 +6,9 @@ use comity_core::{
     persistence::{
         queries::Write,
         tables::{
-            AUDIENCES_NAMED, AudienceId, BegunTransaction, InboxId, InboxRecord, LocalMembership,
-            PeerStream, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId, SnapshotRecord,
-            Stage, StagedEvent, StateChange, StoredEvent, StreamCursor,
+            AUDIENCES_NAMED, AudienceId, BegunTransaction, InboxId, InboxRecord, JoinRecord,
+            LocalMembership, PeerStream, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId,
+            SnapshotRecord, Stage, StagedEvent, StateChange, StoredEvent, StreamCursor,
         },
     },
     time::WallTime,
@@ -22,7 +22,7 @@ use crate::events::{Events, ROOMS, server, user};
 pub const SNAPSHOTS: usize = 100;
 
 pub fn write(events: &Events, dice: &mut Dice) -> Write {
-    match dice.below(57) {
+    match dice.below(60) {
         0..15 => Write::Event(events.stored(dice)),
         15..17 => version(dice.below(3)),
         17..19 => redact(events, dice),
@@ -81,6 +81,8 @@ pub fn write(events: &Events, dice: &mut Dice) -> Write {
             received_before: WallTime(dice.below(100) as u64),
         },
         54..56 => Write::PeerStream(stream(dice)),
+        56..58 => Write::Join(join(events, dice)),
+        58 => Write::JoinEnded(ROOMS[dice.below(ROOMS.len())].0.try_into().unwrap()),
         _ => Write::Unstage {
             event_id: events.id(dice),
             from: server(dice),
@@ -196,6 +198,17 @@ fn staged(events: &Events, dice: &mut Dice) -> StagedEvent {
         from: server(dice),
         stage: *dice.pick(&[Stage::Received, Stage::Verified]),
         received_at: time(dice),
+    }
+}
+
+fn join(events: &Events, dice: &mut Dice) -> JoinRecord {
+    let content = json!({ "displayname": name(dice) });
+    JoinRecord {
+        event: events.pick(dice).clone(),
+        server: server(dice),
+        others: (0..dice.below(3)).map(|_| server(dice)).collect(),
+        content: content.as_object().unwrap().clone(),
+        starts: u32::try_from(dice.below(4)).unwrap(),
     }
 }
 

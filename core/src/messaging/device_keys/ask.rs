@@ -15,7 +15,6 @@ use crate::{
     messaging::{
         command::{CommandError, Reply},
         homeserver,
-        join::command_error,
         notice::{Question, Told},
     },
     transport::remote_response::RemoteError,
@@ -94,7 +93,7 @@ impl ListDevices {
                 "{} is not known",
                 self.user_id
             ))),
-            Err(error) => Err(command_error(&server.to_owned(), &error)),
+            Err(error) => Err(CommandError::of_server(server, &error)),
         }))
     }
 }

@@ -140,6 +140,11 @@ impl Model {
             Write::Once { key, event_id } => local::remember_once(tables, key, event_id),
             Write::Stage(event) => staged::stage_event(tables, event),
             Write::Unstage { event_id, from } => staged::unstage(tables, event_id, from),
+            Write::Join(join) => {
+                let room_id = join.event.room_id().to_owned();
+                tables.joins.set(room_id, join.clone());
+            }
+            Write::JoinEnded(room_id) => tables.joins.remove(room_id),
             Write::Audience { id, servers } => outgoing::note_audience(tables, *id, servers)?,
             Write::Enqueue {
                 sequence,

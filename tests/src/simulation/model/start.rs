@@ -23,6 +23,7 @@ pub(super) fn boot(tables: &mut Tables) -> Boot {
         last_inbox: InboxId(number(tables, Counter::LastInbox)),
         destinations: destinations(tables),
         staged: staged::all(tables),
+        joins: tables.joins.iter().map(|(_, join)| join.clone()).collect(),
         streams: streams::offered(tables),
     };
     let starts = tables.counter(Counter::Starts);

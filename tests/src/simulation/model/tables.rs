@@ -5,8 +5,9 @@ use std::sync::Arc;
 use comity_core::{
     pdu::{RoomVersion, StateKey},
     persistence::tables::{
-        AudienceId, BegunTransaction, InboxId, InboxRecord, LocalMembership, PeerStream, Position,
-        Queued, ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent, StoredEvent,
+        AudienceId, BegunTransaction, InboxId, InboxRecord, JoinRecord, LocalMembership,
+        PeerStream, Position, Queued, ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent,
+        StoredEvent,
     },
     time::WallTime,
 };
@@ -49,6 +50,8 @@ pub(super) struct Tables {
     /// Every server of an audience, and those that failed or to which a transaction was begun.
     pub(super) destinations: Table<OwnedServerName, DestinationRow>,
     pub(super) received: Table<(OwnedServerName, OwnedTransactionId), ReceivedRow>,
+    /// The joins that have not ended.
+    pub(super) joins: Table<OwnedRoomId, JoinRecord>,
     /// The events that wait for other servers, by sender.
     pub(super) staged: Table<(OwnedEventId, OwnedServerName), StagedRow>,
     pub(super) inbox: Table<InboxId, InboxRow>,
@@ -140,7 +143,7 @@ impl Tables {
         self.all().into_iter().for_each(Batched::roll_back);
     }
 
-    fn all(&mut self) -> [&mut dyn Batched; 22] {
+    fn all(&mut self) -> [&mut dyn Batched; 23] {
         [
             &mut self.heard,
             &mut self.in_order,
@@ -159,6 +162,7 @@ impl Tables {
             &mut self.outgoing,
             &mut self.destinations,
             &mut self.received,
+            &mut self.joins,
             &mut self.staged,
             &mut self.inbox,
             &mut self.server_keys,

@@ -1,0 +1,176 @@
+//! Joining a room: by ourselves if we are in it, else by `make_join` and `send_join` with one
+//! server after the other (JOIN-1 to JOIN-8).
+//!
+//! **Contract.** A join that any of its [candidates](candidates) would let succeed succeeds, and one
+//! that was handed in survives a crash: a row says so before it leaves, and after a start the same
+//! event is handed in again, which is one join however often it arrives. Then whoever gave the
+//! command is gone, and a [`Notice::JoinEnded`] says how it went.
+//!
+//! | phase | does |
+//! |---|---|
+//! | [`JoinRoom`] | joins by ourselves, or finds out whom to ask |
+//! | [`MakeJoin`](make::MakeJoin) | gets a template and signs it |
+//! | [`SendJoin`](send::SendJoin) | hands it in |
+//! | [`EnterRoom`](enter::EnterRoom) | checks the room that comes back, and enters it |
+//! | [`ResumeJoin`](resume::ResumeJoin) | takes up, after a start, what was handed in before |
+//!
+//! Events of the room that arrive after the join was handed in are staged
+//! ([`crate::transaction::staging`]) and judged when it has ended (JOIN-7).
+
+pub mod candidates;
+pub mod enter;
+pub mod make;
+pub mod resume;
+pub mod send;
+pub mod template;
+
+use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId};
+
+use self::{
+    candidates::{Candidates, Failure},
+    make::MakeJoin,
+};
+use super::{
+    command::{CommandError, Content, Reply},
+    compose::{self, NewEvent},
+    delivery::{Delivery, deliver},
+    notice::Notice,
+    restricted::authorise_join,
+};
+use crate::{
+    engine::{
+        facts::{Blocked, Facts},
+        outcome::Outcome,
+        registry::Identity,
+        stop::{Stop, for_command},
+        world::Room,
+    },
+    persistence::queries::{Answer, Read, Write},
+};
+
+/// A wish to join.
+#[derive(Clone, Debug)]
+pub struct JoinRoom {
+    /// Our user.
+    pub user_id: OwnedUserId,
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Servers to ask, best first.
+    pub via: Vec<OwnedServerName>,
+    /// Further keys of the member event.
+    pub content: Content,
+}
+
+impl JoinRoom {
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        for_command(self.join(facts))
+    }
+
+    fn join(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
+        if self.user_id.server_name() != facts.our_name() {
+            let reason = "the user is of another server".to_owned();
+            return Err(CommandError::Invalid(reason).into());
+        }
+        let room = facts.room(&self.room_id)?;
+        if let Some(room) = room.filter(|room| room.has_server(facts.our_name())) {
+            return self.join_locally(room, facts);
+        }
+        let join = RemoteJoin {
+            user_id: self.user_id.clone(),
+            room_id: self.room_id.clone(),
+            content: self.content.clone(),
+            candidates: self.candidates(facts)?,
+            starts: 0,
+            is_recorded: false,
+        };
+        Ok(Outcome::phase(MakeJoin { join }))
+    }
+
+    fn join_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
+        let event = NewEvent::member(&self.user_id, &self.user_id, "join", &self.content);
+        let event = authorise_join(room, event, facts)?;
+        let event = compose::compose(room, &event, facts)?;
+        let delivery = Delivery::Room {
+            also: None,
+            once: None,
+            reply: Reply::Room(self.room_id.clone()),
+        };
+        deliver(room, event, delivery, facts)
+    }
+
+    /// The servers to ask: those given, then the one that invited us, then the one that the room
+    /// is named after.
+    fn candidates(&self, facts: &Facts<'_>) -> Result<Candidates, Blocked> {
+        let mut servers = self.via.clone();
+        if let Answer::Memberships(known) = facts.read(Read::Memberships(self.user_id.clone()))? {
+            let invite = known.iter().find(|known| known.room_id == self.room_id);
+            servers.extend(invite.map(|invite| invite.event.pdu.origin().to_owned()));
+        }
+        servers.extend(self.room_id.server_name().map(ToOwned::to_owned));
+        let (ours, now) = (facts.our_name().to_owned(), facts.begun().monotonic);
+        Ok(Candidates::new(servers, &ours, now))
+    }
+}
+
+/// A join by way of other servers.
+#[derive(Clone, Debug)]
+pub struct RemoteJoin {
+    /// Our user.
+    pub user_id: OwnedUserId,
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Further keys of the member event.
+    pub content: Content,
+    /// Whom it is tried with.
+    pub candidates: Candidates,
+    /// How often the server was started since the join began: unless it is zero, nobody waits for
+    /// an answer.
+    pub starts: u32,
+    /// Whether there is a row that says that it was handed in.
+    pub is_recorded: bool,
+}
+
+impl RemoteJoin {
+    /// What no other job should work on meanwhile.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity::Join(self.room_id.clone())
+    }
+
+    /// Goes on after this server, unless what it says is true of the others too.
+    #[must_use]
+    pub fn failed(&self, server: &OwnedServerName, failure: Failure) -> Outcome {
+        match failure.is_final(server) {
+            Some(error) => self.ended_in_vain(error),
+            None => Outcome::phase(MakeJoin {
+                join: Self {
+                    candidates: self.candidates.clone().without(server.clone(), failure),
+                    ..self.clone()
+                },
+            }),
+        }
+    }
+
+    /// The end of a join that failed.
+    #[must_use]
+    pub fn ended_in_vain(&self, error: CommandError) -> Outcome {
+        let mut outcome = Outcome::complete(Err(error.clone()));
+        self.end(Err(error), &mut outcome);
+        outcome
+    }
+
+    /// Adds to an outcome that the join has ended.
+    pub fn end(&self, result: Result<(), CommandError>, outcome: &mut Outcome) {
+        if self.is_recorded {
+            outcome.writes.push(Write::JoinEnded(self.room_id.clone()));
+        }
+        if self.starts > 0 {
+            outcome.notices.push(Notice::JoinEnded {
+                user_id: self.user_id.clone(),
+                room_id: self.room_id.clone(),
+                result,
+            });
+        }
+    }
+}
