@@ -28,6 +28,7 @@ mod policy;
 mod questions;
 mod queues;
 mod redactions;
+mod resumed_joins;
 mod stage;
 mod staged;
 mod stream_pulled;
