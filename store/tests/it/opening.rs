@@ -86,6 +86,7 @@ const QUEUES_BEFORE: &str = "
     ALTER TABLE rooms DROP COLUMN least_depth;
     DROP TABLE room_servers;
     DROP TABLE peer_streams;
+    DROP TABLE joins;
     DROP INDEX stream;
     PRAGMA user_version = 5;
 ";

@@ -1,7 +1,7 @@
 //! Joining a room: by ourselves if we are in it, else by `make_join` and `send_join` with one
 //! server after the other (JOIN-1 to JOIN-8).
 //!
-//! **Contract.** A join that any of its [candidates](candidates) would let succeed succeeds, and one
+//! **Contract.** A join that any of its [candidates] would let succeed succeeds, and one
 //! that was handed in survives a crash: a row says so before it leaves, and after a start the same
 //! event is handed in again, which is one join however often it arrives. Then whoever gave the
 //! command is gone, and a [`Notice::JoinEnded`] says how it went.
@@ -9,7 +9,7 @@
 //! | phase | does |
 //! |---|---|
 //! | [`JoinRoom`] | joins by ourselves, or finds out whom to ask |
-//! | [`MakeJoin`](make::MakeJoin) | gets a template and signs it |
+//! | [`MakeJoin`] | gets a template and signs it |
 //! | [`SendJoin`](send::SendJoin) | hands it in |
 //! | [`EnterRoom`](enter::EnterRoom) | checks the room that comes back, and enters it |
 //! | [`ResumeJoin`](resume::ResumeJoin) | takes up, after a start, what was handed in before |
