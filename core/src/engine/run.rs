@@ -298,6 +298,10 @@ impl Engine {
             Some(Identity::Event(event_id)) => fate(event_id, reason.to_owned()),
             _ => Fate::Handled,
         };
+        let mut outcome = Outcome {
+            fate,
+            ..running.job.given_up(reason)
+        };
         for asker in running.askers.clone() {
             let action = match asker {
                 Asker::Request(request) => {
@@ -310,10 +314,6 @@ impl Engine {
             };
             self.push(action);
         }
-        let mut outcome = Outcome {
-            fate,
-            ..running.job.given_up(reason)
-        };
         self.world.apply(&mut outcome);
         let mut writes = std::mem::take(&mut outcome.writes);
         self.settle(id, &mut outcome, &mut writes);
