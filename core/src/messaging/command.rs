@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 
 use super::{
     device_keys::{DeviceList, Failures, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys},
+    hierarchy::Hierarchy,
     join::candidates::NotLetIn,
+    public_rooms::{PublicRooms, WantedRooms},
 };
-use super::hierarchy::Hierarchy;
-use super::public_rooms::{PublicRooms, WantedRooms};
 use crate::{
     pdu::RoomVersion,
     persistence::{

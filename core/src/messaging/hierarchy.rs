@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::{
     command::{CommandError, Reply},
-    join::command_error,
     overview::{ALLOWED_ROOMS_MAX, Description, RoomOverview, Viewer, descriptions, may_see, ours},
 };
 use crate::{
@@ -127,7 +126,7 @@ impl SeeHierarchy {
                     let level = self.for_user(level, facts)?.ok_or_else(not_found);
                     return Ok(Outcome::complete(level.map(Reply::Hierarchy)));
                 }
-                Err(error) => last = command_error(server, &error),
+                Err(error) => last = CommandError::of_server(server, &error),
             }
         }
         Ok(Outcome::complete(Err(last)))

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     command::{CommandError, Reply},
-    join::command_error,
     notice::{Question, Told},
     overview::{Description, RoomOverview, descriptions, ours},
 };
@@ -121,7 +120,7 @@ impl ListPublicRooms {
         let page = answer.as_ref().map_err(Clone::clone);
         let page = page.and_then(remote_response::parse::<PublicRooms>);
         let page: Result<_, CommandError> =
-            page.map_err(|error| command_error(&self.server, &error));
+            page.map_err(|error| CommandError::of_server(&self.server, &error));
         Ok(Outcome::complete(page.map(Reply::PublicRooms)))
     }
 }
