@@ -11,7 +11,7 @@ use crate::{
     action::Action,
     engine::{Asker, Engine, job::Job},
     input::{CommandId, Input, QueryId, RequestId},
-    keys::OwnKeys,
+    keys::{KeySettings, OwnKeys, notary::AnswerKeyQuery},
     messaging::{
         backfill::BackfillRoom,
         command::{Command, CommandError, Reply, Statistics},
@@ -59,6 +59,8 @@ pub struct Config {
     pub seed: [u8; 32],
     /// What it chooses of how it takes part in rooms.
     pub settings: Settings,
+    /// What it chooses of its own keys and of getting those of others.
+    pub keys: KeySettings,
 }
 
 /// A server's federation, as a state machine without IO.
@@ -84,9 +86,10 @@ impl Federation {
     /// A server that has just started.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let own = OwnKeys::new(config.server_name, config.signing_key);
+        let KeySettings { retired, notaries } = config.keys;
+        let own = OwnKeys::new(config.server_name, config.signing_key).with_retired(&retired);
         Self {
-            engine: Engine::new(own, config.settings, config.seed),
+            engine: Engine::new(own, notaries, config.settings, config.seed),
             first: [Action::Query(BOOT, Query::Read(Read::Boot))].into(),
             waiting: Some(Vec::new()),
         }
@@ -168,13 +171,17 @@ impl Federation {
                 Ok(Routed::Answer(json_response(StatusCode::OK, &body)))
             }
             Route::ServerKeys => Ok(Routed::Answer(self.engine.published_keys())),
-            Route::Authenticated(_) if self.engine.is_full() => {
+            _ if self.engine.is_full() => {
                 let pause = std::time::Duration::from_secs(2);
                 Err(MatrixError::limit_exceeded(
                     "too many requests are under way",
                     pause,
                 ))
             }
+            Route::KeysOf(server, wanted_until) => Ok(Routed::Job(
+                AnswerKeyQuery::one(server, wanted_until).into(),
+            )),
+            Route::KeysOfSeveral => Ok(Routed::Job(AnswerKeyQuery::several(&body)?.into())),
             Route::Authenticated(route) => {
                 Ok(Routed::Job(Authenticate::new(route, &parts, body)?.into()))
             }

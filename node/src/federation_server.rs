@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, path::PathBuf, sync::Arc};
 
-use comity_core::{messaging::settings::Settings, pdu::signing::SigningKey};
+use comity_core::{keys::KeySettings, messaging::settings::Settings, pdu::signing::SigningKey};
 use comity_sync::{Certificate, ServerConfig, StartError};
 use ruma_common::OwnedServerName;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -22,6 +22,8 @@ pub struct Parts {
     pub database_directory: PathBuf,
     /// What it chooses of how it takes part in rooms.
     pub settings: Settings,
+    /// What it chooses of its own keys and of getting those of others.
+    pub keys: KeySettings,
     /// Where it listens.
     pub listeners: Vec<TcpListener>,
     /// What it shows to those who connect.
@@ -95,6 +97,7 @@ impl Parts {
             signing_key: Arc::new(self.signing_key),
             seed: random::bytes()?,
             settings: self.settings,
+            keys: self.keys,
         };
         let database = self.database_directory.join(DATABASE_FILE);
         let mut config = ServerConfig::new(core, database, self.listeners, self.certificate);

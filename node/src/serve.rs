@@ -128,6 +128,7 @@ fn federation_parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
             .map_err(|error| format!("{}: {error}", federation.signing_key.display()))?,
         database_directory: config.database_directory.clone(),
         settings: federation.settings,
+        keys: federation.keys.clone(),
         listeners: federation
             .listen
             .iter()

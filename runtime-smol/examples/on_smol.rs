@@ -39,6 +39,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         signing_key: SigningKey::from_seed("ed25519:1", &random()?)?.into(),
         seed: random()?,
         settings: Settings::default(),
+        keys: Default::default(),
     };
     let database = folder.path().join("comity.sqlite");
     let config = ServerConfig::new(core, database, vec![listener], certificate);

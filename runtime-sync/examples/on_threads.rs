@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         signing_key: SigningKey::from_seed("ed25519:1", &random()?)?.into(),
         seed: random()?,
         settings: Settings::default(),
+        keys: Default::default(),
     };
     let database = folder.path().join("comity.sqlite");
     let server = Server::start(ServerConfig::new(

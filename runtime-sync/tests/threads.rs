@@ -30,6 +30,7 @@ fn start(folder: &tempfile::TempDir) -> Server {
         signing_key: SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap().into(),
         seed: [2; 32],
         settings: Settings::default(),
+        keys: Default::default(),
         server_name: name.try_into().unwrap(),
     };
     let database = folder.path().join("comity.sqlite");

@@ -125,6 +125,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         signing_key: SigningKey::from_seed("ed25519:1", &[1; 32])?.into(),
         seed: [2; 32],
         settings: Settings::default(),
+        keys: Default::default(),
     };
     let (inbox, messages) = mpsc::unbounded_channel();
     let answers = inbox.clone();

@@ -65,6 +65,7 @@ impl World {
             signing_key: SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap().into(),
             seed: [2; 32],
             settings: Settings::default(),
+            keys: Default::default(),
         };
         let stop_reason = StopReason::default();
         let (clock, effects) = (Clock::start(), FakeEffects(sender));

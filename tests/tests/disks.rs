@@ -69,6 +69,7 @@ fn after_a_failed_commit_nothing_leaves_whatever_later_commits_do() {
         signing_key: SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap().into(),
         seed: [1; 32],
         settings: Settings::default(),
+        keys: Default::default(),
     });
     core.handle(Now::default(), Input::Command(CommandId(1), create()));
     core.handle(Now::default(), Input::Command(CommandId(2), create()));

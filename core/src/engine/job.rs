@@ -8,7 +8,10 @@ use super::{
     registry::Identity,
 };
 use crate::{
-    keys::fetch::FetchKey,
+    keys::{
+        fetch::{FetchKey, RefreshKeys},
+        notary::AnswerKeyQuery,
+    },
     messaging::{
         backfill::BackfillRoom,
         command::CommandError,
@@ -91,6 +94,10 @@ jobs! {
     DiscoverServer(DiscoverServer),
     /// Keys: makes a key of another server known.
     FetchKey(FetchKey),
+    /// Keys: asks a server for its keys anew.
+    RefreshKeys(RefreshKeys),
+    /// Keys: vouches for the keys of others.
+    AnswerKeyQuery(AnswerKeyQuery),
     /// Transaction: takes a transaction apart.
     ReceiveTransaction(ReceiveTransaction),
     /// Transaction: answers it when its events are judged.
@@ -246,9 +253,11 @@ impl Job {
             Self::PullPage(job) => Some(job.identity()),
             Self::AdvanceCursor(job) => Some(job.identity()),
             Self::DiscoverServer(job) => Some(job.identity()),
+            Self::RefreshKeys(job) => Some(job.identity()),
             Self::Authenticate(_)
             | Self::ServeRequest(_)
             | Self::FetchKey(_)
+            | Self::AnswerKeyQuery(_)
             | Self::SeekEvents(_)
             | Self::Acknowledge(_)
             | Self::TellAgain(_)

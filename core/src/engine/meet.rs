@@ -419,6 +419,7 @@ fn need_met_by_end(identity: Identity) -> Option<Need> {
         | Identity::Ends(_)
         | Identity::After(_)
         | Identity::Discovery(_)
+        | Identity::Keys(_)
         | Identity::Pull(_) => None,
     }
 }

@@ -35,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use http::Response;
+use ruma_common::OwnedServerName;
 
 use crate::{
     action::Action,
@@ -50,7 +51,7 @@ use crate::{
         world::World,
     },
     input::{CommandId, RequestId},
-    keys::OwnKeys,
+    keys::{OwnKeys, ring::KeyRing},
     messaging::{command::Statistics, settings::Settings},
     time::{Monotonic, Now},
     transaction::{
@@ -124,10 +125,17 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(own: OwnKeys, settings: Settings, seed: [u8; 32]) -> Self {
+    pub(crate) fn new(
+        own: OwnKeys,
+        notaries: Vec<OwnedServerName>,
+        settings: Settings,
+        seed: [u8; 32],
+    ) -> Self {
         let outgoing = Outgoing::new(own.server_name().to_owned(), settings.queues, seed);
+        let mut world = World::new(own, settings, seed);
+        world.keys = KeyRing::new(notaries);
         Self {
-            world: World::new(own, settings, seed),
+            world,
             searches: Searches::default(),
             registry: Registry::default(),
             jobs: BTreeMap::new(),

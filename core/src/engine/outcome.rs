@@ -12,6 +12,7 @@ use super::{
     world::{Counters, Room},
 };
 use crate::{
+    keys::published::PublishedKeys,
     messaging::{
         command::{CommandError, Reply},
         notice::Notice,
@@ -108,6 +109,8 @@ pub struct LearntKeys {
     pub server: OwnedServerName,
     /// The keys; none if the server could not be asked.
     pub keys: Vec<ServerKeyRecord>,
+    /// The object that tells of them, if one was fetched.
+    pub published: Option<PublishedKeys>,
     /// Whether the server answered; `None` if only the store was asked.
     pub asked: Option<bool>,
 }

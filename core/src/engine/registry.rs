@@ -21,6 +21,8 @@ pub enum Identity {
     After(OwnedServerName),
     /// Pulling another server's stream.
     Pull(OwnedServerName),
+    /// Asking a server for its keys anew.
+    Keys(OwnedServerName),
     /// Finding out where a server is.
     Discovery(OwnedServerName),
     /// Carrying out a command that must have its effect once. A repetition gets the same answer.

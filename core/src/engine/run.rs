@@ -359,7 +359,7 @@ impl Engine {
             }
             Identity::Discovery(server) => self.looked_for(server),
             Identity::Pull(server) => self.pulls.ended(server, self.now.monotonic),
-            Identity::Once(_) | Identity::Ends(_) | Identity::After(_) => {}
+            Identity::Once(_) | Identity::Ends(_) | Identity::After(_) | Identity::Keys(_) => {}
         }
     }
 }

@@ -1,21 +1,19 @@
-//! Getting a key of another server: from the store, else from that server (KEY-5, KEY-9).
+//! Getting a key of another server: from the store, else from that server, else from notaries
+//! (KEY-5, KEY-9, KEY-12).
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use ruma_common::{OwnedServerName, OwnedServerSigningKeyId, ServerName};
+use ruma_common::{OwnedServerName, ServerName};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::published::{self, PublishedKeys};
 use crate::{
     engine::{
         facts::{Blocked, Facts},
         need::Need,
         outcome::{LearntKeys, Outcome},
+        registry::Identity,
     },
-    pdu::{
-        signing::{self, VerifyKey},
-        unpadded_base64,
-    },
+    pdu::signing,
     persistence::{
         queries::{Answer, Read, Write},
         tables::ServerKeyRecord,
@@ -23,15 +21,12 @@ use crate::{
     time::WallTime,
     transport::{
         remote_request::Endpoint,
-        remote_response::{self, RemoteError},
+        remote_response::{self, RemoteError, RemoteResponse},
     },
 };
 
-/// The longest validity that we believe, counted from when the key was fetched (KEY-6).
-const BELIEVED_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-/// How many keys of one server are kept from one response.
-const KEYS_MAX: usize = 64;
+/// How many key objects of one server are read from a notary's answer.
+const OBJECTS_MAX: usize = 16;
 
 /// Makes a key known, if it can be had.
 #[derive(Clone, Debug)]
@@ -42,6 +37,20 @@ pub struct FetchKey {
     pub key_id: String,
     /// When it must be valid.
     pub valid_at: WallTime,
+}
+
+/// Asks a server for its keys anew, whatever is known of them.
+#[derive(Clone, Debug)]
+pub struct RefreshKeys {
+    /// Which.
+    pub server: OwnedServerName,
+}
+
+/// What was told of a server's keys.
+#[derive(Default)]
+struct Told {
+    keys: Vec<ServerKeyRecord>,
+    published: Option<PublishedKeys>,
 }
 
 impl FetchKey {
@@ -60,107 +69,140 @@ impl FetchKey {
         let Answer::Keys(stored) = facts.read(Read::ServerKeys(self.server.clone()))? else {
             return Ok(Outcome::done());
         };
-        let enough = stored
-            .iter()
-            .any(|key| key.key_id.as_str() == self.key_id && key.valid_until >= self.valid_at);
-        if enough || facts.key_asked_recently(&self.server) {
-            return Ok(self.learnt(stored.clone(), None, Vec::new()));
+        if self.is_among(stored) || facts.key_asked_recently(&self.server) {
+            let told = Told::default();
+            return Ok(learnt(&self.server, stored.clone(), told, None));
         }
-        let fetched = match facts.call(&self.server, Endpoint::ServerKeys)? {
-            Ok(body) => parse_response(body, &self.server, facts.now().wall),
-            Err(error) => Err(error.clone()),
-        };
-        let fetched = fetched.unwrap_or_else(|error| {
-            tracing::debug!(server = %self.server, %error, "no keys to be had");
-            Vec::new()
-        });
-        let answered = !fetched.is_empty();
-        let keys = stored.iter().chain(&fetched).cloned().collect();
-        let writes = match answered {
-            true => vec![Write::ServerKeys(fetched)],
-            false => Vec::new(),
-        };
-        Ok(self.learnt(keys, Some(answered), writes))
+        let mut told = ask_server(&self.server, facts)?;
+        let answered = !told.keys.is_empty();
+        if !self.is_among(&told.keys) {
+            for found in self.ask_notaries(facts)? {
+                told.keys.extend(found.keys);
+                told.published = told.published.or(found.published);
+            }
+        }
+        Ok(learnt(&self.server, stored.clone(), told, Some(answered)))
     }
 
-    fn learnt(
-        &self,
-        keys: Vec<ServerKeyRecord>,
-        asked: Option<bool>,
-        writes: Vec<Write>,
-    ) -> Outcome {
-        let keys = LearntKeys {
+    fn is_among(&self, keys: &[ServerKeyRecord]) -> bool {
+        let is_it = |key: &ServerKeyRecord| {
+            key.key_id.as_str() == self.key_id && key.valid_until >= self.valid_at
+        };
+        keys.iter().any(is_it)
+    }
+
+    fn ask_notaries(&self, facts: &Facts<'_>) -> Result<Vec<Told>, Blocked> {
+        let endpoint = Endpoint::NotaryQuery {
             server: self.server.clone(),
-            keys,
-            asked,
+            key_id: self.key_id.clone(),
+            valid_until: self.valid_at,
         };
-        Outcome {
-            keys: Some(keys),
-            writes,
-            ..Outcome::default()
+        let notaries = facts.notaries().iter();
+        let notaries = notaries.filter(|notary| **notary != self.server);
+        let asked: Vec<_> = notaries
+            .map(|notary| (notary, facts.call(notary, endpoint.clone())))
+            .collect();
+        let mut told = Vec::new();
+        for (notary, answer) in asked {
+            let objects = notarised(answer?).unwrap_or_else(|error| {
+                tracing::debug!(%notary, server = %self.server, %error, "no keys of a notary");
+                Vec::new()
+            });
+            told.extend(objects.into_iter().filter_map(|object| {
+                let object = attested(object, notary, facts)?;
+                let read = published::read(object, &self.server, facts.now().wall);
+                read.ok().map(Told::from)
+            }));
+        }
+        Ok(told)
+    }
+}
+
+impl RefreshKeys {
+    /// What no two of these jobs need do at once.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity::Keys(self.server.clone())
+    }
+
+    /// See [`crate::engine`].
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        if facts.key_asked_recently(&self.server) {
+            return Ok(Outcome::done());
+        }
+        let told = ask_server(&self.server, facts)?;
+        let answered = !told.keys.is_empty();
+        Ok(learnt(&self.server, Vec::new(), told, Some(answered)))
+    }
+}
+
+impl From<published::Read> for Told {
+    fn from((keys, published): published::Read) -> Self {
+        Self {
+            keys,
+            published: Some(published),
         }
     }
 }
 
-/// Reads a server's key object and checks that the server itself signed it with a key that the
-/// object lists as current (KEY-5).
-fn parse_response(
-    body: &Bytes,
+fn ask_server(server: &ServerName, facts: &Facts<'_>) -> Result<Told, Blocked> {
+    let read = match facts.call(server, Endpoint::ServerKeys)? {
+        Ok(body) => published::read_response(body, server, facts.now().wall),
+        Err(error) => Err(error.clone()),
+    };
+    Ok(read.map(Told::from).unwrap_or_else(|error| {
+        tracing::debug!(%server, %error, "no keys to be had");
+        Told::default()
+    }))
+}
+
+/// The objects in a notary's answer.
+fn notarised(answer: &RemoteResponse) -> Result<Vec<Map<String, Value>>, RemoteError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        server_keys: Vec<Map<String, Value>>,
+    }
+    let body = answer.as_ref().map_err(Clone::clone)?;
+    let Answer { mut server_keys } = remote_response::parse(body)?;
+    server_keys.truncate(OBJECTS_MAX);
+    Ok(server_keys)
+}
+
+/// The object, unless the notary's signature is missing or wrong. If we do not hold the notary's
+/// key, TLS has to vouch for it; the server's own signature counts in any case.
+fn attested(
+    object: Map<String, Value>,
+    notary: &ServerName,
+    facts: &Facts<'_>,
+) -> Option<Map<String, Value>> {
+    let now = facts.now().wall.to_i64();
+    let keys = facts.keys_of(notary);
+    let mut current = keys
+        .iter()
+        .filter(|key| !key.retired && key.valid_until >= now)
+        .peekable();
+    let holds = current.peek().is_none() || signing::verify_json(&object, notary, current).is_ok();
+    holds.then_some(object)
+}
+
+fn learnt(
     server: &ServerName,
-    now: WallTime,
-) -> Result<Vec<ServerKeyRecord>, RemoteError> {
-    let object: Map<String, Value> = remote_response::parse(body)?;
-    let nonsense = |what: &str| RemoteError::Nonsense(what.to_owned());
-    if object.get("server_name").and_then(Value::as_str) != Some(server.as_str()) {
-        return Err(nonsense("keys of another server"));
+    stored: Vec<ServerKeyRecord>,
+    told: Told,
+    asked: Option<bool>,
+) -> Outcome {
+    let writes = match told.keys.is_empty() {
+        true => Vec::new(),
+        false => vec![Write::ServerKeys(told.keys.clone())],
+    };
+    Outcome {
+        keys: Some(LearntKeys {
+            server: server.to_owned(),
+            keys: stored.into_iter().chain(told.keys).collect(),
+            published: told.published,
+            asked,
+        }),
+        writes,
+        ..Outcome::default()
     }
-    let valid_until = object
-        .get("valid_until_ts")
-        .and_then(Value::as_u64)
-        .map(|time| WallTime(time).min(now.plus(BELIEVED_FOR)))
-        .ok_or_else(|| nonsense("valid_until_ts is missing"))?;
-    let mut keys = Vec::new();
-    for (key_id, key) in entries(&object, "verify_keys") {
-        keys.extend(record(server, key_id, key, valid_until, false));
-    }
-    let current: Vec<VerifyKey> = keys.iter().map(VerifyKey::from).collect();
-    signing::verify_json(&object, server, &current)
-        .map_err(|error| RemoteError::Nonsense(error.to_string()))?;
-    for (key_id, key) in entries(&object, "old_verify_keys") {
-        let expired = key.get("expired_ts").and_then(Value::as_u64).map(WallTime);
-        keys.extend(expired.and_then(|expired| record(server, key_id, key, expired, true)));
-    }
-    Ok(keys)
 }
-
-fn entries<'o>(
-    object: &'o Map<String, Value>,
-    key: &str,
-) -> impl Iterator<Item = (&'o String, &'o Value)> {
-    object
-        .get(key)
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .take(KEYS_MAX)
-}
-
-fn record(
-    server: &ServerName,
-    key_id: &str,
-    key: &Value,
-    valid_until: WallTime,
-    retired: bool,
-) -> Option<ServerKeyRecord> {
-    let public = unpadded_base64::decode(key.get("key")?.as_str()?)?;
-    Some(ServerKeyRecord {
-        server: server.to_owned(),
-        key_id: OwnedServerSigningKeyId::try_from(key_id).ok()?,
-        public: public.try_into().ok()?,
-        valid_until,
-        retired,
-    })
-}
-
-#[cfg(test)]
-mod tests;

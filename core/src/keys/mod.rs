@@ -1,12 +1,14 @@
 //! Signing keys: ours ([`OwnKeys`]), and other servers' ([`ring`], [`fetch`]).
 //!
 //! **Contract.** A key of another server is believed only from a response that this server signed
-//! with a key it lists as current (KEY-5). Keys are kept for ever, since old events must verify
+//! with a key it lists as current (KEY-5), whoever hands it over. Keys are kept for ever, since old events must verify
 //! (KEY-11). A server is asked at most once in [`ring::ASK_AGAIN_AFTER`], and one question serves
 //! everybody who waits (KEY-10).
 
 pub mod fetch;
 pub mod frequent;
+pub mod notary;
+pub mod published;
 pub mod ring;
 
 use std::{sync::Arc, time::Duration};
@@ -37,6 +39,28 @@ pub struct OwnKeys {
     server_name: OwnedServerName,
     signing_key: Arc<SigningKey>,
     verify_keys: Arc<[VerifyKey]>,
+    retired: Arc<[RetiredKey]>,
+}
+
+/// A key of ours that signs no more. It stays published, so that what it signed can be checked
+/// (KEY-4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredKey {
+    /// The key's id, `ed25519:` and its version.
+    pub key_id: String,
+    /// The public half.
+    pub public: [u8; 32],
+    /// When it stopped to sign.
+    pub expired: WallTime,
+}
+
+/// What a server chooses of its own keys, and of how it gets those of others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeySettings {
+    /// The keys that signed before the present one.
+    pub retired: Vec<RetiredKey>,
+    /// Servers to ask for the keys of servers that do not answer.
+    pub notaries: Vec<OwnedServerName>,
 }
 
 impl OwnKeys {
@@ -53,7 +77,24 @@ impl OwnKeys {
             server_name,
             signing_key,
             verify_keys: Arc::new([verify_key]),
+            retired: Arc::default(),
         }
+    }
+
+    /// The same with keys that signed before. One with the id of the present key is left out.
+    #[must_use]
+    pub fn with_retired(mut self, retired: &[RetiredKey]) -> Self {
+        let present = self.signing_key.key_id();
+        let retired = retired.iter().filter(|key| key.key_id != present);
+        self.retired = retired.cloned().collect();
+        let old = self.retired.iter().map(|key| VerifyKey {
+            key_id: key.key_id.clone(),
+            public_key: PublicKey::new(key.public),
+            valid_until: key.expired.to_i64(),
+            retired: true,
+        });
+        self.verify_keys = self.verify_keys.iter().cloned().chain(old).collect();
+        self
     }
 
     /// Our name.
@@ -68,7 +109,8 @@ impl OwnKeys {
         &self.signing_key
     }
 
-    /// The public half of the key that we sign with; to ourselves it is valid for ever.
+    /// The public half of the key that we sign with, to ourselves valid for ever, and those before
+    /// it.
     #[must_use]
     pub fn verify_keys(&self) -> Arc<[VerifyKey]> {
         self.verify_keys.clone()
@@ -82,6 +124,18 @@ impl OwnKeys {
     /// The answer to `GET /_matrix/key/v2/server` (KEY-1).
     #[must_use]
     pub fn published(&self, now: WallTime) -> Response<Bytes> {
+        json_response(StatusCode::OK, &self.published_object(now))
+    }
+
+    /// What that answer says.
+    #[must_use]
+    pub fn published_object(&self, now: WallTime) -> Map<String, Value> {
+        let old = self.retired.iter().map(|key| {
+            let public = unpadded_base64::encode(&key.public);
+            let entry = json!({ "key": public, "expired_ts": key.expired.0 });
+            (key.key_id.clone(), entry)
+        });
+        let old: Map<String, Value> = old.collect();
         let key = unpadded_base64::encode(&self.signing_key.public_key());
         let mut object = Map::new();
         object.insert("server_name".to_owned(), json!(self.server_name));
@@ -89,13 +143,13 @@ impl OwnKeys {
             "verify_keys".to_owned(),
             json!({ self.signing_key.key_id(): { "key": key } }),
         );
-        object.insert("old_verify_keys".to_owned(), json!({}));
+        object.insert("old_verify_keys".to_owned(), old.into());
         object.insert(
             "valid_until_ts".to_owned(),
             json!(now.plus(PUBLISHED_FOR).0),
         );
         self.sign(&mut object);
-        json_response(StatusCode::OK, &object)
+        object
     }
 }
 

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ruma_common::{OwnedServerName, ServerName};
 
-use super::frequent::{self, FrequentKeys, KeyName};
+use super::{
+    frequent::{self, FrequentKeys, KeyName},
+    published::PublishedKeys,
+};
 use crate::{
     engine::outcome::LearntKeys,
     pdu::signing::{BasePoint, PublicKey, VerifyKey},
@@ -26,17 +29,49 @@ pub struct KeyRing {
     servers: BTreeMap<OwnedServerName, Entry>,
     frequent: FrequentKeys,
     base: Option<BasePoint>,
+    notaries: Arc<[OwnedServerName]>,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
     keys: Arc<[VerifyKey]>,
+    published: Option<PublishedKeys>,
     asked: Option<Monotonic>,
     /// Whether it answered when it was asked last.
     answers: bool,
 }
 
 impl KeyRing {
+    /// No keys yet, and whom to ask for those of servers that do not answer.
+    #[must_use]
+    pub fn new(notaries: Vec<OwnedServerName>) -> Self {
+        Self {
+            notaries: notaries.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Whom to ask for the keys of servers that do not answer.
+    #[must_use]
+    pub fn notaries(&self) -> &[OwnedServerName] {
+        &self.notaries
+    }
+
+    /// The object in which a server published its keys last, if it was fetched since we started.
+    #[must_use]
+    pub fn published_by(&self, server: &ServerName) -> Option<&PublishedKeys> {
+        self.servers.get(server)?.published.as_ref()
+    }
+
+    /// Whether every key with which this server may sign requests runs out by this time.
+    #[must_use]
+    pub fn runs_out(&self, server: &ServerName, by: WallTime) -> bool {
+        let current = |key: &&VerifyKey| !key.retired;
+        let keys = self.of(server);
+        let last = keys.iter().filter(current).map(|key| key.valid_until).max();
+        last.is_none_or(|last| last < by.to_i64())
+    }
+
     /// All keys in memory of a server.
     #[must_use]
     pub fn of(&self, server: &ServerName) -> Arc<[VerifyKey]> {
@@ -79,6 +114,7 @@ impl KeyRing {
             entry.asked = Some(now);
             entry.answers = answers;
         }
+        entry.published = learnt.published.or(entry.published.take());
         let mut keys = entry.keys.to_vec();
         for record in &learnt.keys {
             learn_key(&mut keys, record);
@@ -164,6 +200,7 @@ mod tests {
         let learnt = LearntKeys {
             server,
             keys,
+            published: None,
             asked,
         };
         ring.learn(learnt, Monotonic::default());

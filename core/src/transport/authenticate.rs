@@ -16,6 +16,7 @@ use crate::{
         job::Job,
         outcome::Outcome,
     },
+    keys::fetch::RefreshKeys,
     pdu::signing,
     transport::serve::ServeRequest,
 };
@@ -74,8 +75,12 @@ impl Authenticate {
             Ok(()) => {
                 let (route, body) = (self.route.clone(), self.body.clone());
                 let serve = ServeRequest::new(origin.clone(), route, body);
+                let refresh = facts.keys_need_refreshing(&origin).then(|| RefreshKeys {
+                    server: origin.clone(),
+                });
                 Outcome {
                     alive: Some(origin),
+                    also: refresh.into_iter().map(Job::from).collect(),
                     ..Outcome::phase(Job::from(serve))
                 }
             }

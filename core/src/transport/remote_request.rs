@@ -13,6 +13,7 @@ use super::{homeserver_question, path::path_segment};
 use crate::{
     messaging::{notice::Question, public_rooms::WantedRooms},
     pdu::RoomVersion,
+    time::WallTime,
 };
 
 /// A request to one server.
@@ -29,6 +30,15 @@ pub struct RemoteRequest {
 pub enum Endpoint {
     /// `GET /_matrix/key/v2/server`
     ServerKeys,
+    /// `POST /_matrix/key/v2/query`, for a key of another server.
+    NotaryQuery {
+        /// Whose key.
+        server: OwnedServerName,
+        /// Which.
+        key_id: String,
+        /// Until when it should be valid at least.
+        valid_until: WallTime,
+    },
     /// `PUT /send/{txnId}`
     SendTransaction {
         /// The transaction.
@@ -125,7 +135,10 @@ impl Endpoint {
             | Self::SendJoin(_)
             | Self::SendLeave(_)
             | Self::Invite(_) => Method::PUT,
-            Self::MissingEvents { .. } | Self::PolicySign(_) | Self::PublicRooms(_) => Method::POST,
+            Self::MissingEvents { .. }
+            | Self::PolicySign(_)
+            | Self::PublicRooms(_)
+            | Self::NotaryQuery { .. } => Method::POST,
             Self::ServerKeys
             | Self::MakeJoin(..)
             | Self::MakeLeave(..)
@@ -155,6 +168,7 @@ impl Endpoint {
         let v2 = |name: &str, segments: &[&str]| path(FEDERATION_V2, name, segments);
         match self {
             Self::ServerKeys => "/_matrix/key/v2/server".to_owned(),
+            Self::NotaryQuery { .. } => "/_matrix/key/v2/query".to_owned(),
             Self::SendTransaction { transaction_id, .. } => v1("send", &[transaction_id.as_str()]),
             Self::MakeJoin(room_id, user_id) => {
                 let versions: Vec<(&str, &str)> = RoomVersion::SUPPORTED
@@ -222,6 +236,15 @@ impl Endpoint {
             Self::SendTransaction { body, .. } => Some(body.clone()),
             Self::PolicySign(body) => Some(body.clone().into()),
             Self::PublicRooms(wanted) => Some(json!(wanted).to_string().into()),
+            Self::NotaryQuery {
+                server,
+                key_id,
+                valid_until,
+            } => {
+                let criteria = json!({ "minimum_valid_until_ts": valid_until.0 });
+                let keys = json!({ "server_keys": { server.as_str(): { key_id: criteria } } });
+                Some(keys.to_string().into())
+            }
             Self::SendJoin(event) | Self::SendLeave(event) | Self::Invite(event) => {
                 Some(event.body.clone().into())
             }
@@ -259,7 +282,9 @@ impl Endpoint {
     #[must_use]
     pub fn time_out(&self) -> Duration {
         match self {
-            Self::ServerKeys | Self::Question(_) | Self::Version => Duration::from_secs(10),
+            Self::ServerKeys | Self::NotaryQuery { .. } | Self::Question(_) | Self::Version => {
+                Duration::from_secs(10)
+            }
             Self::MakeJoin(..)
             | Self::MakeLeave(..)
             | Self::PublicRooms(_)
@@ -288,6 +313,7 @@ impl Endpoint {
             Self::MissingEvents { .. } | Self::Backfill { .. } => 16 * MIB,
             Self::After { .. } | Self::PublicRooms(_) | Self::Hierarchy { .. } => 2 * MIB,
             Self::ServerKeys
+            | Self::NotaryQuery { .. }
             | Self::SendTransaction { .. }
             | Self::MakeJoin(..)
             | Self::MakeLeave(..)
@@ -303,7 +329,10 @@ impl Endpoint {
     /// Whether the request is signed: all but those that anybody may make (XMTX-11).
     #[must_use]
     pub fn is_authenticated(&self) -> bool {
-        !matches!(self, Self::ServerKeys | Self::Version)
+        !matches!(
+            self,
+            Self::ServerKeys | Self::NotaryQuery { .. } | Self::Version
+        )
     }
 }
 

@@ -1,7 +1,11 @@
 //! From a request's method and path to what it asks for.
 
+use std::str::FromStr;
+
 use http::Method;
-use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedTransactionId, OwnedUserId};
+use ruma_common::{
+    OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId,
+};
 
 use crate::messaging::public_rooms::WantedRooms;
 
@@ -9,6 +13,7 @@ use super::{
     matrix_error::{ErrorCode, MatrixError},
     path::split_path,
 };
+use crate::time::WallTime;
 
 /// What a request asks for, with the arguments of its path and query.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +22,10 @@ pub enum Route {
     Version,
     /// `GET /_matrix/key/v2/server`
     ServerKeys,
+    /// `GET /_matrix/key/v2/query/{serverName}`, with the time until which they should be valid.
+    KeysOf(OwnedServerName, Option<WallTime>),
+    /// `POST /_matrix/key/v2/query`
+    KeysOfSeveral,
     /// Everything that only an authenticated server may ask.
     Authenticated(ServerRoute),
 }
@@ -78,6 +87,11 @@ pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
     let (expected, route) = match segments.as_slice() {
         ["_matrix", "key", "v2", "server"] | ["_matrix", "key", "v2", "server", _] => {
             (Method::GET, Ok(Route::ServerKeys))
+        }
+        ["_matrix", "key", "v2", "query"] => (Method::POST, Ok(Route::KeysOfSeveral)),
+        ["_matrix", "key", "v2", "query", server]
+        | ["_matrix", "key", "v2", "query", server, _] => {
+            (Method::GET, Query(query.unwrap_or("")).keys_of(server))
         }
         ["_matrix", "federation", "v1", "version"] => (Method::GET, Ok(Route::Version)),
         ["_matrix", "federation", version, rest @ ..] => {
@@ -222,7 +236,7 @@ impl Query<'_> {
     fn public_rooms(&self) -> Result<ServerRoute, MatrixError> {
         let one = |key| self.all(key).into_iter().next();
         let limit = one("limit")
-            .map(|limit| argument::<Number>(&limit))
+            .map(|limit| argument::<Number<u32>>(&limit))
             .transpose()?;
         Ok(ServerRoute::PublicRooms(Some(WantedRooms {
             limit: limit.map(|Number(limit)| limit),
@@ -232,10 +246,20 @@ impl Query<'_> {
         })))
     }
 
+    fn keys_of(&self, server: &str) -> Result<Route, MatrixError> {
+        let wanted_until = match self.all("minimum_valid_until_ts").first() {
+            Some(time) => Some(WallTime(argument::<Number<u64>>(time)?.0)),
+            None => None,
+        };
+        Ok(Route::KeysOf(argument(server)?, wanted_until))
+    }
+
     fn after(&self) -> Result<ServerRoute, MatrixError> {
         let from = self.all("from").into_iter().next();
         let limit = self.all("limit").into_iter().next();
-        let limit = limit.map(|limit| argument::<Number>(&limit)).transpose()?;
+        let limit = limit
+            .map(|limit| argument::<Number<u32>>(&limit))
+            .transpose()?;
         Ok(ServerRoute::After(from, limit.map(|Number(limit)| limit)))
     }
 
@@ -249,7 +273,7 @@ impl Query<'_> {
             .iter()
             .map(|id| argument(id))
             .collect::<Result<_, _>>()?;
-        let limit: u32 = self.required::<Number>("limit")?.0;
+        let limit: u32 = self.required::<Number<u32>>("limit")?.0;
         if from.is_empty() {
             return Err(MatrixError::new(ErrorCode::MissingParam, "v is missing"));
         }
@@ -260,10 +284,10 @@ impl Query<'_> {
 /// How many pairs of a query are looked at.
 const PAIRS_MAX: usize = 200;
 
-struct Number(u32);
+struct Number<N>(N);
 
-impl TryFrom<&str> for Number {
-    type Error = std::num::ParseIntError;
+impl<N: FromStr> TryFrom<&str> for Number<N> {
+    type Error = N::Err;
 
     fn try_from(text: &str) -> Result<Self, Self::Error> {
         text.parse().map(Self)

@@ -9,19 +9,23 @@ use std::{
 use bytes::Bytes;
 use comity_core::{
     Action, Call, Config, Federation, Input, Monotonic, Now, WallTime,
-    input::{CallError, CommandId, QueryId},
+    input::{CallError, CommandId, QueryId, RequestId},
+    keys::KeySettings,
     messaging::{
         command::{Command, CommandError},
         settings::Settings,
     },
     pdu::signing::SigningKey,
-    persistence::queries::{Answer, Boot, Query, Read},
+    persistence::{
+        queries::{Answer, Boot, Query, Read, Write},
+        tables::ServerKeyRecord,
+    },
     transport::{
         names::{Found, Lookup, LookupError, Records, Service},
         server_address::ServerAddress,
     },
 };
-use http::Response;
+use http::{Request, Response};
 
 /// The core of `our.example`, and all that it finds outside.
 pub struct Internet {
@@ -31,6 +35,11 @@ pub struct Internet {
     addresses: BTreeMap<String, Vec<IpAddr>>,
     services: BTreeMap<String, Vec<Service>>,
     pages: BTreeMap<String, Response<Bytes>>,
+    /// What servers answer: by name, method and target.
+    answers: BTreeMap<(String, String), Bytes>,
+    /// The keys that were stored.
+    stored: Vec<ServerKeyRecord>,
+    requests: u64,
     /// For how long what is found out holds.
     pub good_for: Duration,
     /// Whether names can be looked up.
@@ -39,7 +48,7 @@ pub struct Internet {
     pub lookups: Vec<Lookup>,
     /// Every page that was asked for: where, as whom, and its address.
     pub fetched: Vec<(ServerAddress, String)>,
-    /// Every request that went to a server; each is answered with an error.
+    /// Every request that went to a server; those of which nothing is said are not answered.
     pub calls: Vec<Call>,
 }
 
@@ -49,11 +58,21 @@ impl Internet {
     }
 
     pub fn of(our_name: &str, settings: Settings) -> Self {
+        Self::with(our_name, settings, KeySettings::default())
+    }
+
+    pub fn with(our_name: &str, settings: Settings, keys: KeySettings) -> Self {
+        // No requests but those that a test causes.
+        let settings = Settings {
+            pull_streams: false,
+            ..settings
+        };
         let config = Config {
             server_name: our_name.try_into().unwrap(),
             signing_key: SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap().into(),
             seed: [2; 32],
             settings,
+            keys,
         };
         let mut internet = Self {
             core: Federation::new(config),
@@ -62,6 +81,9 @@ impl Internet {
             addresses: BTreeMap::new(),
             services: BTreeMap::new(),
             pages: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            stored: Vec::new(),
+            requests: 0,
             good_for: Duration::from_secs(300),
             names_answer: true,
             lookups: Vec::new(),
@@ -120,6 +142,33 @@ impl Internet {
         )
     }
 
+    /// What a server says to `GET …` or `POST …`.
+    pub fn answer(&mut self, server: &str, line: &str, body: impl Into<Bytes>) {
+        self.answers
+            .insert((server.to_owned(), line.to_owned()), body.into());
+    }
+
+    pub fn wall(&self) -> WallTime {
+        WallTime(1_700_000_000_000 + self.now.as_millis() as u64)
+    }
+
+    /// How often something was asked of a server.
+    pub fn asked(&self, server: &str, path: &str) -> usize {
+        let is_it =
+            |call: &&Call| call.address.host_header == server && call.request.uri().path() == path;
+        self.calls.iter().filter(is_it).count()
+    }
+
+    /// Sends the core a request, and its answer.
+    pub fn request(&mut self, request: Request<impl Into<Bytes>>) -> Response<Bytes> {
+        self.requests += 1;
+        let input = Input::Request(RequestId(self.requests), request.map(Into::into));
+        match self.hand_in(input).expect("an answer") {
+            Outcome::Response(response) => response,
+            Outcome::Command(_) => panic!("the answer to a command"),
+        }
+    }
+
     pub fn pass(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
         self.hand_in(Input::Tick);
@@ -138,13 +187,15 @@ impl Internet {
 
     pub fn command(&mut self, command: Command) -> Result<(), CommandError> {
         self.commands += 1;
-        self.hand_in(Input::Command(CommandId(self.commands), command))
-            .expect("the command ends")
+        match self.hand_in(Input::Command(CommandId(self.commands), command)) {
+            Some(Outcome::Command(result)) => result,
+            _ => panic!("the command does not end"),
+        }
     }
 
-    fn hand_in(&mut self, input: Input) -> Option<Result<(), CommandError>> {
+    fn hand_in(&mut self, input: Input) -> Option<Outcome> {
         let now = Now {
-            wall: WallTime(1_700_000_000_000 + self.now.as_millis() as u64),
+            wall: self.wall(),
             monotonic: Monotonic(self.now),
         };
         self.core.handle(now, input);
@@ -155,7 +206,11 @@ impl Internet {
                 Action::LookUp(id, lookup, _) => Input::Found(id, self.look_up(lookup)),
                 Action::Call(call) => self.call(*call),
                 Action::Complete(_, result) => {
-                    finished = Some(result.map(drop));
+                    finished = Some(Outcome::Command(result.map(drop)));
+                    continue;
+                }
+                Action::Respond(_, response) => {
+                    finished = Some(Outcome::Response(response));
                     continue;
                 }
                 Action::Notify(_) => continue,
@@ -167,10 +222,24 @@ impl Internet {
         finished
     }
 
-    fn query(&self, id: QueryId, query: Query) -> Input {
+    fn query(&mut self, id: QueryId, query: Query) -> Input {
         let answer = match query {
             Query::Read(Read::Boot) => Answer::Boot(Boot::default()),
             Query::Read(Read::Inbox { .. }) => Answer::Inbox(Vec::new()),
+            Query::Read(Read::ReceivedTransaction { .. }) => Answer::Response(None),
+            Query::Read(Read::ServerKeys(server)) => {
+                let theirs = self.stored.iter().filter(|key| key.server == server);
+                Answer::Keys(theirs.cloned().collect())
+            }
+            Query::Commit(batch) => {
+                for write in batch.writes {
+                    match write {
+                        Write::ServerKeys(keys) => self.stored.extend(keys),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                Answer::Committed
+            }
             other => panic!("{other:?}"),
         };
         Input::Answer(id, Ok(answer))
@@ -199,7 +268,10 @@ impl Internet {
         let target = call.request.uri().to_string();
         if target.starts_with("/_matrix/") {
             self.calls.push(call.clone());
-            return Input::Response(call.id, Err(CallError::Connect("as told".to_owned())));
+            let line = format!("{} {target}", call.request.method());
+            let body = self.answers.get(&(call.address.host_header, line)).cloned();
+            let failure = CallError::Connect("as told".to_owned());
+            return Input::Response(call.id, body.map(Response::new).ok_or(failure));
         }
         let url = format!("https://{}{target}", call.address.host_header);
         self.fetched.push((call.address, target));
@@ -207,6 +279,11 @@ impl Internet {
         let failure = CallError::Connect("nobody serves pages".to_owned());
         Input::Response(call.id, page.ok_or(failure))
     }
+}
+
+enum Outcome {
+    Command(Result<(), CommandError>),
+    Response(Response<Bytes>),
 }
 
 pub fn sockets(texts: &[&str]) -> Vec<SocketAddr> {

@@ -4,3 +4,4 @@
 
 mod discovery;
 mod internet;
+mod keys;

@@ -7,7 +7,10 @@ use std::{
 };
 
 use comity_core::{
+    WallTime,
+    keys::{KeySettings, RetiredKey},
     messaging::settings::{QueueLimits, Settings},
+    pdu::unpadded_base64,
     transport::address_guard::PrivateAddresses,
 };
 use ruma_common::{OwnedServerName, ServerName};
@@ -50,6 +53,18 @@ struct FederationSection {
     queue_depth: Option<u32>,
     queue_days: Option<u32>,
     private_addresses: Option<bool>,
+    #[serde(default)]
+    retired_keys: Vec<Spanned<RetiredKeyEntry>>,
+    #[serde(default)]
+    notaries: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetiredKeyEntry {
+    id: String,
+    key: String,
+    expired_ts: u64,
 }
 
 #[derive(Deserialize)]
@@ -108,8 +123,21 @@ impl FederationSection {
             private_addresses: private_addresses(self.private_addresses),
             ..defaults
         };
+        let keys = KeySettings {
+            retired: self
+                .retired_keys
+                .iter()
+                .map(retired_key)
+                .collect::<Result<_, _>>()?,
+            notaries: self
+                .notaries
+                .iter()
+                .map(server_name)
+                .collect::<Result<_, _>>()?,
+        };
         Ok(Federation {
             settings,
+            keys,
             listen: self
                 .listen
                 .get_ref()
@@ -148,6 +176,23 @@ impl ClientSection {
             operators: self.operators,
         })
     }
+}
+
+fn retired_key(entry: &Spanned<RetiredKeyEntry>) -> Result<RetiredKey, Problem> {
+    let RetiredKeyEntry {
+        id,
+        key,
+        expired_ts,
+    } = entry.get_ref();
+    if !id.starts_with("ed25519:") {
+        return Err(wrong(entry, format!("{id:?} is no id of an ed25519 key")));
+    }
+    let public = unpadded_base64::decode(key).and_then(|public| public.try_into().ok());
+    Ok(RetiredKey {
+        key_id: id.clone(),
+        public: public.ok_or_else(|| wrong(entry, format!("{key:?} is no public key")))?,
+        expired: WallTime(*expired_ts),
+    })
 }
 
 fn private_addresses(allowed: Option<bool>) -> PrivateAddresses {

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use comity_core::messaging::settings::Settings;
+use comity_core::{keys::KeySettings, messaging::settings::Settings};
 use ruma_common::OwnedServerName;
 use serde::Deserialize;
 
@@ -51,6 +51,8 @@ pub struct Federation {
     pub extra_ca: Vec<PathBuf>,
     /// What we choose of how we take part in rooms.
     pub settings: Settings,
+    /// What we choose of our own keys and of getting those of others.
+    pub keys: KeySettings,
 }
 
 /// See [`Config::client`].
@@ -273,6 +275,32 @@ mod tests {
         assert_eq!(chosen(&allowed), PrivateAddresses::Allowed);
         let refused = written.replace(line, "private_addresses = false\n");
         assert_eq!(chosen(&refused), PrivateAddresses::Refused);
+    }
+
+    #[test]
+    fn retired_keys_and_notaries_are_read_and_nonsense_refused() {
+        let commented = "# notaries = [\"matrix.org\"]\n";
+        let key = "NDcFPlc+pY4lDSFCwZLB2ncpHnuFbKVQLMXWYmEKfa4";
+        let line =
+            format!("retired_keys = [{{ id = \"ed25519:a\", key = \"{key}\", expired_ts = 7 }}]");
+        let text = example().replace(commented, &format!("notaries = [\"n.example\"]\n{line}\n"));
+        let config = Config::parse(&text, Path::new("/")).unwrap();
+        let KeySettings { retired, notaries } = config.federation.keys;
+        assert_eq!(notaries, ["n.example"]);
+        assert_eq!(
+            (retired[0].key_id.as_str(), retired[0].expired.0),
+            ("ed25519:a", 7)
+        );
+        for (good, bad) in [
+            ("n.example", "n example"),
+            (key, "AAAA"),
+            ("ed25519:a", "rsa:a"),
+        ] {
+            let problem = Config::parse(&text.replace(good, bad), Path::new("/")).unwrap_err();
+            assert!(!problem.reason.is_empty(), "{bad}");
+        }
+        let config = Config::parse(&example(), Path::new("/")).unwrap();
+        assert_eq!(config.federation.keys, KeySettings::default());
     }
 
     #[test]

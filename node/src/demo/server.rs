@@ -11,6 +11,7 @@ use std::{
 };
 
 use comity_core::{
+    keys::KeySettings,
     messaging::{
         command::{Command, Events, Reply, RoomSummary, SendEvent, Statistics},
         settings::Settings,
@@ -103,6 +104,7 @@ impl Identity {
             signing_key: signing_key::parse(&self.signing_key)?,
             database_directory: self.directory.clone(),
             settings: Settings::default(),
+            keys: KeySettings::default(),
             listeners: vec![listener],
             certificate: self.certificate.clone(),
             extra_ca: vec![self.authority.clone()],

@@ -188,6 +188,7 @@ pub fn config(listener: TcpListener, folder: &Path) -> ServerConfig {
             pull_streams: false,
             ..Settings::default()
         },
+        keys: Default::default(),
     };
     let mut config = ServerConfig::new(core, database, vec![listener], CERTIFICATE.clone());
     config.use_platform_roots = false;

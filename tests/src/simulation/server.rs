@@ -6,7 +6,7 @@ use bytes::Bytes;
 use comity_core::{
     Action, Call, Config, Federation, Input, Now,
     input::{CommandId, RequestId},
-    keys::OwnKeys,
+    keys::{KeySettings, OwnKeys},
     messaging::{
         command::{Command, CommandError, Reply, Statistics},
         notice::{Notice, Question, Told},
@@ -48,6 +48,8 @@ pub struct Server {
     signing_key: Arc<SigningKey>,
     /// What it chooses, from its next start on.
     pub settings: Settings,
+    /// The same of keys.
+    pub keys: KeySettings,
     starts: u8,
     commands: u64,
     finished: BTreeMap<CommandId, Finished>,
@@ -73,6 +75,7 @@ impl Server {
             core: None,
             signing_key: Arc::new(SigningKey::from_seed("ed25519:1", &seed).expect("a key id")),
             settings: Settings::default(),
+            keys: KeySettings::default(),
             starts: 0,
             commands: 0,
             finished: BTreeMap::new(),
@@ -91,6 +94,7 @@ impl Server {
             signing_key: self.signing_key.clone(),
             seed,
             settings: self.settings,
+            keys: self.keys.clone(),
         };
         self.core = Some(Federation::new(config));
         self.handle(now, Input::Tick);

@@ -1,14 +1,18 @@
 //! What a decision may ask of other servers, and what it may know of them.
 
 use core::net::IpAddr;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use ruma_common::ServerName;
+use ruma_common::{OwnedServerName, ServerName};
 
 use super::{Blocked, Facts};
 use crate::{
-    engine::need::{Met, Need},
+    engine::{
+        need::{Met, Need},
+        registry::Identity,
+    },
     input::CallError,
+    keys::published::PublishedKeys,
     pdu::{
         Pdu,
         signing::{self, KnownKeys, VerifyKey},
@@ -22,6 +26,9 @@ use crate::{
         server_address::ServerAddress,
     },
 };
+
+/// How long before its keys run out a server is asked for newer ones.
+const REFRESHED_BEFORE: Duration = Duration::from_secs(60 * 60);
 
 impl<'a> Facts<'a> {
     /// The answer of another server.
@@ -131,6 +138,25 @@ impl<'a> Facts<'a> {
     /// Whether keys of this server were asked for so recently that asking again would be rude.
     pub fn key_asked_recently(&self, server: &ServerName) -> bool {
         self.world.keys.asked_recently(server, self.now.monotonic)
+    }
+
+    /// Whether the keys with which this server signs requests run out soon, and nobody is asking
+    /// for newer ones.
+    pub fn keys_need_refreshing(&self, server: &ServerName) -> bool {
+        let soon = self.now.wall.plus(REFRESHED_BEFORE);
+        let is_under_way = || self.is_elsewhere(&Identity::Keys(server.to_owned()));
+        let keys = &self.world.keys;
+        keys.runs_out(server, soon) && !self.key_asked_recently(server) && !is_under_way()
+    }
+
+    /// The object in which a server published its keys last, as far as it is in memory.
+    pub fn published_keys_of(&self, server: &ServerName) -> Option<&'a PublishedKeys> {
+        self.world.keys.published_by(server)
+    }
+
+    /// Whom to ask for the keys of servers that do not answer.
+    pub fn notaries(&self) -> &'a [OwnedServerName] {
+        self.world.keys.notaries()
     }
 
     /// Whether this server told nothing when it was last asked for its keys: then a key that is not
