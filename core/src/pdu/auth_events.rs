@@ -37,7 +37,7 @@ impl<'a> From<&'a Pdu> for Selector<'a> {
 
 /// Entries of a state, in order and none of them twice. Nothing is copied to make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Selection<'a>([Option<Entry<'a>>; 6]);
+pub struct Selection<'a>([Option<Entry<'a>>; 7]);
 
 impl<'a> Selection<'a> {
     /// The entries.
@@ -82,42 +82,37 @@ pub fn from_state<'a>(
 
 fn choose(event: Selector<'_>, version: RoomVersion, with_create: bool) -> Selection<'_> {
     if event.event_type == CREATE {
-        return Selection([None; 6]);
+        return Selection([None; 7]);
     }
     let sender = (MEMBER, event.sender.as_str());
-    let [target, join_rules, warrant] = match event.event_type {
+    let [target, join_rules, voucher, invite] = match event.event_type {
         MEMBER => for_member_event(event, version),
-        _ => [None; 3],
+        _ => [None; 4],
     };
     let target = target.filter(|target| *target != sender);
-    let warrant = warrant.filter(|warrant| *warrant != sender && Some(*warrant) != target);
+    let voucher = voucher.filter(|voucher| *voucher != sender && Some(*voucher) != target);
+    let mut members = [Some(sender), target, voucher];
+    members.sort_unstable();
+    let [one, two, three] = members;
     let create = with_create.then_some((CREATE, ""));
-    let levels = (POWER_LEVELS, "");
-    let mut chosen = [
-        create,
-        join_rules,
-        Some(sender),
-        target,
-        warrant,
-        Some(levels),
-    ];
-    chosen.sort_unstable();
-    Selection(chosen)
+    let levels = Some((POWER_LEVELS, ""));
+    // In the order of their types.
+    Selection([create, join_rules, one, two, three, levels, invite])
 }
 
-/// The member event of the target, the join rules, and what gives the target a right to come in:
-/// the third-party invite, or the member event of whoever vouches for a restricted join.
-fn for_member_event(event: Selector<'_>, version: RoomVersion) -> [Option<Entry<'_>>; 3] {
+/// The member event of the target, the join rules, the member event of whoever vouches for a
+/// restricted join, and the third-party invite.
+fn for_member_event(event: Selector<'_>, version: RoomVersion) -> [Option<Entry<'_>>; 4] {
     let target = event.state_key.map(|target| (MEMBER, target));
     let join_rules = Some((JOIN_RULES, ""));
     let Some(content) = event.content.member() else {
-        return [target, None, None];
+        return [target, None, None, None];
     };
     match content.membership() {
         Some("join") => {
             let voucher = content.authorising_user();
             let voucher = voucher.filter(|_| version.rules().restricted);
-            [target, join_rules, voucher.map(|user| (MEMBER, user))]
+            [target, join_rules, voucher.map(|user| (MEMBER, user)), None]
         }
         Some("invite") => {
             let signed = content
@@ -125,9 +120,9 @@ fn for_member_event(event: Selector<'_>, version: RoomVersion) -> [Option<Entry<
                 .and_then(|invite| invite.signed.as_ref());
             let token = signed.and_then(|signed| signed.token.as_deref());
             let invite = token.map(|token| (THIRD_PARTY_INVITE, token));
-            [target, join_rules, invite]
+            [target, join_rules, None, invite]
         }
-        Some("knock") => [target, join_rules, None],
-        _ => [target, None, None],
+        Some("knock") => [target, join_rules, None, None],
+        _ => [target, None, None, None],
     }
 }

@@ -18,10 +18,14 @@ enum Form<'a> {
 }
 
 /// The ids of a list, in its order.
-pub struct Iter<'a>(Ids<'a>);
+pub struct Iter<'a>(Texts<'a>);
 
-enum Ids<'a> {
-    Written(Items<'a>),
+/// The same as plain texts, which is cheaper.
+pub(super) enum Texts<'a> {
+    /// What is left of an array of strings without escapes.
+    Strings(&'a str),
+    /// Arrays that begin with such a string.
+    Pairs(Items<'a>),
     Unescaped(std::slice::Iter<'a, OwnedEventId>),
 }
 
@@ -38,25 +42,31 @@ impl<'a> EventIds<'a> {
 
     /// The ids, in the order of the list.
     pub fn iter(self) -> Iter<'a> {
-        Iter(match self.0 {
-            Form::Written(list) => Ids::Written(Items::of(list)),
-            Form::Unescaped(list) => Ids::Unescaped(list.iter()),
-        })
+        Iter(self.texts())
+    }
+
+    /// The ids as texts, in the order of the list.
+    pub(super) fn texts(self) -> Texts<'a> {
+        match self.0 {
+            Form::Written(list) if list.starts_with("[[") => Texts::Pairs(Items::of(list)),
+            Form::Written(list) => Texts::Strings(list),
+            Form::Unescaped(list) => Texts::Unescaped(list.iter()),
+        }
     }
 
     /// How many there are.
     pub fn len(self) -> usize {
-        self.iter().count()
+        self.texts().count()
     }
 
     /// Whether there is none.
     pub fn is_empty(self) -> bool {
-        self.iter().next().is_none()
+        self.texts().next().is_none()
     }
 
     /// Whether this id is among them.
     pub fn contains(self, event_id: &EventId) -> bool {
-        self.iter().any(|named| named == event_id)
+        self.texts().any(|named| named == event_id)
     }
 
     /// Owned copies of the ids.
@@ -69,9 +79,23 @@ impl<'a> Iterator for Iter<'a> {
     type Item = &'a EventId;
 
     fn next(&mut self) -> Option<&'a EventId> {
-        match &mut self.0 {
-            Ids::Written(items) => unquoted(id_in(items.next()?)?)?.try_into().ok(),
-            Ids::Unescaped(ids) => ids.next().map(|id| &**id),
+        self.0.next()?.try_into().ok()
+    }
+}
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        match self {
+            Self::Strings(rest) => {
+                // Behind a bracket or a comma, and a quote.
+                let (id, behind) = rest.get(2..)?.split_once('"')?;
+                *rest = behind;
+                Some(id)
+            }
+            Self::Pairs(items) => unquoted(id_in(items.next()?)?),
+            Self::Unescaped(ids) => ids.next().map(|id| id.as_str()),
         }
     }
 }

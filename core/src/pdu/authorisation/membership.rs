@@ -62,8 +62,15 @@ impl fmt::Display for Membership {
 }
 
 pub(super) fn check(case: Case<'_>) -> Result<(), Denied> {
-    let target = case.event.state_key();
-    let Some(target) = target.and_then(|user| <&UserId>::try_from(user).ok()) else {
+    let sender = case.event.sender();
+    let target = case
+        .event
+        .state_key()
+        .and_then(|user| match sender == user {
+            true => Some(sender),
+            false => user.try_into().ok(),
+        });
+    let Some(target) = target else {
         return case.deny(Rule::MemberForm, Reason::MemberIsNoUser);
     };
     let content = case.event.auth_content().member();

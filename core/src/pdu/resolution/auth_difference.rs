@@ -8,7 +8,8 @@
 use super::{
     EventLookup,
     conflicts::Conflicts,
-    graph::{Graph, Node, NodeSet, Table},
+    graph::{Graph, Node},
+    tables::{NodeSet, Table},
 };
 use crate::pdu::event_type::POWER_LEVELS;
 
@@ -64,12 +65,12 @@ impl<'a> Chains<'a> {
         let mut in_chains = Table::<usize>::default();
         for of_state in by_state {
             let mut chain = Table::<bool>::default();
-            graph.walk(of_state.iter().copied(), |node| {
+            graph.walk(of_state.iter().copied(), |graph, node| {
                 if chain.set(node, true) || agreed_met.contains(node) {
                     return false;
                 }
                 let is_known = conflicted.contains(node) || met.contains(node);
-                if !is_known && conflicts.is_agreed(node.event) {
+                if !is_known && conflicts.is_agreed(node, graph) {
                     agreed_met.insert(node);
                     return false;
                 }
@@ -99,7 +100,7 @@ impl<'a> Chains<'a> {
         from: impl IntoIterator<Item = Node<'a>>,
         graph: &mut Graph<'a, L>,
     ) {
-        graph.walk(from, |node| self.common.insert(node));
+        graph.walk(from, |_, node| self.common.insert(node));
         self.in_question.retain(|node| !self.common.contains(node));
     }
 
@@ -118,7 +119,7 @@ impl<'a> Chains<'a> {
                 let Some(citing) = graph.get(event_id) else {
                     continue;
                 };
-                if self.common.contains(citing) || conflicts.is_agreed(citing.event) {
+                if self.common.contains(citing) || conflicts.is_agreed(citing, graph) {
                     common.push(node);
                     break;
                 }
@@ -127,7 +128,7 @@ impl<'a> Chains<'a> {
                 }
             }
         }
-        graph.walk(common, |node| {
+        graph.walk(common, |_, node| {
             met.contains(node) && self.common.insert(node)
         });
         self.in_question.retain(|node| !self.common.contains(node));

@@ -4,10 +4,11 @@ use ruma_common::EventId;
 
 use super::{
     EventLookup, Observer,
-    graph::{Citations, Graph, Node, NodeSet},
+    graph::{Graph, Node, Place},
     numbers::Numbers,
+    tables::{Citations, NodeSet},
 };
-use crate::pdu::{Pdu, StateMap, state::Entry};
+use crate::pdu::{StateMap, state::Entry};
 
 /// The entries on which states differ. All others are agreed.
 pub(super) struct Conflicts<'a> {
@@ -86,17 +87,26 @@ impl<'a> Conflicts<'a> {
     }
 
     /// Whether the event is the one of an agreed entry.
-    pub fn is_agreed(&self, event: &Pdu) -> bool {
-        let entry = event.state_key().map(|key| (event.event_type(), key));
-        entry.and_then(|entry| self.agreed(entry)) == Some(event.event_id())
+    pub fn is_agreed<L: EventLookup>(&self, node: Node<'a>, graph: &Graph<'a, L>) -> bool {
+        let is_in_conflict = |place: &Place| place.index() < self.entries.len();
+        let place = graph.reading(node).sets.filter(|p| !is_in_conflict(p));
+        let entry = place.and_then(|place| graph.places().name(place));
+        let agreed = entry.and_then(|(event_type, key)| self.first.get(event_type, key));
+        agreed == Some(node.event_id())
     }
 
-    /// The conflicted events of each state.
+    /// The conflicted events of each state. Their auth events are looked up too, while the events
+    /// are near.
     pub fn by_state<L: EventLookup>(&self, graph: &mut Graph<'a, L>) -> Vec<Vec<Node<'a>>> {
         let of_state = |index: usize| {
             let ids = self.candidates.iter().skip(index).step_by(self.states);
             let ids = ids.copied().flatten();
-            ids.filter_map(|event_id| graph.get(event_id)).collect()
+            let nodes = ids.filter_map(|event_id| {
+                let node = graph.get(event_id)?;
+                graph.auth_events(node);
+                Some(node)
+            });
+            nodes.collect()
         };
         (0..self.states).map(of_state).collect()
     }
@@ -130,7 +140,7 @@ pub(super) fn subgraph<'a, L: EventLookup>(
     graph: &mut Graph<'a, L>,
 ) -> NodeSet<'a> {
     let mut chain = NodeSet::default();
-    graph.walk(conflicted.iter(), |node| chain.insert(node));
+    graph.walk(conflicted.iter(), |_, node| chain.insert(node));
     let citations = Citations::among(&chain, graph);
     let mut found = NodeSet::default();
     let mut to_visit: Vec<_> = conflicted.iter().collect();

@@ -6,81 +6,48 @@ use ruma_common::EventId;
 use super::{
     EventLookup, Observer, Place, Verdict,
     conflicts::Conflicts,
-    graph::{Graph, Kind, Node, NodeSet, Table},
-    numbers::Numbers,
+    graph::{Graph, Node},
+    tables::{NodeSet, Table},
 };
 use crate::pdu::{
     Pdu, StateMap,
-    auth_events::needed_state,
     authorisation::{Denied, StateView, check_state},
     event_type::CREATE,
     state::Entry,
 };
 
 /// A partially resolved state, as far as the events to replay are concerned with it.
-pub(super) struct Resolving<'a> {
-    /// Where in `state` each entry stands that some event needs or sets: first those in conflict,
-    /// in their order.
-    places: Numbers<Entry<'a>>,
-    state: Vec<Option<Node<'a>>>,
-    needs: Table<Needs>,
-}
-
-/// The places of the entries that an event is judged by, and of the one that it sets.
-#[derive(Clone, Copy, Default)]
-struct Needs {
-    judged_by: [Option<usize>; 6],
-    sets: usize,
-}
+pub(super) struct Resolving<'a>(Table<Option<Node<'a>>>);
 
 impl<'a> Resolving<'a> {
     /// Before the replay of these events, with the entries they need as they are in the starting
     /// state, which has none of those in conflict.
     pub fn new<L: EventLookup>(
         full_set: &NodeSet<'a>,
-        conflicts: &Conflicts<'a>,
         start: impl Fn(Entry<'a>) -> Option<&'a EventId>,
         graph: &mut Graph<'a, L>,
     ) -> Self {
-        let places = conflicts.entries().clone();
-        let mut resolving = Self {
-            state: vec![None; places.len()],
-            places,
-            needs: Table::default(),
-        };
+        let (mut is_met, mut state) = (Table::default(), Table::default());
         for node in full_set.iter() {
-            let event: &'a Pdu = node.event;
-            let mut place = |entry| {
-                let place = resolving.places.find_or_add(entry);
-                if place == resolving.state.len() {
-                    let event_id = start(entry);
-                    let node = event_id.and_then(|event_id| graph.get(event_id));
-                    resolving.state.push(node);
+            for place in graph.reading(node).judged_by.into_iter().flatten() {
+                if !is_met.set(place, true) {
+                    let event_id = graph.places().name(place).and_then(&start);
+                    let event = event_id.and_then(|event_id| graph.get(event_id));
+                    state.set(place, event);
                 }
-                place
-            };
-            let own = (event.event_type(), event.state_key().unwrap_or_default());
-            let mut needs = Needs {
-                sets: place(own),
-                ..Needs::default()
-            };
-            let needed = needed_state(event, event.room_version());
-            for (needed, judged_by) in needed.entries().zip(&mut needs.judged_by) {
-                *judged_by = Some(if needed == own {
-                    needs.sets
-                } else {
-                    place(needed)
-                });
             }
-            resolving.needs.set(node, needs);
             graph.create_event(node);
         }
-        resolving
+        Self(state)
     }
 
     /// The event that the state has by now for this entry.
-    pub fn get(&self, entry: Entry<'_>) -> Option<Node<'a>> {
-        *self.state.get(self.places.find(entry)?)?
+    pub fn get<L: EventLookup>(
+        &self,
+        entry: Entry<'a>,
+        graph: &mut Graph<'a, L>,
+    ) -> Option<Node<'a>> {
+        self.0.get(graph.place(entry)?)
     }
 
     /// Takes in, one after the other, the events that the state allows by then.
@@ -95,9 +62,9 @@ impl<'a> Resolving<'a> {
     ) {
         for (node, place) in in_order {
             let verdict = self.verdict(*node, graph);
-            let entry = self.state.get_mut(self.needs.get(*node).sets);
-            if let Some(entry) = entry.filter(|_| verdict == Verdict::Allowed) {
-                *entry = Some(*node);
+            let sets = graph.reading(*node).sets;
+            if let Some(sets) = sets.filter(|_| verdict == Verdict::Allowed) {
+                self.0.set(sets, Some(*node));
             }
             observer.judged(node.event, *place, verdict);
         }
@@ -107,13 +74,13 @@ impl<'a> Resolving<'a> {
         if node.rejected {
             return Verdict::Rejected;
         }
-        let judged_by = self.needs.get(node).judged_by;
-        let resolved = judged_by.map(|place| *self.state.get(place?)?);
         let create = graph.create_event(node);
+        graph.auth_events(node);
         let view = View {
-            resolved,
-            auth_events: graph.auth_events(node),
+            node,
             create,
+            state: self,
+            graph,
         };
         match view.event(CREATE, "") {
             Some(create) => check_state(node.event, create, &view).into(),
@@ -122,10 +89,15 @@ impl<'a> Resolving<'a> {
     }
 
     /// The state that comes of it: where the states agree, what they agree on.
-    pub fn settled(&self, conflicts: &Conflicts<'a>) -> StateMap {
+    pub fn settled<L: EventLookup>(
+        &self,
+        conflicts: &Conflicts<'a>,
+        graph: &Graph<'a, L>,
+    ) -> StateMap {
         let count = conflicts.entries().len();
-        let resolved = self.state.iter().map(|node| node.map(Node::event_id));
-        let others = self.places.names().zip(resolved.clone()).skip(count);
+        let resolved = self.0.iter().map(|node| node.map(Node::event_id));
+        let resolved = resolved.chain(std::iter::repeat(None));
+        let others = graph.places().names().zip(resolved.clone()).skip(count);
         let others = others.filter_map(|(entry, event_id)| Some((entry, event_id?)));
         conflicts.settled(resolved.take(count), others)
     }
@@ -133,23 +105,24 @@ impl<'a> Resolving<'a> {
 
 /// What an event is judged by: the partially resolved state for the entries that the rules need,
 /// then the event's own auth events, leaving out rejected ones.
-struct View<'v, 'a> {
-    resolved: [Option<Node<'a>>; 6],
-    auth_events: &'v [Node<'a>],
-    /// The create event, where room ids name it.
+struct View<'v, 'a, L> {
+    node: Node<'a>,
+    /// The create event of its room.
     create: Option<Node<'a>>,
+    state: &'v Resolving<'a>,
+    graph: &'v Graph<'a, L>,
 }
 
-impl StateView for View<'_, '_> {
+impl<L: EventLookup> StateView for View<'_, '_, L> {
     fn event(&self, event_type: &str, state_key: &str) -> Option<&Pdu> {
-        let kind = Kind::of(event_type, Some(state_key));
-        let is_it = |node: &&Node<'_>| {
-            node.kind == kind
-                && !node.rejected
-                && (kind != Kind::Other || node.event.is_state_for(event_type, state_key))
-        };
-        let resolved = self.resolved.iter().flatten();
-        let mut events = resolved.chain(self.auth_events).chain(&self.create);
-        events.find(is_it).map(|node| &**node.event)
+        let entry = (event_type, state_key);
+        let place = self.graph.place_needed(self.node, entry);
+        let resolved = place.and_then(|place| self.state.0.get(place));
+        let named = self.graph.known_auth_events(self.node).iter().copied();
+        let named = named.filter(|node| place.is_some() && self.graph.reading(*node).sets == place);
+        let create = self.create.filter(|_| entry == (CREATE, ""));
+        let mut events = resolved.into_iter().chain(named).chain(create);
+        let event = events.find(|node| !node.rejected);
+        event.map(|node| &**node.event)
     }
 }

@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 
 use super::{
     EventLookup, Observer, Place,
-    graph::{Graph, Kind, Node, NodeSet, Table},
+    graph::{Graph, Kind, Node},
+    tables::{NodeSet, Table},
 };
 
 /// Where the mainline event stands that an event is based on: the higher, the older, and `None` if
@@ -30,12 +31,15 @@ pub(super) fn sorted<'a, L: EventLookup>(
         .map(|node| {
             let position = position(node, &mut walked, &mut positions, graph);
             let oldest_first = Reverse(position.unwrap_or(usize::MAX));
-            let time = node.event.origin_server_ts();
-            (oldest_first, time, node.event_id(), node, position)
+            let time = graph.reading(node).origin_server_ts;
+            ((oldest_first, time), node, position)
         })
         .collect();
-    order.sort_unstable_by_key(|(position, time, event_id, ..)| (*position, *time, *event_id));
-    let with_place = |(_, origin_server_ts, _, node, position)| {
+    order.sort_unstable_by(|(rank, node, _), (other_rank, other, _)| {
+        let by_rank = rank.cmp(other_rank);
+        by_rank.then_with(|| node.event_id().cmp(other.event_id()))
+    });
+    let with_place = |((_, origin_server_ts), node, position): ((_, i64), Node<'a>, _)| {
         let place = Place::Mainline {
             position,
             origin_server_ts,

@@ -22,6 +22,7 @@ mod iterative_auth;
 mod mainline;
 mod numbers;
 mod power_order;
+mod tables;
 mod trace;
 mod version_1;
 mod version_2;
@@ -111,7 +112,7 @@ fn resolve_observed<'a>(
     if conflicts.is_empty() {
         return Ok(first.clone());
     }
-    let mut graph = Graph::new(events);
+    let mut graph = Graph::new(events, &conflicts);
     match version.rules().state_resolution {
         StateResolution::V1 => version_1::resolve(&conflicts, &mut graph, observer),
         algorithm => {

@@ -4,11 +4,26 @@
 //! by its hash, and has a number from then on. Peers choose names, and could choose many of one
 //! hash: what is not found within a few steps is therefore in a sorted map.
 
-use std::collections::BTreeMap;
-
-use ruma_common::EventId;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use crate::pdu::state::Entry;
+
+/// A number, which takes no more space where there may be none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Number(NonZeroU32);
+
+impl Number {
+    /// The number that counts from zero to here.
+    fn of(index: usize) -> Option<Self> {
+        let count = u32::try_from(index).ok()?.checked_add(1)?;
+        NonZeroU32::new(count).map(Self)
+    }
+
+    /// How many numbers come before it.
+    pub fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// Something to number.
 pub(super) trait Name: Copy + Ord {
@@ -16,9 +31,9 @@ pub(super) trait Name: Copy + Ord {
     fn hash(self) -> u64;
 }
 
-impl Name for &EventId {
+impl Name for &str {
     fn hash(self) -> u64 {
-        spread(hashed(0, self.as_str()))
+        spread(hashed(0, self))
     }
 }
 
@@ -53,11 +68,14 @@ fn spread(hash: u64) -> u64 {
 pub(super) struct Numbers<N> {
     names: Vec<N>,
     /// More than twice as many as there are names; each is in one of the [`STEPS`] from where its
-    /// hash says on, with a part of the hash, …
-    slots: Vec<Option<(u32, u32)>>,
+    /// hash says on, …
+    slots: Vec<Option<Slot>>,
     /// … or, if those were taken, here.
-    crowded_out: BTreeMap<N, usize>,
+    crowded_out: BTreeMap<N, Number>,
 }
+
+/// A part of a name's hash, and its number.
+type Slot = (u32, Number);
 
 const STEPS: usize = 8;
 
@@ -76,8 +94,8 @@ impl<N: Name> Numbers<N> {
         self.names.len()
     }
 
-    pub fn name(&self, number: usize) -> Option<N> {
-        self.names.get(number).copied()
+    pub fn name(&self, number: Number) -> Option<N> {
+        self.names.get(number.index()).copied()
     }
 
     /// The names in the order of their numbers.
@@ -85,59 +103,57 @@ impl<N: Name> Numbers<N> {
         self.names.iter().copied()
     }
 
-    pub fn find(&self, name: N) -> Option<usize> {
-        let hash = name.hash();
+    pub fn find(&self, name: N) -> Option<Number> {
+        let hash = name.hash() as u32;
         for slot in self.slots.get(self.place(hash)?..)?.iter().take(STEPS) {
-            let (part, number) = (*slot)?;
-            if part == hash as u32 && self.name(number as usize) == Some(name) {
-                return Some(number as usize);
+            let (of_slot, number) = (*slot)?;
+            if of_slot == hash && self.name(number) == Some(name) {
+                return Some(number);
             }
         }
         self.crowded_out.get(&name).copied()
     }
 
-    /// Gives a name the next number.
-    pub fn add(&mut self, name: N) -> usize {
-        let number = self.names.len();
-        self.names.push(name);
-        if self.slots.len() > 2 * self.names.len() + STEPS {
-            self.take_place(name, number);
-        } else {
+    /// Gives a name the next number. There is none after 2^32−2 others.
+    pub fn add(&mut self, name: N) -> Option<Number> {
+        if self.slots.len() <= 2 * (self.names.len() + 1) + STEPS {
             self.make_place();
         }
-        number
+        let number = Number::of(self.names.len())?;
+        self.names.push(name);
+        self.take_place((name.hash() as u32, number));
+        Some(number)
     }
 
     /// The number of a name, which gets the next one if it has none.
-    pub fn find_or_add(&mut self, name: N) -> usize {
-        self.find(name).unwrap_or_else(|| self.add(name))
+    pub fn find_or_add(&mut self, name: N) -> Option<Number> {
+        self.find(name).or_else(|| self.add(name))
     }
 
     fn make_place(&mut self) {
-        let count = (4 * self.names.len()).next_power_of_two();
-        self.slots = vec![None; count + STEPS];
-        self.crowded_out.clear();
-        for number in 0..self.names.len() {
-            if let Some(name) = self.name(number) {
-                self.take_place(name, number);
-            }
+        let count = (4 * (self.names.len() + 1)).next_power_of_two();
+        let before = std::mem::replace(&mut self.slots, vec![None; count + STEPS]);
+        let crowded_out = std::mem::take(&mut self.crowded_out).into_iter();
+        let crowded_out = crowded_out.map(|(name, number)| (name.hash() as u32, number));
+        for slot in before.into_iter().flatten().chain(crowded_out) {
+            self.take_place(slot);
         }
     }
 
-    fn take_place(&mut self, name: N, number: usize) {
-        let hash = name.hash();
+    fn take_place(&mut self, (hash, number): Slot) {
         let first = self.place(hash).unwrap_or_default();
         let mut slots = self.slots.iter_mut().skip(first).take(STEPS);
-        match (slots.find(|slot| slot.is_none()), u32::try_from(number)) {
-            (Some(slot), Ok(number)) => *slot = Some((hash as u32, number)),
-            _ => drop(self.crowded_out.insert(name, number)),
+        if let Some(slot) = slots.find(|slot| slot.is_none()) {
+            *slot = Some((hash, number));
+        } else if let Some(name) = self.name(number) {
+            self.crowded_out.insert(name, number);
         }
     }
 
     /// The first slot for a name of this hash; `None` if there are none at all.
-    fn place(&self, hash: u64) -> Option<usize> {
+    fn place(&self, hash: u32) -> Option<usize> {
         let count = self.slots.len().checked_sub(STEPS)?;
-        Some((hash >> 32) as usize & (count - 1))
+        Some(hash as usize & (count - 1))
     }
 }
 
@@ -150,7 +166,7 @@ mod tests {
 
     impl Name for Alike {
         fn hash(self) -> u64 {
-            u64::MAX << 32
+            u64::MAX
         }
     }
 
@@ -161,12 +177,12 @@ mod tests {
             (is_new, numbers.find_or_add(name))
         });
         let new: Vec<_> = new.collect();
-        let is_right = |(number, found): (usize, &(bool, usize))| *found == (true, number);
+        let is_right = |(index, found): (usize, &(bool, _))| *found == (true, Number::of(index));
         new.iter().enumerate().all(is_right)
             && names
                 .clone()
                 .map(|name| numbers.find(name))
-                .eq((0..).map(Some).take(new.len()))
+                .eq((0..new.len()).map(Number::of))
             && numbers.names().eq(names)
     }
 

@@ -7,7 +7,8 @@ use ruma_common::EventId;
 
 use super::{
     EventLookup, Place,
-    graph::{Citations, Graph, Kind, Node, NodeSet, Table},
+    graph::{Graph, Kind, Node},
+    tables::{Citations, NodeSet, Table},
 };
 use crate::pdu::authorisation::{PowerLevel, PowerLevels};
 
@@ -22,8 +23,8 @@ pub(super) fn sorted<'a, L: EventLookup>(
     graph: &mut Graph<'a, L>,
 ) -> Vec<(Node<'a>, Place)> {
     let mut to_sort = NodeSet::default();
-    let power_events = full_set.iter().filter(|node| is_power_event(*node));
-    graph.walk(power_events, |node| {
+    let power_events = full_set.iter().filter(|node| node.is_power_event);
+    graph.walk(power_events, |_, node| {
         full_set.contains(node) && to_sort.insert(node)
     });
 
@@ -50,18 +51,6 @@ pub(super) fn sorted<'a, L: EventLookup>(
         }
     }
     order
-}
-
-/// Whether the event may take power from somebody, or from everybody.
-fn is_power_event(node: Node<'_>) -> bool {
-    let event = node.event;
-    match node.kind {
-        Kind::Create | Kind::PowerLevels | Kind::JoinRules => true,
-        Kind::Other => {
-            matches!(event.membership(), Some("leave" | "ban"))
-                && event.state_key() != Some(event.sender().as_str())
-        }
-    }
 }
 
 fn rank<'a, L: EventLookup>(node: Node<'a>, graph: &mut Graph<'a, L>) -> Rank<'a> {

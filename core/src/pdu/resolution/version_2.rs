@@ -4,9 +4,10 @@ use super::{
     EventLookup, MissingEvents, Observer,
     auth_difference::auth_difference,
     conflicts::{Conflicts, subgraph},
-    graph::{Graph, NodeSet},
+    graph::Graph,
     iterative_auth::Resolving,
     mainline, power_order,
+    tables::NodeSet,
 };
 use crate::pdu::{StateMap, event_type::POWER_LEVELS, room_version::StateResolution};
 
@@ -20,8 +21,8 @@ pub(super) fn resolve<'a, L: EventLookup>(
     let full_set = graph.if_complete(full_set)?;
 
     let resolving = match algorithm {
-        StateResolution::V2_1 => Resolving::new(&full_set, conflicts, |_| None, graph),
-        _ => Resolving::new(&full_set, conflicts, |entry| conflicts.agreed(entry), graph),
+        StateResolution::V2_1 => Resolving::new(&full_set, |_| None, graph),
+        _ => Resolving::new(&full_set, |entry| conflicts.agreed(entry), graph),
     };
     let mut resolving = graph.if_complete(resolving)?;
 
@@ -30,10 +31,11 @@ pub(super) fn resolve<'a, L: EventLookup>(
 
     let power_events: NodeSet<'a> = power_events.into_iter().map(|(node, _)| node).collect();
     let rest = full_set.iter().filter(|node| !power_events.contains(*node));
-    let levels = resolving.get((POWER_LEVELS, ""));
+    let levels = resolving.get((POWER_LEVELS, ""), graph);
     let rest = mainline::sorted(rest, levels, graph, observer);
     resolving.apply(&rest, graph, observer);
-    graph.if_complete(resolving.settled(conflicts))
+    let settled = resolving.settled(conflicts, graph);
+    graph.if_complete(settled)
 }
 
 /// The conflicted events, the auth difference, and in version 2.1 the conflicted state subgraph.
@@ -60,5 +62,6 @@ fn full_conflicted_set<'a, L: EventLookup>(
         .iter()
         .chain(difference.iter())
         .chain(subgraph.iter());
-    all.filter(|node| node.event.is_state()).collect()
+    all.filter(|node| graph.reading(*node).sets.is_some())
+        .collect()
 }
