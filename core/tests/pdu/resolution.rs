@@ -4,6 +4,7 @@ mod msc4297;
 mod properties;
 mod trace;
 mod version_1;
+mod version_2;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
