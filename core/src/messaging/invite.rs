@@ -156,7 +156,7 @@ impl AwaitCosignature {
         let cosigned: Cosigned<'_> = remote_response::parse_borrowed(body)?;
         let event = Pdu::parse(cosigned.event.get(), self.event.room_version())
             .map_err(|error| RemoteError::Nonsense(error.to_string()))?;
-        match event.is_same_event(&self.event) && signing::check_content_hash(&event) {
+        match event.is_same_event(&self.event) && event.has_claimed_content() {
             true => Ok(Arc::new(event)),
             false => Err(RemoteError::Nonsense("another event came back".to_owned())),
         }

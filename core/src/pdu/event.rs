@@ -259,7 +259,8 @@ impl Pdu {
         self.event_id == other.event_id && self.reference_hash() == other.reference_hash()
     }
 
-    /// Whether the event holds what its content hash says: check 3 on receipt of a PDU.
+    /// Whether the event holds what its content hash says: check 3 on receipt of a PDU. If not, the
+    /// checks go on with [`Pdu::redacted`].
     pub fn has_claimed_content(&self) -> bool {
         self.text.claimed_hash() == Some(hash::content_hash(&self.text))
     }

@@ -131,7 +131,7 @@ fn follows_third_party_invite(event: &Pdu) -> bool {
             content.membership() == Some("invite") && content.third_party_invite().is_some()
         })
     };
-    follows(event) && (check_content_hash(event) || follows(&event.redacted()))
+    follows(event) && (event.has_claimed_content() || follows(&event.redacted()))
 }
 
 fn server_of_event_id(event: &Pdu) -> Result<Option<&ServerName>, SignatureError> {
@@ -175,12 +175,6 @@ pub fn key_valid_at(event: &Pdu) -> WallTime {
         true => WallTime::of_event(event),
         false => WallTime(0),
     }
-}
-
-/// Check 3 on receipt of a PDU: the event holds what its content hash says. If not, go on with
-/// [`Pdu::redacted`].
-pub fn check_content_hash(event: &Pdu) -> bool {
-    event.has_claimed_content()
 }
 
 pub(super) fn insert_signature(

@@ -26,17 +26,5 @@ use comity_core::pdu::RoomVersion;
 
 const VERSIONS: [RoomVersion; 3] = [RoomVersion::V10, RoomVersion::V11, RoomVersion::V12];
 
-const EVERY_VERSION: [RoomVersion; 12] = [
-    RoomVersion::V1,
-    RoomVersion::V2,
-    RoomVersion::V3,
-    RoomVersion::V4,
-    RoomVersion::V5,
-    RoomVersion::V6,
-    RoomVersion::V7,
-    RoomVersion::V8,
-    RoomVersion::V9,
-    RoomVersion::V10,
-    RoomVersion::V11,
-    RoomVersion::V12,
-];
+const EVERY_VERSION: [RoomVersion; RoomVersion::SUPPORTED.len()] =
+    *RoomVersion::SUPPORTED.first_chunk().unwrap();

@@ -36,6 +36,15 @@ fn verdicts(report: &Value) -> Vec<&str> {
         .collect()
 }
 
+/// Fits on a terminal, and says all of this.
+fn assert_reads_well(page: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let fits = |line: &str| line.chars().count() <= 100;
+    assert!(page.lines().all(fits), "{page}");
+}
+
 fn said_to(output: Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stdout.is_empty(), "{output:?}");
@@ -82,17 +91,14 @@ fn events_are_explained_while_the_server_runs_and_when_it_does_not() {
         "{signer}"
     );
     let page = told(&here, &[&others]);
-    for part in [
-        &*bob.id,
-        "4 passed",
-        "5 passed",
-        "allowed by the state before it",
-    ] {
-        assert!(page.contains(part), "{part}: {page}");
-    }
-    assert!(
-        page.lines().all(|line| line.chars().count() <= 100),
-        "{page}"
+    assert_reads_well(
+        &page,
+        &[
+            &*bob.id,
+            "4 passed",
+            "5 passed",
+            "allowed by the state before it",
+        ],
     );
     here.stop();
     assert_eq!(report(&here, &own), running[0]);
@@ -170,17 +176,14 @@ fn a_room_tells_how_its_fork_was_merged_and_can_be_drawn() {
     );
     let alias = format!("#tea:{}", here.server_name);
     let page = told(&here, &[&alias]);
-    for part in [
-        "2 forks",
-        "1 conflicted key",
-        "m.room.topic",
-        "the same as what is stored",
-    ] {
-        assert!(page.contains(part), "{part}: {page}");
-    }
-    assert!(
-        page.lines().all(|line| line.chars().count() <= 100),
-        "{page}"
+    assert_reads_well(
+        &page,
+        &[
+            "2 forks",
+            "1 conflicted key",
+            "m.room.topic",
+            "the same as what is stored",
+        ],
     );
     let file = here.config.with_file_name("room.svg");
     told(&here, &[&room_id, "--graph", text(&file), "--auth-edges"]);

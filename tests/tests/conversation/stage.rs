@@ -20,20 +20,8 @@ use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Map, Value, json};
 
 /// Every room version.
-pub const VERSIONS: [RoomVersion; 12] = [
-    RoomVersion::V1,
-    RoomVersion::V2,
-    RoomVersion::V3,
-    RoomVersion::V4,
-    RoomVersion::V5,
-    RoomVersion::V6,
-    RoomVersion::V7,
-    RoomVersion::V8,
-    RoomVersion::V9,
-    RoomVersion::V10,
-    RoomVersion::V11,
-    RoomVersion::V12,
-];
+pub const VERSIONS: [RoomVersion; RoomVersion::SUPPORTED.len()] =
+    *RoomVersion::SUPPORTED.first_chunk().unwrap();
 
 /// Servers and one room that all of them may be in.
 pub struct Stage {
