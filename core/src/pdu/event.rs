@@ -21,7 +21,7 @@ use super::{
     event_type::REDACTION,
     format::{self, FormatError},
     hash,
-    redaction::{redact, signed_text},
+    redaction::{redact, signed_pieces, signed_text},
     room_version::RoomVersion,
 };
 
@@ -239,6 +239,12 @@ impl Pdu {
     /// The text that the event's servers signed: what a redaction leaves of it, without signatures.
     pub fn signed_text(&self) -> String {
         signed_text(&self.text, self.version)
+    }
+
+    /// Calls `piece` with one piece after the other of [`Pdu::signed_text`], which need not be
+    /// copied into one to be hashed.
+    pub fn signed_pieces(&self, piece: impl FnMut(&str)) {
+        signed_pieces(&self.text, self.version, piece);
     }
 
     /// The signatures of one server, if it signed.

@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ruma_common::{IdParseError, OwnedEventId, OwnedServerName, ServerName, UserId};
 use serde_json::Value;
+use sha2::{Digest, Sha512};
 use thiserror::Error;
 
 use super::{
@@ -101,7 +102,8 @@ pub fn verify_json<'a>(
         Some(signature.as_str().unwrap_or_default())
     };
     let text = signed_json_text(object);
-    verify_signatures(signature, text.as_bytes(), server, keys.into_iter())
+    let message = |hasher: &mut Sha512| hasher.update(&text);
+    verify_signatures(signature, message, server, keys.into_iter())
 }
 
 /// The servers whose signatures an event needs, each once.
@@ -155,7 +157,7 @@ fn authorising_server(event: &Pdu) -> Result<Option<&ServerName>, SignatureError
 /// Check 2 on receipt of a PDU: every server that has to sign this event did so, where the room
 /// version cares with a key that was valid when the event was made.
 pub fn verify_event(event: &Pdu, keys: &KnownKeys) -> Result<(), SignatureError> {
-    let text = event.signed_text();
+    let message = |hasher: &mut Sha512| event.signed_pieces(|piece| hasher.update(piece));
     let valid_at = key_valid_at(event).to_i64();
     for server in required_signers(event)? {
         let known = keys.get(server).map(AsRef::as_ref).unwrap_or_default();
@@ -163,7 +165,7 @@ pub fn verify_event(event: &Pdu, keys: &KnownKeys) -> Result<(), SignatureError>
         let signatures = event.signatures_of(server);
         let signatures = signatures.ok_or_else(|| SignatureError::Missing(server.to_owned()))?;
         let signature = |key_id: &str| signatures.with_key(key_id);
-        verify_signatures(signature, text.as_bytes(), server, valid)?;
+        verify_signatures(signature, message, server, valid)?;
     }
     Ok(())
 }
@@ -202,10 +204,11 @@ fn signed_json_text(object: &Object) -> String {
     object_to_canonical_string(object, &["signatures", "unsigned"])
 }
 
-/// `signature` gives the server's signature with a key.
+/// `signature` gives the server's signature with a key, and `message` puts into a hash what is
+/// signed.
 fn verify_signatures<'a, 's>(
     signature: impl Fn(&str) -> Option<&'s str>,
-    message: &[u8],
+    message: impl Fn(&mut Sha512),
     server: &ServerName,
     keys: impl Iterator<Item = &'a VerifyKey>,
 ) -> Result<(), SignatureError> {
@@ -214,7 +217,7 @@ fn verify_signatures<'a, 's>(
         let Some(signature) = signature(&key.key_id) else {
             continue;
         };
-        if !key.public_key.verifies_base64(message, signature) {
+        if !key.public_key.verifies_hashed(&message, signature) {
             let (server, key_id) = (server.to_owned(), key.key_id.clone());
             return Err(SignatureError::Wrong { server, key_id });
         }

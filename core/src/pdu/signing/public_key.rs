@@ -85,13 +85,27 @@ impl PublicKey {
     /// As [`PublicKey::verifies`], of a signature in unpadded base64.
     #[must_use]
     pub fn verifies_base64(&self, message: &[u8], signature: &str) -> bool {
+        self.verifies_hashed(|hasher| hasher.update(message), signature)
+    }
+
+    /// As [`PublicKey::verifies_base64`], of a message that need not be in one piece: `message`
+    /// puts it into the hash.
+    pub(super) fn verifies_hashed(
+        &self,
+        message: impl FnOnce(&mut Sha512),
+        signature: &str,
+    ) -> bool {
         unpadded_base64::decode_exact(signature)
-            .is_some_and(|signature| self.verifies(message, &signature))
+            .is_some_and(|signature| self.is_signed(message, &signature))
     }
 
     /// Whether `signature` is the signature of this message by this key.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        self.is_signed(|hasher| hasher.update(message), signature)
+    }
+
+    fn is_signed(&self, message: impl FnOnce(&mut Sha512), signature: &[u8; 64]) -> bool {
         let (Some(negated), Some((r, s))) = (&self.0.negated, signature.split_first_chunk::<32>())
         else {
             return false;
@@ -100,11 +114,9 @@ impl PublicKey {
         let Some(s) = s.ok().and_then(Option::from) else {
             return false;
         };
-        let hash = Sha512::new()
-            .chain_update(r)
-            .chain_update(self.0.bytes)
-            .chain_update(message);
-        let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+        let mut hasher = Sha512::new().chain_update(r).chain_update(self.0.bytes);
+        message(&mut hasher);
+        let k = Scalar::from_bytes_mod_order_wide(&hasher.finalize().into());
         let expected = match &self.0.multiples {
             Some(KeptMultiples(of_key, of_base)) => of_key.times(&k) + of_base.0.times(&s),
             None => EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, negated, &s),
