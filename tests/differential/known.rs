@@ -276,6 +276,10 @@ known! {
         (asked.ours("needs a user id as state key") && asked.is("m.room.member"))
             || (asked.ours("is not a user id") && asked.is("m.room.power_levels"))
     };
+    "User ids" RUMA AUTHORISE, |asked| {
+        asked.theirs("`users` field") && (has_far_port(&asked.event) || asked.a_state_has(|known| has_far_port(&known.event)))
+    };
+    "User ids" RUMA &[Resolve], |asked| asked.a_state_has(|known| has_far_port(&known.event));
     "Lists of levels that are no objects" SYNAPSE AUTHORISE, |asked| {
         asked.ours("is not an object of levels") && asked.is("m.room.power_levels")
     };
@@ -318,6 +322,17 @@ known! {
 }
 
 /// A third-party invite with something that is no key.
+/// Whether these are power levels of a user whose server has a port that there is not.
+fn has_far_port(event: &Value) -> bool {
+    let is_far = |port: &str| port.parse().is_ok_and(|port: u32| port > 65_535);
+    let users = event["content"]["users"].as_object();
+    let is_named = users.is_some_and(|users| {
+        let mut ports = users.keys().filter_map(|user| user.rsplit_once(':'));
+        ports.any(|(_, port)| is_far(port))
+    });
+    is_named && event["type"] == "m.room.power_levels"
+}
+
 fn has_odd_keys(known: &KnownEvent) -> bool {
     let is_key = |key: &Value| {
         let bytes = key

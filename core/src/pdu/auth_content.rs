@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{
     canonical_json::{Object, object_to_canonical_string},
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
+    format::MAX_ID_BYTES,
     room_version::{LevelForm, RoomVersion},
     unpadded_base64,
 };
@@ -378,12 +379,12 @@ impl PowerLevelsContent {
             stranger: None,
         };
         let mut users = read.list(LevelsOf::Users).entries().iter();
-        let stranger = users.find(|(user, _)| <&UserId>::try_from(&**user).is_err());
+        let stranger = users.find(|(user, _)| !is_user_id(user));
         read.stranger = stranger.map(|(user, _)| user.clone());
         read
     }
 
-    /// The first key in `users` that is no user id.
+    /// The first key in `users` that is no user id by the grammar.
     pub fn stranger(&self) -> Option<&str> {
         self.stranger.as_deref()
     }
@@ -397,6 +398,19 @@ impl PowerLevelsContent {
     pub fn list(&self, list: LevelsOf) -> &LevelList {
         self.lists.get(list as usize).unwrap_or(&LevelList::Absent)
     }
+}
+
+/// Whether this is a user id by the grammar (appendices, "User Identifiers", "Server Name"), which
+/// has ports up to 99,999. The identifier's parser knows none above 65,535.
+fn is_user_id(text: &str) -> bool {
+    let is_five_digits = |port: &str| port.len() == 5 && port.bytes().all(|b| b.is_ascii_digit());
+    let with_other_port = || match text.rsplit_once(':') {
+        Some((before, port)) if is_five_digits(port) && text.len() <= MAX_ID_BYTES => {
+            UserId::parse(format!("{before}:1")).is_ok()
+        }
+        _ => false,
+    };
+    <&UserId>::try_from(text).is_ok() || with_other_port()
 }
 
 impl LevelList {

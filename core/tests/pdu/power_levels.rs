@@ -131,9 +131,26 @@ fn auth_15_1_to_3_levels_are_integers_of_users() {
             let verdict = first(json!({ list: { ALICE: "5" } }));
             assert_eq!(verdict, text.map(|()| its_rule));
         }
-        for stranger in ["alice", "@alice", "@alice:", ""] {
+        for stranger in ["alice", "@alice", "@alice:", "@alice:b:1:99999", ""] {
             let verdict = first(json!({ "users": { stranger: 5 } }));
             assert_eq!(verdict, Some(Rule::LevelsUsers));
+        }
+    }
+}
+
+/// The grammar of ports is up to five digits. Ruma knows none that no server can be at.
+#[test]
+fn auth_15_3_a_user_id_may_have_any_port_of_five_digits() {
+    for version in EVERY_VERSION {
+        let mut room = without_levels(version);
+        for (user, expected) in [
+            ("@alice:b.example:65536", None),
+            ("@alice:[::1]:99999", None),
+            ("@alice:b.example:100000", Some(Rule::LevelsUsers)),
+            ("@alice:b.example:1:99999", Some(Rule::LevelsUsers)),
+        ] {
+            let verdict = first_levels(&mut room, json!({ "users": { user: 5 } }));
+            assert_eq!(rule(verdict), expected, "{version} {user}");
         }
     }
 }
