@@ -98,7 +98,7 @@ impl SendJoin {
             Some(json) => events(&[json])
                 .pop()
                 .filter(|event| event.is_same_event(&self.event))
-                .filter(|event| signing::check_content_hash(event))
+                .filter(|event| event.has_claimed_content())
                 .ok_or(RoomFault::AnotherJoin)?,
         };
         let (state, auth_chain) = (events(&joined.state), events(&joined.auth_chain));
