@@ -32,6 +32,8 @@ pub struct Report {
     pub deeds: Counts,
     /// What broke.
     pub faults: Counts,
+    /// How far events had come where servers crashed.
+    pub interrupted: Counts,
     /// What hostile servers did.
     pub lies: Counts,
     /// What servers did about it: answers, errors, verdicts and notices.
@@ -47,6 +49,7 @@ impl AddAssign<&Self> for Report {
         let both = [
             (&mut self.deeds, &other.deeds),
             (&mut self.faults, &other.faults),
+            (&mut self.interrupted, &other.interrupted),
             (&mut self.lies, &other.lies),
             (&mut self.branches, &other.branches),
         ];
@@ -107,6 +110,13 @@ impl Chronicle {
     /// Something breaks.
     pub fn count_fault(&mut self, fault: &Fault) {
         count(&mut self.report.faults, kind(fault));
+    }
+
+    /// A server has crashed while events had come so far.
+    pub fn count_interrupted(&mut self, stages: impl IntoIterator<Item = &'static str>) {
+        for stage in stages {
+            count(&mut self.report.interrupted, stage.to_owned());
+        }
     }
 
     /// A command has ended.

@@ -15,7 +15,10 @@ use comity_core::{
     transaction::backoff::Spread,
 };
 
-use super::database::{Database, DatabaseKind};
+use super::{
+    database::{Database, DatabaseKind},
+    stages::Stages,
+};
 
 /// What a disk does next.
 #[derive(Debug)]
@@ -47,6 +50,7 @@ pub struct Disk {
     /// Which batch fails, counted from the next.
     fault: Option<u32>,
     failed: bool,
+    pub(super) stages: Stages,
 }
 
 impl Disk {
@@ -60,6 +64,7 @@ impl Disk {
             fuse: None,
             fault: None,
             failed: false,
+            stages: Stages::default(),
         }
     }
 
@@ -118,11 +123,14 @@ impl Disk {
         if is_commit && burns_down(&mut self.fuse) {
             return Some(DiskEvent::PowerLoss);
         }
+        self.stages.known();
         Some(DiskEvent::Answer(id, answer))
     }
 
     /// The server is gone: of what is under way, a prefix of random length is executed.
     pub(super) fn crash(&mut self) {
+        let waiting = self.waiting.iter().map(|waiting| &waiting.query);
+        self.stages.crash(waiting);
         let survivors = self.random.next_number() % (self.waiting.len() as u64 + 1);
         for _ in 0..survivors {
             if let Some(Waiting { query, .. }) = self.waiting.pop_front() {
@@ -147,6 +155,7 @@ impl Disk {
         }
         let answer = self.database.run(&query);
         if let (Query::Commit(batch), Ok(_)) = (query, &answer) {
+            self.stages.written(&batch);
             self.written.push(batch);
         }
         answer

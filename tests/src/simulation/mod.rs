@@ -37,6 +37,7 @@ mod network;
 mod plan;
 mod server;
 mod sight;
+mod stages;
 mod world;
 
 pub use chronicle::{Counts, Report};

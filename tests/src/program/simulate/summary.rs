@@ -20,6 +20,7 @@ pub(super) fn print(total: &Report, begun: Instant) {
     );
     list("Deeds", &total.deeds);
     list("Faults", &total.faults);
+    list("Events when their server crashed", &total.interrupted);
     list("Lies", &total.lies);
     let mut branches: Vec<_> = total.branches.iter().collect();
     branches.sort_by_key(|(_, count)| **count);

@@ -12,6 +12,7 @@ mod back_off;
 mod bounds;
 mod durable;
 mod ends;
+mod few_ends;
 mod forgery;
 mod heard;
 mod ledger;
@@ -94,6 +95,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(rest::AtRest),
         Box::new(once::SaidOnce),
         Box::<staged::StagedIsDecided>::default(),
+        Box::new(few_ends::FewEnds),
         Box::new(agreement::SameState),
         Box::new(agreement::SameVerdicts),
         Box::new(agreement::SameRedactions),

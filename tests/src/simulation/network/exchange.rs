@@ -92,6 +92,7 @@ impl Network {
         self.show_notices(name);
         if !is_up {
             self.show(&Sight::Down(name));
+            self.count_interrupted(name);
             self.break_connections(name);
         }
         for (id, response) in responses {
@@ -102,6 +103,19 @@ impl Network {
         for call in calls {
             self.send(name, call);
         }
+    }
+
+    /// How far events had come on a server that has crashed.
+    fn count_interrupted(&mut self, name: &OwnedServerName) {
+        let Some(server) = self.servers.get_mut(name) else {
+            return;
+        };
+        let mut interrupted = server.disk.stages.interrupted();
+        let mut unanswered = self.requests.values();
+        if unanswered.any(|exchange| exchange.to == *name && exchange.asked().is_transaction()) {
+            interrupted.insert("received, not answered");
+        }
+        self.chronicle.count_interrupted(interrupted);
     }
 
     fn show_notices(&mut self, name: &OwnedServerName) {

@@ -37,7 +37,10 @@ const DEEDS: &[(usize, DrawDeed)] = &[
         Deed::Say(draw.room(), if draw.dice.once_in(20) { 60 } else { 1 })
     }),
     (20, |draw| Deed::Repeat(draw.room())),
-    (20, Draw::create),
+    (20, |draw| {
+        let room = draw.room();
+        draw.create(room)
+    }),
     (120, |draw| Deed::Join(draw.room(), draw.server())),
     (40, |draw| Deed::Leave(draw.room())),
     (60, |draw| Deed::Invite(draw.room(), draw.user())),
@@ -182,6 +185,7 @@ impl Draw {
             index: small(index),
             skew,
             database: self.one_of(&DATABASES),
+            extremities_max: self.one_of(&[1, 2, 10, 10]),
         }
     }
 
@@ -190,12 +194,16 @@ impl Draw {
         let faults = self.weights(FAULTS);
         let trouble = self.one_of(&[0, 5, 15, 15, 30]);
         let length = 40 + self.dice.below(120);
-        let create = self.create();
-        self.deed(create.clone());
-        self.everybody_comes(create.room());
+        let (founder, create) = (self.user(), self.create(0));
+        self.deed_of(founder, create);
+        self.everybody_comes(0);
+        let absence = self.dice.once_in(20).then(|| self.dice.below(length));
+        let mut absence = absence.filter(|_| trouble > 0);
         while self.steps.len() < length {
             self.end_faults();
-            if self.dice.below(100) < trouble {
+            if absence.take_if(|at| *at <= self.steps.len()).is_some() {
+                self.absence(founder);
+            } else if self.dice.below(100) < trouble {
                 let fault = self.weighed(&faults);
                 self.fault(FAULTS[fault].1);
             } else {
@@ -248,8 +256,49 @@ impl Draw {
         0
     }
 
+    /// A server is away for days or weeks, while a room that it is in says more than anybody asks
+    /// for at once.
+    fn absence(&mut self, founder: User) {
+        let further = 1 + self.dice.below(self.servers - 1);
+        let away = small((usize::from(founder.server) + further) % self.servers);
+        let user = User {
+            server: away,
+            name: 0,
+        };
+        self.deed_of(founder, Deed::Invite(0, user));
+        self.pass(Duration::from_secs(10));
+        self.deed_of(user, Deed::Join(0, founder.server));
+        self.pass(Duration::from_secs(10));
+        let (gone, back) = match self.dice.once_in(2) {
+            true => (Fault::Crash(away), Fault::Start(away)),
+            false => (Fault::CutOff(away), Fault::Reconnect(away)),
+        };
+        self.step(What::Fault(gone), Pause::Short);
+        let (portions, size) = self.one_of(&[(1, 100), (4, 50), (10, 10), (20, 15)]);
+        let size = if self.dice.once_in(10) {
+            size * 8
+        } else {
+            size
+        };
+        for portion in 0..portions {
+            let speaker = if portion % 3 == 2 {
+                self.user()
+            } else {
+                founder
+            };
+            self.step(What::Deed(speaker, Deed::Say(0, size)), Pause::Long);
+            let deed = Deed::Topic(0, self.number());
+            self.deed(deed);
+        }
+        self.step(What::Fault(back), Pause::Short);
+    }
+
     fn deed(&mut self, deed: Deed) {
         let user = self.user();
+        self.deed_of(user, deed);
+    }
+
+    fn deed_of(&mut self, user: User, deed: Deed) {
         self.step(What::Deed(user, deed), Pause::Short);
     }
 
@@ -298,12 +347,11 @@ impl Draw {
         vec![(fault, pause), (Fault::Start(server), Pause::Short)]
     }
 
-    fn create(&mut self) -> Deed {
+    fn create(&mut self, room: Slot) -> Deed {
         let version = self.one_of(RoomVersion::SUPPORTED);
         let preset = self.one_of(&[Preset::Public, Preset::Public, Preset::Private]);
         let levels = (0..self.servers).map(|index| (small(index), self.one_of(&[0, 50, 60])));
         let levels = levels.collect();
-        let room = self.room();
         Deed::Create {
             room,
             version,

@@ -47,6 +47,8 @@ pub struct ServerPlan {
     pub skew: i64,
     /// What it stores in.
     pub database: DatabaseKind,
+    /// How many ends it lets the graph of a room have.
+    pub extremities_max: u8,
 }
 
 /// One thing that happens.
@@ -105,7 +107,7 @@ pub enum Deed {
     /// Gives somebody power.
     Empower(Slot, User, i64),
     /// Says so many things at once.
-    Say(Slot, u8),
+    Say(Slot, u16),
     /// Says one thing twice at once, under one key.
     Repeat(Slot),
     /// Redacts the message with this number, counted round.
@@ -151,6 +153,18 @@ pub enum Fault {
     Degrade(u8, u8, Quality),
     /// Something happens to the next request to a server that has this in its target.
     Mishap(u8, &'static str, Mishap),
+}
+
+impl ServerPlan {
+    /// The server at this place with a clock that is right, on the fastest database.
+    pub fn usual(index: u8) -> Self {
+        Self {
+            index,
+            skew: 0,
+            database: DatabaseKind::Model,
+            extremities_max: 10,
+        }
+    }
 }
 
 impl What {

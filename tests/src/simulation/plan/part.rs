@@ -8,8 +8,7 @@ use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr, time::D
 
 use thiserror::Error;
 
-use super::{Deed, Plan, What};
-use crate::simulation::database::DatabaseKind;
+use super::{Deed, Plan, ServerPlan, What};
 
 /// A number of a server or of a step.
 type Number = usize;
@@ -25,7 +24,7 @@ pub enum Kept {
     Pauses,
     /// Steps that say many things at once; the others say one.
     Crowds,
-    /// Servers whose clocks are off and whose databases are not the fastest.
+    /// Servers that are not as usual.
     Oddities,
 }
 
@@ -107,8 +106,7 @@ impl Part {
         });
         oddities.retain(|number| {
             let server = whole.servers.get(*number);
-            let odd = server
-                .is_some_and(|server| server.skew != 0 || server.database != DatabaseKind::Model);
+            let odd = server.is_some_and(|server| *server != ServerPlan::usual(server.index));
             odd && servers.contains(number)
         });
         self
@@ -133,8 +131,7 @@ impl Part {
         }
         for (number, server) in servers.iter_mut().enumerate() {
             if !self.kept(Kept::Oddities).contains(&number) {
-                server.skew = 0;
-                server.database = DatabaseKind::Model;
+                *server = ServerPlan::usual(server.index);
             }
         }
         Plan {

@@ -37,6 +37,9 @@ impl fmt::Display for ServerPlan {
         if self.skew != 0 {
             write!(f, ", its clock off by {} s", self.skew)?;
         }
+        if self.extremities_max != Self::usual(self.index).extremities_max {
+            write!(f, ", joining more than {} ends", self.extremities_max)?;
+        }
         write!(f, ", on {:?}", self.database)
     }
 }

@@ -79,7 +79,9 @@ impl World {
         for server in &plan.servers {
             let name = show::server(server.index);
             network.set_skew(name, server.skew * 1_000);
-            network.add(Server::on(name, server.database));
+            let mut host = Server::on(name, server.database);
+            host.settings.extremities_max = usize::from(server.extremities_max);
+            network.add(host);
             honest.insert(name.try_into().expect("a server name"));
         }
         Self {
