@@ -21,7 +21,7 @@ use crate::{
         world::Room,
     },
     pdu::{
-        RoomVersion, StateMap,
+        Pdu, RoomVersion, StateMap,
         authorisation::check_auth_events,
         build::{self, EventTemplate},
         event_type::{CREATE, HISTORY_VISIBILITY, JOIN_RULES, MEMBER, POWER_LEVELS},
@@ -29,6 +29,9 @@ use crate::{
     },
     persistence::queries::Write,
 };
+
+/// How many rooms that differ in nothing else a user may create within a millisecond.
+const ROOMS_AT_ONCE_MAX: usize = 20;
 
 /// A room in the making.
 #[derive(Clone, Debug)]
@@ -60,10 +63,7 @@ fn begin(command: &CreateRoom, facts: &Facts<'_>) -> Result<Outcome, Stop<Comman
         return Err(invalid(&"the creator is of another server").into());
     }
     let version = command.version.unwrap_or(RoomVersion::DEFAULT);
-    let own = facts.own();
-    let template = create_event(command, version, facts);
-    let event = build::build(template, version, own.server_name(), own.signing_key())
-        .map_err(|error| invalid(&error))?;
+    let event = create_event(command, version, facts)?;
     check_auth_events(&event, &[], None).map_err(|denied| invalid(&denied))?;
     let room = Room::new(event.room_id().to_owned(), version);
     let mut outcome = Outcome::default();
@@ -112,7 +112,32 @@ fn our_room_in_the_making<'f>(
     Ok(room.ok_or_else(|| CommandError::NotFound(format!("{room_id} is not here")))?)
 }
 
-fn create_event(command: &CreateRoom, version: RoomVersion, facts: &Facts<'_>) -> EventTemplate {
+/// An event that makes a room which is not here yet. Where the event names the room, two that a
+/// user makes alike within a millisecond would be one.
+fn create_event(
+    command: &CreateRoom,
+    version: RoomVersion,
+    facts: &Facts<'_>,
+) -> Result<Pdu, Stop<CommandError>> {
+    let mut template = create_template(command, version, facts);
+    let own = facts.own();
+    for _ in 0..ROOMS_AT_ONCE_MAX {
+        let event = build::build(
+            template.clone(),
+            version,
+            own.server_name(),
+            own.signing_key(),
+        )
+        .map_err(|error| CommandError::Invalid(error.to_string()))?;
+        if template.room_id.is_some() || facts.room(event.room_id())?.is_none() {
+            return Ok(event);
+        }
+        template.origin_server_ts += 1;
+    }
+    Err(CommandError::Busy("many rooms like this are being made".to_owned()).into())
+}
+
+fn create_template(command: &CreateRoom, version: RoomVersion, facts: &Facts<'_>) -> EventTemplate {
     let mut content = command.creation_content.clone();
     content.insert("room_version".to_owned(), version.as_str().into());
     if version.rules().creator_in_content {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use comity_core::{
     messaging::{
-        command::{Command, Preset, Reply, SendEvent},
+        command::{Command, CreateRoom, Preset, Reply, SendEvent},
         notice::{Question, Told},
     },
     pdu::RoomVersion,
     persistence::queries::{Answer, Read},
 };
+use comity_tests::simulation::Network;
 use serde_json::json;
 
 use crate::stage::{Stage, VERSIONS, forbidden, noticed, room, sent, text, texts, user};
@@ -37,6 +38,26 @@ fn three_servers_talk_in_one_room_of_every_version() {
             );
             assert_eq!(stage.said(server), said, "{server} in version {version}");
             assert_eq!(stage.summary(server).extremities.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn rooms_that_a_user_makes_alike_at_the_same_moment_are_different_rooms() {
+    for version in RoomVersion::SUPPORTED {
+        let mut network = Network::of(&["one"]);
+        let command = Command::CreateRoom(Box::new(CreateRoom {
+            version: Some(*version),
+            ..CreateRoom::new(user("one"))
+        }));
+        let ids = [(); 3].map(|()| network.start_command("one", command.clone()));
+        network.settle();
+        let made = ids.map(|id| network.server("one").finished(id).unwrap().unwrap());
+        for (index, room) in made.iter().enumerate() {
+            assert!(
+                !made[..index].contains(room),
+                "in version {version}: {made:?}"
+            );
         }
     }
 }
