@@ -21,7 +21,6 @@ use crate::{
         Pdu,
         answers::{events_of, within_bound},
         event_type::CREATE,
-        signing,
     },
     transport::{
         remote_request::{Endpoint, SignedEvent},
