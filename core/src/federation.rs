@@ -21,9 +21,13 @@ use crate::{
         directory::{ResolveAlias, UserProfile},
         ephemeral::SendEphemeral,
         hierarchy::SeeHierarchy,
+        homeserver::AnswerQuestion,
         invite::InviteUser,
         join::JoinRoom,
+        knock::KnockRoom,
         leave::LeaveRoom,
+        notice::Question,
+        openid::FindOpenIdUser,
         public_rooms::ListPublicRooms,
         read::{ReadStore, SummariseRoom},
         send::SendEventJob,
@@ -182,6 +186,10 @@ impl Federation {
                 AnswerKeyQuery::one(server, wanted_until).into(),
             )),
             Route::KeysOfSeveral => Ok(Routed::Job(AnswerKeyQuery::several(&body)?.into())),
+            Route::OpenIdUser(token) => {
+                let question = AnswerQuestion::from(Question::OpenIdUser(token));
+                Ok(Routed::Job(question.into()))
+            }
             Route::Authenticated(route) => {
                 Ok(Routed::Job(Authenticate::new(route, &parts, body)?.into()))
             }
@@ -240,6 +248,18 @@ fn job(command: Command) -> Option<Job> {
             via,
             content,
         } => JoinRoom {
+            user_id,
+            room_id,
+            via,
+            content,
+        }
+        .into(),
+        Command::Knock {
+            user_id,
+            room_id,
+            via,
+            content,
+        } => KnockRoom {
             user_id,
             room_id,
             via,
@@ -327,6 +347,7 @@ fn job(command: Command) -> Option<Job> {
         Command::QueryKeys(wanted) => QueryKeys { wanted }.into(),
         Command::ClaimKeys(wanted) => ClaimKeys { wanted }.into(),
         Command::ListDevices(user_id) => ListDevices { user_id }.into(),
+        Command::OpenIdUser { server, token } => FindOpenIdUser { server, token }.into(),
         Command::PublicRooms { server, wanted } => ListPublicRooms { server, wanted }.into(),
         Command::Hierarchy {
             user_id,

@@ -1,7 +1,7 @@
 //! What other servers ask that only the node knows: its aliases, the rooms in its directory, its
 //! users' profiles, and their devices and keys.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use comity_core::messaging::{
     device_keys::{Device, DeviceList, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys},
@@ -21,10 +21,11 @@ pub fn answer(accounts: &Accounts, server_name: &ServerName, question: &Question
             one_time_keys(accounts, server_name, wanted).map(Told::OneTimeKeys)
         }
         Question::Devices(user_id) => devices(accounts, server_name, user_id),
+        Question::OpenIdUser(token) => openid_user(accounts, server_name, token),
         Question::PublishedRooms => accounts.published().map(Told::PublishedRooms),
     };
     told.unwrap_or_else(|error| {
-        tracing::error!(%error, ?question, "a question from federation went unanswered");
+        tracing::error!(%error, "a question from federation went unanswered");
         Told::NotFound
     })
 }
@@ -42,6 +43,17 @@ fn directory(
         },
         None => Told::NotFound,
     })
+}
+
+fn openid_user(
+    accounts: &Accounts,
+    server_name: &ServerName,
+    token: &str,
+) -> Result<Told, AccountsError> {
+    let localpart = accounts.openid_user(token, SystemTime::now())?;
+    let user_id =
+        localpart.and_then(|localpart| UserId::parse_with_server_name(localpart, server_name).ok());
+    Ok(user_id.map_or(Told::NotFound, Told::OpenIdUser))
 }
 
 fn profile(

@@ -24,8 +24,10 @@ use crate::{
         homeserver::AnswerQuestion,
         invite::{AnswerInvite, AwaitCosignature, InviteUser, ServeInvite},
         join::{JoinRoom, enter::EnterRoom, make::MakeJoin, resume::ResumeJoin, send::SendJoin},
+        knock::{KnockRoom, SendKnock},
         leave::{LeaveRoom, SendLeave},
         merge_ends::MergeEnds,
+        openid::FindOpenIdUser,
         public_rooms::{ListPublicRooms, ServePublicRooms},
         read::{ReadStore, SummariseRoom},
         resident::{AnswerSendJoin, MakeMembership, SendMembership},
@@ -158,6 +160,10 @@ jobs! {
     EnterRoom(EnterRoom),
     /// Messaging: takes up a join that was handed in before the start.
     ResumeJoin(ResumeJoin),
+    /// Messaging: knocks at a room, up to having a signed event.
+    KnockRoom(KnockRoom),
+    /// Messaging: hands the knock in.
+    SendKnock(SendKnock),
     /// Messaging: leaves a room, or refuses an invite to it.
     LeaveRoom(LeaveRoom),
     /// Messaging: hands the leave event in.
@@ -182,6 +188,8 @@ jobs! {
     ClaimKeys(ClaimKeys),
     /// Messaging: gets all devices of a user.
     ListDevices(ListDevices),
+    /// Messaging: finds out who got an OpenID token.
+    FindOpenIdUser(FindOpenIdUser),
     /// Messaging: looks into a directory of rooms.
     ListPublicRooms(ListPublicRooms),
     /// Messaging: looks at a space.
@@ -271,6 +279,8 @@ impl Job {
             | Self::AnswerQuestion(_)
             | Self::CreateRoom(_)
             | Self::LeaveRoom(_)
+            | Self::KnockRoom(_)
+            | Self::SendKnock(_)
             | Self::SendLeave(_)
             | Self::InviteUser(_)
             | Self::AwaitCosignature(_)
@@ -280,6 +290,7 @@ impl Job {
             | Self::ResolveAlias(_)
             | Self::UserProfile(_)
             | Self::QueryKeys(_)
+            | Self::FindOpenIdUser(_)
             | Self::ServePublicRooms(_)
             | Self::ServeHierarchy(_)
             | Self::ListPublicRooms(_)

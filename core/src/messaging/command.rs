@@ -42,6 +42,17 @@ pub enum Command {
         /// Further keys of the member event, such as `displayname` and `reason`.
         content: Content,
     },
+    /// Ask to be let into a room, by federation if we are not in it. → [`Reply::Event`]
+    Knock {
+        /// Our user.
+        user_id: OwnedUserId,
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Servers that are likely in the room, best first.
+        via: Vec<OwnedServerName>,
+        /// Further keys of the member event, such as `displayname` and `reason`.
+        content: Content,
+    },
     /// Leave a room, refuse an invite or take back a knock. → [`Reply::Event`]
     Leave {
         /// Our user.
@@ -116,6 +127,14 @@ pub enum Command {
     /// Ask for all devices of a user of any server, to follow their changes from there on.
     /// → [`Reply::Devices`]
     ListDevices(OwnedUserId),
+    /// Ask a server, ours or another, which of its users got an OpenID token.
+    /// → [`Reply::OpenIdUser`]
+    OpenIdUser {
+        /// Which server.
+        server: OwnedServerName,
+        /// The token.
+        token: String,
+    },
     /// Ask for the rooms that a server publishes, ours or another. → [`Reply::PublicRooms`]
     PublicRooms {
         /// Which server.
@@ -281,11 +300,13 @@ pub enum Reply {
         failures: Failures,
     },
     /// The devices of a user.
-    Devices(DeviceList),
+    Devices(Box<DeviceList>),
+    /// Who got the token.
+    OpenIdUser(OwnedUserId),
     /// A page of a directory.
     PublicRooms(PublicRooms),
     /// One level of a space.
-    Hierarchy(Hierarchy),
+    Hierarchy(Box<Hierarchy>),
     /// What was read.
     Read(Answer),
     /// To [`Command::RoomSummary`].

@@ -112,7 +112,9 @@ impl SeeHierarchy {
             let viewer = Viewer::User(&self.user_id);
             let level = level(&self.room_id, viewer, self.suggested_only, facts)?;
             let level = level.ok_or_else(not_found);
-            return Ok(Outcome::complete(level.map(Reply::Hierarchy)));
+            return Ok(Outcome::complete(
+                level.map(|level| Reply::Hierarchy(Box::new(level))),
+            ));
         }
         let mut last = not_found();
         let others = self.via.iter().filter(|server| *server != facts.our_name());
@@ -124,7 +126,9 @@ impl SeeHierarchy {
             match self.read(facts.call(server, endpoint)?) {
                 Ok(level) => {
                     let level = self.for_user(level, facts)?.ok_or_else(not_found);
-                    return Ok(Outcome::complete(level.map(Reply::Hierarchy)));
+                    return Ok(Outcome::complete(
+                        level.map(|level| Reply::Hierarchy(Box::new(level))),
+                    ));
                 }
                 Err(error) => last = CommandError::of_server(server, &error),
             }

@@ -54,6 +54,12 @@ struct Directory {
     servers: Vec<OwnedServerName>,
 }
 
+/// The answer of `openid/userinfo`.
+#[derive(Deserialize, Serialize)]
+struct UserInfo {
+    sub: OwnedUserId,
+}
+
 /// Reads another server's answer. What was not asked is left out, as is what it has no right to
 /// speak of.
 fn read(question: &Question, body: &Bytes) -> Result<Told, RemoteError> {
@@ -70,6 +76,7 @@ fn read(question: &Question, body: &Bytes) -> Result<Told, RemoteError> {
         Question::Devices(user_id) => parse::<DeviceList>(body)?
             .credible(user_id)
             .map_or(Told::NotFound, Told::Devices),
+        Question::OpenIdUser(_) => Told::OpenIdUser(parse::<UserInfo>(body)?.sub),
         Question::PublishedRooms => Told::NotFound,
     })
 }
@@ -125,10 +132,18 @@ impl AnswerQuestion {
             Told::Keys(keys) => json_response(ok, keys),
             Told::OneTimeKeys(keys) => json_response(ok, keys),
             Told::Devices(list) => json_response(ok, list),
+            Told::OpenIdUser(user_id) => {
+                let sub = user_id.clone();
+                json_response(ok, &UserInfo { sub })
+            }
             Told::PublishedRooms(_) => return Err(not_found()),
             Told::NotFound => match &self.question {
                 Question::Keys(_) => json_response(ok, &UserKeys::default()),
                 Question::OneTimeKeys { .. } => json_response(ok, &OneTimeKeys::default()),
+                Question::OpenIdUser(_) => {
+                    let reason = "the token is unknown or has expired";
+                    return Err(MatrixError::new(ErrorCode::UnknownToken, reason));
+                }
                 Question::Directory(_)
                 | Question::Profile(_)
                 | Question::Devices(_)
@@ -181,7 +196,7 @@ impl Question {
             Self::Profile(user_id) | Self::Devices(user_id) => is_other(user_id),
             Self::Keys(wanted) => wanted.keys().any(is_other),
             Self::OneTimeKeys { wanted, .. } => wanted.keys().any(is_other),
-            Self::PublishedRooms => false,
+            Self::OpenIdUser(_) | Self::PublishedRooms => false,
         }
     }
 }

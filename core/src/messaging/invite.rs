@@ -87,7 +87,7 @@ impl InviteUser {
 }
 
 /// The events that describe a room, as a JSON list.
-fn description(room: &Room, facts: &Facts<'_>) -> Result<String, Blocked> {
+pub fn description(room: &Room, facts: &Facts<'_>) -> Result<String, Blocked> {
     let ids: Vec<&EventId> = DESCRIBING
         .iter()
         .filter_map(|event_type| room.state.get(event_type, ""))

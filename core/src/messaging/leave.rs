@@ -1,5 +1,5 @@
-//! Leaving a room: by ourselves if we are in it; else, to refuse an invite, by `make_leave` and
-//! `send_leave` (LEAVE-1).
+//! Leaving a room: by ourselves if we are in it; else, to refuse an invite or take back a knock,
+//! by `make_leave` and `send_leave` (LEAVE-1).
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use super::{
     compose::{self, NewEvent},
     delivery::{Delivery, deliver},
     join::template::signed_membership,
+    knock,
 };
 use crate::{
     engine::{
@@ -58,7 +59,7 @@ impl LeaveRoom {
         deliver(room, event, delivery, facts)
     }
 
-    /// Asks the inviting server for a leave to sign. If it does not help, our user is rid of the
+    /// Asks the inviting server, or one that took the knock, for a leave to sign. If it does not help, our user is rid of the
     /// invite all the same.
     fn refuse_invite(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         let Answer::Memberships(known) = facts.read(Read::Memberships(self.user_id.clone()))?
@@ -69,7 +70,10 @@ impl LeaveRoom {
             known.room_id == self.room_id && matches!(known.membership.as_str(), "invite" | "knock")
         };
         let invite = known.iter().find(pending).ok_or_else(|| self.not_in_it())?;
-        let server = invite.event.pdu.origin();
+        let residents = knock::residents(invite);
+        let Some(server) = residents.first() else {
+            return Ok(forget_invite(invite, &invite.event, facts));
+        };
         let endpoint = Endpoint::MakeLeave(self.room_id.clone(), self.user_id.clone());
         let event = match facts.call(server, endpoint)? {
             Ok(body) => {
@@ -80,7 +84,7 @@ impl LeaveRoom {
         };
         Ok(match event {
             Ok(event) => Outcome::phase(SendLeave {
-                server: server.to_owned(),
+                server: server.clone(),
                 event,
                 invite: invite.clone(),
             }),

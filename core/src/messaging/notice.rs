@@ -116,6 +116,8 @@ pub enum Question {
     },
     /// What devices does one of our users have? → [`Told::Devices`]
     Devices(OwnedUserId),
+    /// Which of our users got this OpenID token, if it is still good? → [`Told::OpenIdUser`]
+    OpenIdUser(String),
     /// Which rooms are in our directory for everybody to see? Never asked of another homeserver,
     /// which shows its directory itself. → [`Told::PublishedRooms`]
     PublishedRooms,
@@ -139,6 +141,8 @@ pub enum Told {
     OneTimeKeys(OneTimeKeys),
     /// The user's devices.
     Devices(DeviceList),
+    /// Who got the token.
+    OpenIdUser(OwnedUserId),
     /// The published rooms.
     PublishedRooms(Vec<OwnedRoomId>),
     /// There is no such alias or user; also what a missing answer counts as.

@@ -1,10 +1,12 @@
-//! An invite that is taken back before our user accepted it: we hold no state of the room, so
-//! only the inviting server's word counts (INVITE-9).
+//! An invite that is taken back before our user accepted it, or a knock that is refused: we hold no
+//! state of the room, so only the word of the inviting server counts (INVITE-9), or of those that
+//! took the knock.
 
 use std::sync::Arc;
 
 use ruma_common::{OwnedUserId, RoomId, ServerName};
 
+use super::knock;
 use crate::{
     engine::{
         facts::{Blocked, Facts},
@@ -69,7 +71,7 @@ pub fn take_back(
     Ok(Some(outcome))
 }
 
-/// The invite of one of our users to a room, by a user of this server.
+/// The invite of one of our users to a room, or their knock at it, of which this server may speak.
 fn invite(
     user_id: &OwnedUserId,
     from: &ServerName,
@@ -82,9 +84,11 @@ fn invite(
     let Answer::Memberships(known) = facts.read(Read::Memberships(user_id.clone()))? else {
         return Ok(None);
     };
-    let invites = known.iter().filter(|known| known.membership == "invite");
-    let mut to_room = invites.filter(|invite| invite.room_id == *room_id);
-    Ok(to_room
-        .find(|invite| invite.event.pdu.origin() == from)
+    let is_pending = |known: &&LocalMembership| {
+        known.room_id == *room_id && matches!(known.membership.as_str(), "invite" | "knock")
+    };
+    let mut pending = known.iter().filter(is_pending);
+    Ok(pending
+        .find(|known| knock::residents(known).contains(from))
         .cloned())
 }

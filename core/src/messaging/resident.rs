@@ -13,6 +13,7 @@ use serde_json::json;
 use super::{
     command::Content,
     compose::{self, NewEvent},
+    invite::description,
     restricted::authorise_join,
 };
 use crate::{
@@ -81,6 +82,23 @@ impl MakeMembership {
         }
     }
 
+    /// `GET /make_knock`. Unlike a join it must say which versions the asker knows.
+    #[must_use]
+    pub fn knock(
+        origin: OwnedServerName,
+        room_id: OwnedRoomId,
+        user_id: OwnedUserId,
+        versions: Vec<String>,
+    ) -> Self {
+        Self {
+            origin,
+            room_id,
+            user_id,
+            membership: "knock",
+            versions: Some(versions),
+        }
+    }
+
     /// `GET /make_leave`.
     #[must_use]
     pub fn leave(origin: OwnedServerName, room_id: OwnedRoomId, user_id: OwnedUserId) -> Self {
@@ -93,7 +111,7 @@ impl MakeMembership {
         }
     }
 
-    /// See [`crate::engine`] (JOIN-9, LEAVE-2).
+    /// See [`crate::engine`] (JOIN-9, LEAVE-2, KNOCK-2).
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
         for_request(self.make(facts))
     }
@@ -167,6 +185,23 @@ impl SendMembership {
         }
     }
 
+    /// `PUT /send_knock`.
+    #[must_use]
+    pub fn knock(
+        origin: OwnedServerName,
+        room_id: OwnedRoomId,
+        event_id: OwnedEventId,
+        body: Bytes,
+    ) -> Self {
+        Self {
+            origin,
+            room_id,
+            event_id,
+            body,
+            membership: "knock",
+        }
+    }
+
     /// `PUT /v2/send_leave`.
     #[must_use]
     pub fn leave(
@@ -184,7 +219,7 @@ impl SendMembership {
         }
     }
 
-    /// See [`crate::engine`] (JOIN-10, JOIN-11, LEAVE-3).
+    /// See [`crate::engine`] (JOIN-10, JOIN-11, LEAVE-3, KNOCK-2).
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
         for_request(self.take(facts))
     }
@@ -207,10 +242,9 @@ impl SendMembership {
             from,
             source: Source::HandedIn,
         };
-        let with_state = self.membership == "join";
         let then = AnswerSendJoin {
             event_id,
-            with_state,
+            membership: self.membership,
         };
         Ok(Outcome::default().then(vec![first.into()], then))
     }
@@ -259,12 +293,12 @@ impl SendMembership {
 #[derive(Clone, Debug)]
 pub struct AnswerSendJoin {
     event_id: OwnedEventId,
-    /// Whether the answer holds the room's state.
-    with_state: bool,
+    /// What the event says, on which depends what the answer holds.
+    membership: &'static str,
 }
 
 impl AnswerSendJoin {
-    /// See [`crate::engine`] (JOIN-12).
+    /// See [`crate::engine`] (JOIN-12, KNOCK-3).
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
         for_request(self.answer(facts).map(Outcome::respond))
     }
@@ -281,8 +315,16 @@ impl AnswerSendJoin {
                 return Err(forbidden(reason).into());
             }
         }
-        if !self.with_state {
-            return Ok(json_response(StatusCode::OK, &json!({})));
+        match self.membership {
+            "join" => {}
+            "knock" => {
+                let room = facts.room(event.pdu.room_id())?;
+                let room = room.ok_or_else(|| forbidden("the room is gone"))?;
+                let state = description(room, facts)?;
+                let body = format!(r#"{{"knock_room_state":{state}}}"#);
+                return Ok(json_bytes_response(StatusCode::OK, body.into()));
+            }
+            _ => return Ok(json_response(StatusCode::OK, &json!({}))),
         }
         let state = event
             .state

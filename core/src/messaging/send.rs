@@ -59,7 +59,7 @@ impl SendEventJob {
         deliver(room, event, delivery, facts)
     }
 
-    /// Somebody whose invite is taken back is not in the room, but must hear of it (TXN-15).
+    /// Somebody whose invite is taken back, or whose knock is refused, is not in the room, but must hear of it (TXN-15).
     fn server_to_tell(
         &self,
         room: &Room,
@@ -77,7 +77,8 @@ impl SendEventJob {
             return Ok(None);
         };
         let member = facts.held(member)?;
-        let invited = member.is_some_and(|member| member.pdu.membership() == Some("invite"));
-        Ok(invited.then(|| target.server_name().to_owned()))
+        let membership = member.as_ref().and_then(|member| member.pdu.membership());
+        let waits = matches!(membership, Some("invite" | "knock"));
+        Ok(waits.then(|| target.server_name().to_owned()))
     }
 }

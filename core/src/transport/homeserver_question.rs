@@ -16,6 +16,7 @@ pub(super) fn method(question: &Question) -> Method {
         Question::Directory(_)
         | Question::Profile(_)
         | Question::Devices(_)
+        | Question::OpenIdUser(_)
         | Question::PublishedRooms => Method::GET,
     }
 }
@@ -32,6 +33,9 @@ pub(super) fn target(question: &Question) -> String {
         Question::Keys(_) => v1("user/keys/query", &[]),
         Question::OneTimeKeys { .. } => v1("user/keys/claim", &[]),
         Question::Devices(user_id) => v1("user/devices", &[user_id.as_str()]),
+        Question::OpenIdUser(token) => {
+            v1("openid/userinfo", &[]) + &query(&[("access_token", token.as_str())])
+        }
         Question::PublishedRooms => v1("publicRooms", &[]),
     }
 }
@@ -43,6 +47,7 @@ pub(super) fn body(question: &Question) -> Option<Bytes> {
         Question::Directory(_)
         | Question::Profile(_)
         | Question::Devices(_)
+        | Question::OpenIdUser(_)
         | Question::PublishedRooms => return None,
     };
     Some(body.to_string().into())
@@ -51,6 +56,9 @@ pub(super) fn body(question: &Question) -> Option<Bytes> {
 pub(super) fn response_limit(question: &Question) -> usize {
     match question {
         Question::Keys(_) | Question::OneTimeKeys { .. } | Question::Devices(_) => KEYS_BYTES_MAX,
-        Question::Directory(_) | Question::Profile(_) | Question::PublishedRooms => 1 << 20,
+        Question::Directory(_)
+        | Question::Profile(_)
+        | Question::OpenIdUser(_)
+        | Question::PublishedRooms => 1 << 20,
     }
 }

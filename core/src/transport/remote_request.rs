@@ -50,6 +50,10 @@ pub enum Endpoint {
     MakeJoin(OwnedRoomId, OwnedUserId),
     /// `PUT /v2/send_join/{roomId}/{eventId}`
     SendJoin(SignedEvent),
+    /// `GET /make_knock/{roomId}/{userId}`
+    MakeKnock(OwnedRoomId, OwnedUserId),
+    /// `PUT /send_knock/{roomId}/{eventId}`
+    SendKnock(SignedEvent),
     /// `GET /make_leave/{roomId}/{userId}`
     MakeLeave(OwnedRoomId, OwnedUserId),
     /// `PUT /v2/send_leave/{roomId}/{eventId}`
@@ -134,6 +138,7 @@ impl Endpoint {
             Self::SendTransaction { .. }
             | Self::SendJoin(_)
             | Self::SendLeave(_)
+            | Self::SendKnock(_)
             | Self::Invite(_) => Method::PUT,
             Self::MissingEvents { .. }
             | Self::PolicySign(_)
@@ -141,6 +146,7 @@ impl Endpoint {
             | Self::NotaryQuery { .. } => Method::POST,
             Self::ServerKeys
             | Self::MakeJoin(..)
+            | Self::MakeKnock(..)
             | Self::MakeLeave(..)
             | Self::Event(_)
             | Self::State(..)
@@ -171,12 +177,12 @@ impl Endpoint {
             Self::NotaryQuery { .. } => "/_matrix/key/v2/query".to_owned(),
             Self::SendTransaction { transaction_id, .. } => v1("send", &[transaction_id.as_str()]),
             Self::MakeJoin(room_id, user_id) => {
-                let versions: Vec<(&str, &str)> = RoomVersion::SUPPORTED
-                    .iter()
-                    .map(|version| ("ver", version.as_str()))
-                    .collect();
-                v1("make_join", &[room_id.as_str(), user_id.as_str()]) + &query(&versions)
+                v1("make_join", &[room_id.as_str(), user_id.as_str()]) + &known_versions()
             }
+            Self::MakeKnock(room_id, user_id) => {
+                v1("make_knock", &[room_id.as_str(), user_id.as_str()]) + &known_versions()
+            }
+            Self::SendKnock(event) => v1("send_knock", &event.segments()),
             Self::MakeLeave(room_id, user_id) => {
                 v1("make_leave", &[room_id.as_str(), user_id.as_str()])
             }
@@ -245,9 +251,10 @@ impl Endpoint {
                 let keys = json!({ "server_keys": { server.as_str(): { key_id: criteria } } });
                 Some(keys.to_string().into())
             }
-            Self::SendJoin(event) | Self::SendLeave(event) | Self::Invite(event) => {
-                Some(event.body.clone().into())
-            }
+            Self::SendJoin(event)
+            | Self::SendLeave(event)
+            | Self::SendKnock(event)
+            | Self::Invite(event) => Some(event.body.clone().into()),
             Self::MissingEvents {
                 earliest,
                 latest,
@@ -265,6 +272,7 @@ impl Endpoint {
             }
             Self::ServerKeys
             | Self::MakeJoin(..)
+            | Self::MakeKnock(..)
             | Self::MakeLeave(..)
             | Self::Event(_)
             | Self::State(..)
@@ -286,6 +294,7 @@ impl Endpoint {
                 Duration::from_secs(10)
             }
             Self::MakeJoin(..)
+            | Self::MakeKnock(..)
             | Self::MakeLeave(..)
             | Self::PublicRooms(_)
             | Self::Hierarchy { .. } => Duration::from_secs(20),
@@ -293,6 +302,7 @@ impl Endpoint {
             Self::SendJoin(_) | Self::State(..) => Duration::from_secs(300),
             Self::SendTransaction { .. }
             | Self::SendLeave(_)
+            | Self::SendKnock(_)
             | Self::Invite(_)
             | Self::Event(_)
             | Self::StateIds(..)
@@ -316,8 +326,10 @@ impl Endpoint {
             | Self::NotaryQuery { .. }
             | Self::SendTransaction { .. }
             | Self::MakeJoin(..)
+            | Self::MakeKnock(..)
             | Self::MakeLeave(..)
             | Self::SendLeave(_)
+            | Self::SendKnock(_)
             | Self::Invite(_)
             | Self::Event(_)
             | Self::PolicySign(_)
@@ -331,7 +343,10 @@ impl Endpoint {
     pub fn is_authenticated(&self) -> bool {
         !matches!(
             self,
-            Self::ServerKeys | Self::NotaryQuery { .. } | Self::Version
+            Self::ServerKeys
+                | Self::NotaryQuery { .. }
+                | Self::Version
+                | Self::Question(Question::OpenIdUser(_))
         )
     }
 }
@@ -349,6 +364,13 @@ pub(super) fn path(prefix: &str, name: &str, segments: &[&str]) -> String {
         path.push_str(&path_segment(segment));
     }
     path
+}
+
+/// The room versions that we know, as a query.
+fn known_versions() -> String {
+    let versions = RoomVersion::SUPPORTED.iter();
+    let versions: Vec<(&str, &str)> = versions.map(|version| ("ver", version.as_str())).collect();
+    query(&versions)
 }
 
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {

@@ -26,6 +26,8 @@ pub enum Route {
     KeysOf(OwnedServerName, Option<WallTime>),
     /// `POST /_matrix/key/v2/query`
     KeysOfSeveral,
+    /// `GET /_matrix/federation/v1/openid/userinfo`, with the token.
+    OpenIdUser(String),
     /// Everything that only an authenticated server may ask.
     Authenticated(ServerRoute),
 }
@@ -39,6 +41,10 @@ pub enum ServerRoute {
     MakeJoin(OwnedRoomId, OwnedUserId, Vec<String>),
     /// `PUT /v2/send_join/{roomId}/{eventId}`
     SendJoin(OwnedRoomId, OwnedEventId),
+    /// `GET /make_knock/{roomId}/{userId}`, with the room versions that the asker knows.
+    MakeKnock(OwnedRoomId, OwnedUserId, Vec<String>),
+    /// `PUT /send_knock/{roomId}/{eventId}`
+    SendKnock(OwnedRoomId, OwnedEventId),
     /// `GET /make_leave/{roomId}/{userId}`
     MakeLeave(OwnedRoomId, OwnedUserId),
     /// `PUT /v2/send_leave/{roomId}/{eventId}`
@@ -94,6 +100,9 @@ pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
             (Method::GET, Query(query.unwrap_or("")).keys_of(server))
         }
         ["_matrix", "federation", "v1", "version"] => (Method::GET, Ok(Route::Version)),
+        ["_matrix", "federation", "v1", "openid", "userinfo"] => {
+            (Method::GET, Query(query.unwrap_or("")).openid_token())
+        }
         ["_matrix", "federation", version, rest @ ..] => {
             let (expected, route) =
                 server_route(method, version, rest, &Query(query.unwrap_or("")))?;
@@ -131,6 +140,11 @@ fn server_route(
         ("v2", ["send_join", room, event]) => (
             Method::PUT,
             both(room, event).map(|(r, e)| R::SendJoin(r, e)),
+        ),
+        ("v1", ["make_knock", room, user]) => (Method::GET, query.make_knock(room, user)),
+        ("v1", ["send_knock", room, event]) => (
+            Method::PUT,
+            both(room, event).map(|(r, e)| R::SendKnock(r, e)),
         ),
         ("v1", ["make_leave", room, user]) => (
             Method::GET,
@@ -229,6 +243,23 @@ impl Query<'_> {
         argument(&value)
     }
 
+    /// What is much too long is no token.
+    fn openid_token(&self) -> Result<Route, MatrixError> {
+        let missing = || MatrixError::new(ErrorCode::MissingToken, "access_token is missing");
+        let token = self.all("access_token").into_iter().next();
+        let token = token.filter(|token| token.len() <= OPENID_TOKEN_MAX);
+        Ok(Route::OpenIdUser(token.ok_or_else(missing)?))
+    }
+
+    fn make_knock(&self, room: &str, user: &str) -> Result<ServerRoute, MatrixError> {
+        let versions = self.all("ver");
+        if versions.is_empty() {
+            return Err(MatrixError::new(ErrorCode::MissingParam, "ver is missing"));
+        }
+        let (room, user) = both(room, user)?;
+        Ok(ServerRoute::MakeKnock(room, user, versions))
+    }
+
     fn flag(&self, key: &str) -> bool {
         self.all(key).first().is_some_and(|value| value == "true")
     }
@@ -283,6 +314,9 @@ impl Query<'_> {
 
 /// How many pairs of a query are looked at.
 const PAIRS_MAX: usize = 200;
+
+/// How long an OpenID token may be, in bytes.
+const OPENID_TOKEN_MAX: usize = 1_000;
 
 struct Number<N>(N);
 

@@ -71,6 +71,12 @@ impl ServeRequest {
             R::MakeJoin(room, user, versions) => {
                 MakeMembership::join(origin, room, user, versions).into()
             }
+            R::MakeKnock(room, user, versions) => {
+                MakeMembership::knock(origin, room, user, versions).into()
+            }
+            R::SendKnock(room, event) => {
+                SendMembership::knock(origin, room, event, body.clone()).into()
+            }
             R::MakeLeave(room, user) => MakeMembership::leave(origin, room, user).into(),
             R::SendJoin(room, event) => {
                 SendMembership::join(origin, room, event, body.clone()).into()

@@ -25,10 +25,7 @@ impl Accounts {
     /// # Errors
     /// When the database fails or there is no randomness.
     pub fn add_token(&self, localpart: &str) -> Result<String, AccountsError> {
-        let token = format!(
-            "comity_{}",
-            URL_SAFE_NO_PAD.encode(random::bytes::<TOKEN_BYTES>()?)
-        );
+        let token = new_token()?;
         let device_id = random::name::<10>()?.to_uppercase();
         let sql = "INSERT INTO tokens (digest, localpart, device_id) VALUES (?, ?, ?)";
         self.connection()
@@ -116,6 +113,11 @@ impl Accounts {
     }
 }
 
-fn digest(token: &str) -> Vec<u8> {
+pub(super) fn new_token() -> Result<String, AccountsError> {
+    let random = random::bytes::<TOKEN_BYTES>()?;
+    Ok(format!("comity_{}", URL_SAFE_NO_PAD.encode(random)))
+}
+
+pub(super) fn digest(token: &str) -> Vec<u8> {
     Sha256::digest(token).to_vec()
 }

@@ -108,6 +108,13 @@ const STEPS: &[&str] = &[
     "
     CREATE TABLE published (room_id TEXT PRIMARY KEY) STRICT;
 ",
+    "
+    CREATE TABLE openid_tokens (
+        digest BLOB PRIMARY KEY,
+        localpart TEXT NOT NULL REFERENCES users (localpart),
+        expires INTEGER NOT NULL -- in seconds since 1970
+    ) STRICT;
+",
 ];
 
 /// Brings the file to the newest version.

@@ -180,3 +180,17 @@ fn edu_4_what_comes_from_the_inbox_is_kept_with_how_far_it_was_read() {
     }
     assert_eq!(waiting(&phone), ["again"]);
 }
+
+#[test]
+fn openid_1_a_token_proves_who_its_user_is_until_it_expires() {
+    use std::time::SystemTime;
+    let (_directory, accounts) = accounts();
+    accounts.add_user("alice").unwrap();
+    let token = accounts.add_openid_token("alice").unwrap();
+    let now = SystemTime::now();
+    let user = |token: &str, time| accounts.openid_user(token, time).unwrap();
+    assert_eq!(user(&token, now).as_deref(), Some("alice"));
+    assert_eq!(user("comity_other", now), None);
+    assert_eq!(user(&token, now + OPENID_TOKEN_TIME * 2), None);
+    assert_eq!(accounts.caller(&token).unwrap(), None);
+}

@@ -1,4 +1,4 @@
-//! Joining and leaving rooms.
+//! Joining rooms, knocking at them, and leaving them.
 
 use comity_core::{
     messaging::command::{Command, Content, Reply},
@@ -34,6 +34,19 @@ pub(super) fn join(session: &Session<'_>, request: &Request<'_>) -> Handled {
         }
         _ => Err(errors::unexpected_reply()),
     }
+}
+
+pub(super) fn knock(session: &Session<'_>, request: &Request<'_>) -> Handled {
+    let (room_id, via) = session.find_room(request)?;
+    let mut content = session.profile_content()?;
+    add_reason(request, &mut content)?;
+    session.command(Command::Knock {
+        user_id: session.user_id.clone(),
+        room_id: room_id.clone(),
+        via,
+        content,
+    })?;
+    Ok(json!({ "room_id": room_id }))
 }
 
 pub(super) fn leave(session: &Session<'_>, request: &Request<'_>) -> Handled {

@@ -37,6 +37,11 @@ const ROUTES: &[Route] = &[
         User(server_facts::capabilities),
     ),
     (Method::GET, "pushrules/", User(server_facts::push_rules)),
+    (
+        Method::POST,
+        "user/{user}/openid/request_token",
+        User(server_facts::openid_token),
+    ),
     (Method::POST, "user/{user}/filter", User(filters::store)),
     (
         Method::GET,
@@ -48,6 +53,7 @@ const ROUTES: &[Route] = &[
     (Method::GET, "joined_rooms", User(members::joined_rooms)),
     (Method::POST, "join/{room or alias}", User(joining::join)),
     (Method::POST, "rooms/{room}/join", User(joining::join)),
+    (Method::POST, "knock/{room or alias}", User(joining::knock)),
     (Method::POST, "rooms/{room}/leave", User(joining::leave)),
     (
         Method::POST,

@@ -3,6 +3,10 @@
 use comity_core::pdu::RoomVersion;
 use serde_json::{Value, json};
 
+use ruma_common::OwnedUserId;
+
+use crate::accounts::OPENID_TOKEN_TIME;
+
 use super::{Api, Handled, errors, request::Request, session::Session};
 
 /// The versions of the specification whose endpoints, as far as we have them, behave so here.
@@ -26,6 +30,23 @@ pub(super) fn logout(session: &Session<'_>, _request: &Request<'_>) -> Handled {
         session.announce_device(None)?;
     }
     Ok(json!({}))
+}
+
+/// A token by which others may ask us who the user is.
+pub(super) fn openid_token(session: &Session<'_>, request: &Request<'_>) -> Handled {
+    if request.id::<OwnedUserId>(0)? != session.user_id {
+        return Err(errors::forbidden("this user is somebody else"));
+    }
+    let token = session
+        .api
+        .accounts
+        .add_openid_token(&session.caller.localpart);
+    Ok(json!({
+        "access_token": token.map_err(errors::from_accounts)?,
+        "token_type": "Bearer",
+        "matrix_server_name": session.api.server_name,
+        "expires_in": OPENID_TOKEN_TIME.as_secs(),
+    }))
 }
 
 pub(super) fn whoami(session: &Session<'_>, _request: &Request<'_>) -> Handled {

@@ -145,7 +145,7 @@ impl Walk<'_> {
             suggested_only: self.suggested_only,
         };
         match self.session.command(command)? {
-            Reply::Hierarchy(level) => Ok(level),
+            Reply::Hierarchy(level) => Ok(*level),
             _ => Err(errors::unexpected_reply()),
         }
     }

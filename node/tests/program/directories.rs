@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::node::Place;
+use crate::node::{Follower, Place};
 
 fn names(rooms: &Value) -> Vec<&str> {
     let rooms = rooms.as_array().unwrap().iter();
@@ -75,4 +75,36 @@ fn another_servers_directory_and_spaces_are_shown() {
     assert_eq!(page["next_batch"], Value::Null);
     let shallow = bob.get(&format!("rooms/{space}/hierarchy?max_depth=1"));
     assert_eq!(names(&shallow["rooms"]), ["Places", "Inside"]);
+}
+
+/// KNOCK-1, KNOCK-5
+#[test]
+fn who_knocks_at_another_servers_room_is_let_in() {
+    let place = Place::new();
+    let (mut here, mut there) = (place.node("here"), place.node("there"));
+    here.start("sync");
+    there.start("smol");
+    let (ann, bob) = (here.user("ann"), there.user("bob"));
+    let rules = json!({ "type": "m.room.join_rules", "content": { "join_rule": "knock" } });
+    let room = ann.create_room(&json!({ "name": "Club", "initial_state": [rules] }));
+    let mut bobs = Follower::new(&bob, &room);
+    let path = format!("knock/{room}?via={}", here.server_name);
+    let knocked = bob.post(&path, &json!({ "reason": "Me too" }));
+    assert_eq!(knocked["room_id"], room.as_str());
+    let state = bobs.until(&format!("/rooms/knock/{room}/knock_state/events"));
+    assert!(names_in(&state).contains(&"Club"));
+    ann.post(
+        &format!("rooms/{room}/invite"),
+        &json!({ "user_id": bob.id }),
+    );
+    bobs.until(&format!("/rooms/invite/{room}"));
+    bob.post(&format!("join/{room}"), &json!({}));
+    bobs.until(&format!("/rooms/join/{room}"));
+}
+
+fn names_in(state: &Value) -> Vec<&str> {
+    let events = state.as_array().unwrap().iter();
+    events
+        .filter_map(|event| event["content"]["name"].as_str())
+        .collect()
 }

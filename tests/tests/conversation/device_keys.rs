@@ -210,7 +210,7 @@ fn dev_1_dev_2_the_devices_of_a_user_are_listed() {
     network.server("two").knows(question, told);
     for asker in ["one", "two"] {
         let listed = network.run(asker, Command::ListDevices(bob.clone()));
-        assert_eq!(listed, Ok(Reply::Devices(list.clone())));
+        assert_eq!(listed, Ok(Reply::Devices(Box::new(list.clone()))));
         let nobody = "@nobody:two".try_into().unwrap();
         network
             .run(asker, Command::ListDevices(nobody))

@@ -216,7 +216,7 @@ impl Space {
             suggested_only,
         };
         match self.network.run(server, command) {
-            Ok(Reply::Hierarchy(level)) => Ok(level),
+            Ok(Reply::Hierarchy(level)) => Ok(*level),
             Err(error) => Err(error.to_string()),
             other => panic!("{other:?}"),
         }

@@ -88,7 +88,7 @@ impl ListDevices {
         let server = self.user_id.server_name();
         let told = homeserver::ask(server, &Question::Devices(self.user_id.clone()), facts)?;
         Ok(Outcome::complete(match told {
-            Ok(Told::Devices(list)) => Ok(Reply::Devices(list)),
+            Ok(Told::Devices(list)) => Ok(Reply::Devices(Box::new(list))),
             Ok(_) => Err(CommandError::NotFound(format!(
                 "{} is not known",
                 self.user_id

@@ -267,6 +267,8 @@ impl Homeserver for World {
             | Command::ClaimKeys(_)
             | Command::ListDevices(_)
             | Command::PublicRooms { .. }
+            | Command::OpenIdUser { .. }
+            | Command::Knock { .. }
             | Command::Hierarchy { .. }
             | Command::RoomSummary(_)
             | Command::Statistics => return Err(CommandError::NotFound("not here".into())),
