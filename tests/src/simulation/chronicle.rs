@@ -119,6 +119,11 @@ impl Chronicle {
         }
     }
 
+    /// A hostile server lies.
+    pub fn count_lie(&mut self, kind: &str) {
+        count(&mut self.report.lies, kind.to_owned());
+    }
+
     /// A command has ended.
     pub fn completed(&mut self, now: Now, server: &ServerName, outcome: &Finished) {
         self.tell(now, || format!("{server} says {outcome:?}"));
@@ -208,7 +213,7 @@ fn count(counts: &mut Counts, name: String) {
 }
 
 /// The name of an enum's variant.
-fn kind(value: &impl std::fmt::Debug) -> String {
+pub fn kind(value: &impl std::fmt::Debug) -> String {
     let text = format!("{value:?}");
     let end = text.find(|character: char| !character.is_alphanumeric());
     text[..end.unwrap_or(text.len())].to_owned()

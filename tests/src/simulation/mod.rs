@@ -12,6 +12,7 @@
 //! |---|---|
 //! | something users do | `Deed` in `plan`, a line in `plan/draw`, words in `plan/show`, the command in `world/users` |
 //! | something that breaks | `Fault` in `plan`, a line in `plan/draw`, words in `plan/show`, the effect in `world/faults` |
+//! | something a hostile server does | `Ruse` or `Corruption` in `plan/lies`, a line in `plan/weave`, the effect in `hostile` |
 //! | something that must be true | a file in `invariants`, a line in `invariants::all` |
 //!
 //! What can be seen from outside is a `Sight`; the network shows each to all invariants, and to
@@ -29,6 +30,7 @@ pub mod campaign;
 mod chronicle;
 mod database;
 mod disk;
+mod hostile;
 mod invariants;
 mod liar;
 pub mod model;
@@ -46,6 +48,9 @@ pub use disk::Disk;
 pub use invariants::Violation;
 pub use liar::Liar;
 pub use network::{Mishap, Network, Quality, Sent};
-pub use plan::{Deed, Fault, Kept, NoPart, Part, Plan, What};
+pub use plan::{
+    Deed, Fault, Kept, NoPart, Part, Plan, ServerPlan, Step, User, What,
+    lies::{Corruption, Lie, Ruse},
+};
 pub use server::{Finished, Server};
 pub use world::{run, run_and_tell};

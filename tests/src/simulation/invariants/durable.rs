@@ -20,6 +20,9 @@ use crate::simulation::sight::Sight;
 pub struct NothingLost {
     /// What a server said in answer to transactions that it has received without an error.
     received: BTreeSet<(OwnedServerName, OwnedEventId)>,
+    /// The transactions that were answered, by who received, who sent, and the target: a
+    /// repetition gets the same answer, whatever became of its events since.
+    answered: BTreeSet<(OwnedServerName, OwnedServerName, String)>,
 }
 
 impl Invariant for NothingLost {
@@ -37,6 +40,10 @@ impl Invariant for NothingLost {
             return Ok(());
         };
         if !asked.is_transaction() || response.status() != StatusCode::OK {
+            return Ok(());
+        }
+        let (from, to) = (asked.from.to_owned(), asked.to.to_owned());
+        if !self.answered.insert((to, from, asked.line.to_owned())) {
             return Ok(());
         }
         let answer: Value = serde_json::from_slice(response.body())

@@ -15,6 +15,7 @@ mod ends;
 mod few_ends;
 mod forgery;
 mod heard;
+mod lawful;
 mod ledger;
 mod noted_first;
 mod notices;
@@ -96,6 +97,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(once::SaidOnce),
         Box::<staged::StagedIsDecided>::default(),
         Box::new(few_ends::FewEnds),
+        Box::new(lawful::Lawful),
         Box::new(agreement::SameState),
         Box::new(agreement::SameVerdicts),
         Box::new(agreement::SameRedactions),

@@ -1,6 +1,6 @@
 //! Requests and their answers on their way.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use comity_core::{
@@ -20,6 +20,19 @@ pub(super) enum Wish {
     Core(CallId),
     /// A script.
     Script,
+    /// Nobody.
+    Nobody,
+}
+
+/// What the one who asks makes of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Errand {
+    /// Who wants the outcome.
+    pub wish: Wish,
+    /// For how long.
+    pub deadline: Monotonic,
+    /// The largest answer that is read.
+    pub limit: usize,
 }
 
 /// A request and its answer, whether anybody still waits for that or not.
@@ -30,6 +43,8 @@ pub(super) struct Exchange {
     to: OwnedServerName,
     line: String,
     wish: Wish,
+    /// The largest answer that is read.
+    limit: usize,
     answer_lost: bool,
 }
 
@@ -49,6 +64,18 @@ pub(super) enum Message {
 }
 
 impl Exchange {
+    pub(super) fn to(&self) -> &OwnedServerName {
+        &self.to
+    }
+
+    pub(super) fn line(&self) -> &str {
+        &self.line
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     fn asked(&self) -> Asked<'_> {
         Asked {
             number: self.number,
@@ -152,8 +179,12 @@ impl Network {
 
     fn send(&mut self, from: &OwnedServerName, call: Call) {
         let to = super::server_name(&call.address.host_header);
-        let wish = Wish::Core(call.id);
-        self.open(from.clone(), to, wish, call.request, call.deadline);
+        let errand = Errand {
+            wish: Wish::Core(call.id),
+            deadline: call.deadline,
+            limit: call.response_limit,
+        };
+        self.open(from.clone(), to, errand, call.request);
     }
 
     /// Sends a request and gives it its number.
@@ -161,9 +192,8 @@ impl Network {
         &mut self,
         from: OwnedServerName,
         to: OwnedServerName,
-        wish: Wish,
+        errand: Errand,
         request: Request<Bytes>,
-        deadline: Monotonic,
     ) -> u64 {
         let line = format!("{} {}", request.method(), request.uri());
         self.traffic.push(Sent {
@@ -181,11 +211,12 @@ impl Network {
             from,
             to,
             line,
-            wish,
+            wish: errand.wish,
+            limit: errand.limit,
             answer_lost: passage.answer_lost,
         });
         self.show(&Sight::Requested(exchange.asked(), &request));
-        let deadline = (deadline, number);
+        let deadline = (errand.deadline, number);
         self.under_way
             .insert(deadline, Message::Deadline(exchange.clone()));
         let open = Open {
@@ -200,7 +231,8 @@ impl Network {
         };
         for _ in 0..arrivals {
             let way = exchange.way_there();
-            self.post(&way, Message::Request(exchange.clone(), request.clone()));
+            let message = Message::Request(exchange.clone(), request.clone());
+            self.post(&way, message, Duration::ZERO);
         }
         number
     }
@@ -210,15 +242,19 @@ impl Network {
         self.keys_outlive && exchange.is_for_keys()
     }
 
-    fn post(&mut self, way: &Way, message: Message) {
+    fn post(&mut self, way: &Way, message: Message, later: Duration) {
         self.messages += 1;
-        let arrival = self.now.monotonic.plus(self.links.delay(way));
+        let arrival = self.now.monotonic.plus(self.links.delay(way) + later);
         self.under_way.insert((arrival, self.messages), message);
     }
 
     fn post_back(&mut self, exchange: Arc<Exchange>, outcome: CallOutcome) {
+        self.post_back_later(exchange, outcome, Duration::ZERO);
+    }
+
+    fn post_back_later(&mut self, exchange: Arc<Exchange>, outcome: CallOutcome, later: Duration) {
         let way = exchange.way_back();
-        self.post(&way, Message::Response(exchange, outcome));
+        self.post(&way, Message::Response(exchange, outcome), later);
     }
 
     fn fail(&mut self, exchange: Arc<Exchange>, reason: &str) {
@@ -269,15 +305,18 @@ impl Network {
     }
 
     fn answer(&mut self, exchange: Arc<Exchange>, response: Response<Bytes>) {
+        let Some((response, later)) = self.falsify(&exchange, response) else {
+            return;
+        };
         self.show(&Sight::Answered(exchange.asked(), &response));
         let lost = self.links.loses_answer(&exchange.way_back()) || exchange.answer_lost;
         if !lost || self.outlives(&exchange) {
-            self.post_back(exchange, Ok(response));
+            self.post_back_later(exchange, Ok(response), later);
         }
     }
 
     /// Gives a request its one outcome: the first that comes. What comes over a cut wire does not.
-    fn conclude(&mut self, exchange: &Exchange, outcome: CallOutcome) {
+    fn conclude(&mut self, exchange: &Exchange, mut outcome: CallOutcome) {
         let cut = self.links.is_cut(&exchange.way_back()) && !self.outlives(exchange);
         if outcome.is_ok() && cut {
             return;
@@ -286,10 +325,17 @@ impl Network {
             return;
         };
         self.under_way.remove(&open.deadline);
+        if outcome
+            .as_ref()
+            .is_ok_and(|answer| answer.body().len() > exchange.limit)
+        {
+            outcome = Err(CallError::BadResponse("too large".to_owned()));
+        }
         self.show(&Sight::Concluded(exchange.asked(), &outcome));
         match exchange.wish {
             Wish::Core(call) => self.hand_in(&exchange.from, Input::Response(call, outcome)),
             Wish::Script => drop(self.answers.insert(exchange.number, outcome)),
+            Wish::Nobody => {}
         }
     }
 }

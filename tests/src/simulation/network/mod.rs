@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `links` | what the wires do to messages |
 //! | `exchange` | requests and their answers on their way |
+//! | `hostile` | what hostile servers do to the world |
 
 mod exchange;
+mod hostile;
 mod links;
 
 use std::{
@@ -30,12 +32,13 @@ use ruma_common::{OwnedServerName, ServerName};
 
 pub use self::links::{Mishap, Quality};
 use self::{
-    exchange::{Exchange, Message, Open, Wish},
+    exchange::{Errand, Exchange, Message, Open, Wish},
     links::Links,
 };
 use super::{
     chronicle::Chronicle,
     database::DatabaseKind,
+    hostile::Hostile,
     invariants::{self, Invariant, Violation},
     liar::Liar,
     server::{Finished, Server},
@@ -56,6 +59,8 @@ pub struct Network {
     /// When each wants to be woken.
     deadlines: BTreeMap<OwnedServerName, Monotonic>,
     liars: BTreeMap<OwnedServerName, Liar>,
+    /// Servers of which somebody hostile has the key and the wires.
+    hostile: BTreeMap<OwnedServerName, Hostile>,
     /// How far a server's clock is off.
     skews: BTreeMap<OwnedServerName, i64>,
     /// How many of a server's notices were shown to the invariants.
@@ -126,6 +131,7 @@ impl Network {
             servers: BTreeMap::new(),
             deadlines: BTreeMap::new(),
             liars: BTreeMap::new(),
+            hostile: BTreeMap::new(),
             skews: BTreeMap::new(),
             noticed: BTreeMap::new(),
             now: Now {
@@ -341,8 +347,12 @@ impl Network {
     /// Makes a liar send a server this very request.
     pub fn ask_with(&mut self, liar: &str, to: &str, request: Request<Bytes>) -> Response<Bytes> {
         let deadline = self.now.monotonic.plus(PATIENCE);
-        let wish = Wish::Script;
-        let number = self.open(server_name(liar), server_name(to), wish, request, deadline);
+        let errand = Errand {
+            wish: Wish::Script,
+            deadline,
+            limit: usize::MAX,
+        };
+        let number = self.open(server_name(liar), server_name(to), errand, request);
         while !self.answers.contains_key(&number) {
             assert!(self.step(), "the request was never answered");
         }
@@ -430,6 +440,9 @@ impl Network {
 
     fn show(&mut self, sight: &Sight<'_>) {
         self.chronicle.sees(self.now, sight);
+        if self.hostile.contains_key(sight.subject()) {
+            return;
+        }
         let at = self.now.monotonic;
         let complaints = self.invariants.iter_mut().map(|invariant| {
             let seen = invariant.sees(at, sight);

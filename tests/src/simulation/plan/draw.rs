@@ -186,6 +186,7 @@ impl Draw {
             skew,
             database: self.one_of(&DATABASES),
             extremities_max: self.one_of(&[1, 2, 10, 10]),
+            hostile: false,
         }
     }
 

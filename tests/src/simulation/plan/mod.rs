@@ -6,13 +6,16 @@
 //! what makes a failing plan small ([`Part`]).
 
 mod draw;
+pub mod lies;
 mod part;
 pub mod show;
+mod weave;
 
 use std::time::Duration;
 
 use comity_core::{messaging::command::Preset, pdu::RoomVersion};
 
+use self::lies::Lie;
 pub use self::part::{Kept, NoPart, Part};
 use super::{
     database::DatabaseKind,
@@ -49,6 +52,8 @@ pub struct ServerPlan {
     pub database: DatabaseKind,
     /// How many ends it lets the graph of a room have.
     pub extremities_max: u8,
+    /// Whether it lies.
+    pub hostile: bool,
 }
 
 /// One thing that happens.
@@ -67,6 +72,8 @@ pub enum What {
     Deed(User, Deed),
     /// Something breaks, or is mended.
     Fault(Fault),
+    /// A hostile server lies.
+    Lie(u8, Lie),
 }
 
 /// A user: the server's index and the place in [`USERS`].
@@ -156,13 +163,15 @@ pub enum Fault {
 }
 
 impl ServerPlan {
-    /// The server at this place with a clock that is right, on the fastest database.
+    /// The server at this place with a clock that is right, on the fastest database,
+    /// and honest.
     pub fn usual(index: u8) -> Self {
         Self {
             index,
             skew: 0,
             database: DatabaseKind::Model,
             extremities_max: 10,
+            hostile: false,
         }
     }
 }
@@ -173,6 +182,7 @@ impl What {
         match self {
             Self::Deed(user, _) => vec![user.server],
             Self::Fault(fault) => fault.servers(),
+            Self::Lie(liar, _) => vec![*liar],
         }
     }
 }
@@ -222,7 +232,9 @@ impl Deed {
 impl Plan {
     /// The plan of a seed.
     pub fn draw(seed: u64) -> Self {
-        draw::draw(seed)
+        let mut plan = draw::draw(seed);
+        weave::weave(&mut plan);
+        plan
     }
 
     /// How many server-days it takes, about: nothing of the quiet end is in it.

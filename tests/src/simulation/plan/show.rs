@@ -40,7 +40,11 @@ impl fmt::Display for ServerPlan {
         if self.extremities_max != Self::usual(self.index).extremities_max {
             write!(f, ", joining more than {} ends", self.extremities_max)?;
         }
-        write!(f, ", on {:?}", self.database)
+        write!(f, ", on {:?}", self.database)?;
+        match self.hostile {
+            true => f.write_str(", hostile"),
+            false => Ok(()),
+        }
     }
 }
 
@@ -49,6 +53,7 @@ impl fmt::Display for Step {
         match &self.what {
             What::Deed(user, deed) => write!(f, "{user} {deed}")?,
             What::Fault(fault) => write!(f, "{fault}")?,
+            What::Lie(index, lie) => write!(f, "{} {lie}", server(*index))?,
         }
         match self.pause {
             Duration::ZERO => Ok(()),

@@ -22,6 +22,7 @@ impl World {
             .chronicle
             .tell(self.network.now(), || "everything works again".to_owned());
         self.network.mend();
+        self.network.relent();
         for name in self.network.names() {
             self.network
                 .server(name.as_str())
@@ -68,6 +69,7 @@ impl World {
         for room_id in &rooms {
             summaries.insert(room_id.clone(), self.inside(room_id));
         }
+        self.ambiguous.extend(self.network.misled());
         let network = &mut self.network;
         let mut stored = BTreeMap::new();
         for name in &self.honest {

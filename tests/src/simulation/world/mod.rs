@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `users` | what deeds are, as commands |
 //! | `faults` | what faults do to servers and wires |
+//! | `lies` | what hostile servers do |
 //! | `ending` | how a world comes to rest and is judged |
 
 mod ending;
 mod faults;
+mod lies;
 mod users;
 
 use std::{
@@ -82,7 +84,10 @@ impl World {
             let mut host = Server::on(name, server.database);
             host.settings.extremities_max = usize::from(server.extremities_max);
             network.add(host);
-            honest.insert(name.try_into().expect("a server name"));
+            match server.hostile {
+                true => network.make_hostile(name, plan.seed ^ u64::from(server.index)),
+                false => drop(honest.insert(name.try_into().expect("a server name"))),
+            }
         }
         Self {
             network,
@@ -111,6 +116,7 @@ impl World {
         match &step.what {
             What::Deed(user, deed) => self.deed(*user, deed),
             What::Fault(fault) => self.fault(fault),
+            What::Lie(index, lie) => self.lie(*index, *lie),
         }
         self.network.pass(step.pause);
         self.gather();

@@ -1,0 +1,114 @@
+//! Hostile servers: whole ones, of which somebody else has the key and the wires.
+//!
+//! The server itself keeps to the protocol, joins rooms and talks in them, and so it is let in
+//! and listened to. What is pushed in its name besides, and what becomes of its answers on their
+//! way, is made up here; everything that it signs, it signs with its own key.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `insider` | what it knows of a room, and events made from that |
+//! | `ruses` | what is pushed |
+//! | `corruption` | what becomes of answers |
+
+mod corruption;
+mod insider;
+mod ruses;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comity_core::pdu::Pdu;
+use ruma_common::{OwnedRoomId, OwnedServerName};
+
+pub(super) use self::{
+    corruption::{Answered, Falsehood},
+    insider::Insider,
+    ruses::{Parcel, Tale, tell},
+};
+use super::plan::lies::{Corruption, Ruse};
+use crate::rooms::Dice;
+
+/// Who hands at the wires of one server.
+#[derive(Debug)]
+pub(super) struct Hostile {
+    dice: Dice,
+    /// How many transactions were pushed, which names the next.
+    pushed: u32,
+    /// The last that each server got.
+    last: BTreeMap<OwnedServerName, Parcel>,
+    /// What becomes of the next answer to a request with this in its target.
+    corruptions: Vec<(&'static str, Corruption)>,
+    /// Events that were made and that others may ask for, though the server does not hold them.
+    withheld: Vec<Pdu>,
+    /// Rooms that it may know.
+    rooms: Vec<OwnedRoomId>,
+    /// Rooms of which it told so false a tale that who believed it need agree with nobody.
+    misled: BTreeSet<OwnedRoomId>,
+}
+
+impl Hostile {
+    /// One who draws all chances from this seed.
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            dice: Dice::new(seed),
+            pushed: 0,
+            last: BTreeMap::new(),
+            corruptions: Vec::new(),
+            withheld: Vec::new(),
+            rooms: Vec::new(),
+            misled: BTreeSet::new(),
+        }
+    }
+
+    /// Corrupts the next answer to such a request; `other` is a room of which foreign events may be.
+    pub(super) fn will_answer(
+        &mut self,
+        target: &'static str,
+        corruption: Corruption,
+        rooms: Vec<OwnedRoomId>,
+    ) {
+        self.rooms = rooms;
+        self.corruptions.push((target, corruption));
+    }
+
+    /// Corrupts no more answers.
+    pub(super) fn relent(&mut self) {
+        self.corruptions.clear();
+    }
+
+    /// Where all chances come from.
+    pub(super) fn dice(&mut self) -> &mut Dice {
+        &mut self.dice
+    }
+
+    /// The transactions by which a ruse is pushed to a server.
+    pub(super) fn parcels(
+        &mut self,
+        ruse: Ruse,
+        to: &OwnedServerName,
+        parcel: Parcel,
+    ) -> Vec<Parcel> {
+        let last = self.last.get(to).cloned();
+        let parcels = match (ruse, last) {
+            (Ruse::Replay, Some(last)) => vec![last],
+            (Ruse::ReusedId, Some(Parcel { id, .. })) => vec![Parcel { id, ..parcel }],
+            (Ruse::Flood(count), _) => (0..count).map(|_| self.named(parcel.clone())).collect(),
+            _ => vec![self.named(parcel)],
+        };
+        if let Some(last) = parcels.last() {
+            self.last.insert(to.clone(), last.clone());
+        }
+        parcels
+    }
+
+    /// A transaction under a new id.
+    fn named(&mut self, parcel: Parcel) -> Parcel {
+        self.pushed += 1;
+        let id = format!("lie{}", self.pushed);
+        Parcel { id, ..parcel }
+    }
+
+    /// The rooms in which honest servers cannot be expected to agree.
+    pub(super) fn misled(&self) -> &BTreeSet<OwnedRoomId> {
+        &self.misled
+    }
+}

@@ -1,0 +1,163 @@
+//! What hostile servers do to the world.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use comity_core::{
+    input::CallId,
+    persistence::tables::StoredEvent,
+    transport::{
+        client,
+        remote_request::{Endpoint, RemoteRequest},
+    },
+};
+use http::Response;
+use ruma_common::{OwnedRoomId, OwnedServerName, RoomId};
+
+use super::{
+    Network,
+    exchange::{Errand, Exchange, Wish},
+};
+use crate::simulation::{
+    chronicle,
+    hostile::{Answered, Falsehood, Hostile, Insider, Parcel, Tale, tell},
+    plan::lies::{Corruption, Ruse},
+};
+
+impl Network {
+    /// Gives somebody hostile the key and the wires of a server. All chances are drawn from the
+    /// seed.
+    pub fn make_hostile(&mut self, name: &str, seed: u64) {
+        self.hostile
+            .insert(super::server_name(name), Hostile::new(seed));
+    }
+
+    /// Whether somebody hostile has the key of this server.
+    pub fn is_hostile(&self, name: &OwnedServerName) -> bool {
+        self.hostile.contains_key(name)
+    }
+
+    /// The rooms in which honest servers cannot be expected to agree, since they were told too
+    /// much that nobody can check.
+    pub fn misled(&self) -> BTreeSet<OwnedRoomId> {
+        let hostile = self.hostile.values();
+        hostile.flat_map(|it| it.misled().clone()).collect()
+    }
+
+    /// Lets hostile servers corrupt no more answers.
+    pub fn relent(&mut self) {
+        self.hostile.values_mut().for_each(Hostile::relent);
+    }
+
+    /// Lets a hostile server corrupt its next answer to such a request, with events of one of these
+    /// rooms if it takes such.
+    pub fn will_answer(
+        &mut self,
+        name: &str,
+        target: &'static str,
+        corruption: Corruption,
+        rooms: Vec<OwnedRoomId>,
+    ) {
+        if let Some(hostile) = self.hostile.get_mut(&super::server_name(name)) {
+            hostile.will_answer(target, corruption, rooms);
+        }
+    }
+
+    /// Lets a hostile server push something into a room: to one server, or to all honest ones in
+    /// it. `other` is another room that it may be in.
+    pub fn push(
+        &mut self,
+        name: &str,
+        room_id: &OwnedRoomId,
+        other: Option<&RoomId>,
+        ruse: Ruse,
+        only: Option<&str>,
+    ) {
+        let name = super::server_name(name);
+        let wall = self.now_at(&name).wall;
+        let Some(server) = self.servers.get_mut(&name) else {
+            return;
+        };
+        let Some(room) = Insider::of(server, room_id, wall, ruse == Ruse::OldBranch) else {
+            return;
+        };
+        let other = other.and_then(|other| Insider::of(server, other, wall, false));
+        let mut peers = room.peers();
+        peers.retain(|peer| only.is_none_or(|only| peer == only));
+        let Some(hostile) = self.hostile.get_mut(&name).filter(|_| !peers.is_empty()) else {
+            return;
+        };
+        let mut tale: Option<Tale> = None;
+        let mut parcels = Vec::new();
+        for peer in peers {
+            let told = match tale.take().filter(|_| ruse != Ruse::Equivocation) {
+                Some(tale) => tale,
+                None => {
+                    let told = tell(ruse, &room, other.as_ref(), hostile.dice());
+                    hostile.remember(room_id, &told);
+                    told
+                }
+            };
+            for parcel in hostile.parcels(ruse, &peer, told.parcel.clone()) {
+                parcels.push((peer.clone(), parcel));
+            }
+            tale = Some(told);
+        }
+        self.chronicle.count_lie(&chronicle::kind(&ruse));
+        for (peer, parcel) in parcels {
+            self.send_parcel(&room, peer, &parcel);
+        }
+    }
+
+    fn send_parcel(&mut self, room: &Insider, to: OwnedServerName, parcel: &Parcel) {
+        let own = room.own();
+        let request = RemoteRequest {
+            destination: to.clone(),
+            endpoint: Endpoint::SendTransaction {
+                transaction_id: parcel.id.as_str().into(),
+                body: parcel.body().into(),
+            },
+        };
+        let call = client::call(own, CallId(0), &request, self.now_at(own.server_name()));
+        let call = call.expect("the request can be sent");
+        let errand = Errand {
+            wish: Wish::Nobody,
+            deadline: call.deadline,
+            limit: call.response_limit,
+        };
+        self.open(own.server_name().to_owned(), to, errand, call.request);
+    }
+
+    /// What a server answers, if it answers, and how much later than it might: its truth, unless
+    /// it is hostile.
+    pub(super) fn falsify(
+        &mut self,
+        exchange: &Exchange,
+        truth: Response<Bytes>,
+    ) -> Option<(Response<Bytes>, Duration)> {
+        let (line, limit) = (exchange.line(), exchange.limit());
+        let Some(hostile) = self.hostile.get_mut(exchange.to()) else {
+            return Some((truth, Duration::ZERO));
+        };
+        let server = self.servers.get_mut(exchange.to())?;
+        let foreign: Vec<Arc<StoredEvent>> = match hostile.needs_foreign(line) {
+            Some(room_id) => server.current_state(&room_id),
+            None => Vec::new(),
+        };
+        let (falsehood, corruption) = hostile.corrupt(Answered {
+            line,
+            limit,
+            truth,
+            own: &server.own_keys(),
+            foreign: &foreign,
+        });
+        if let Some(corruption) = corruption {
+            self.chronicle
+                .count_lie(&format!("{}Answer", chronicle::kind(&corruption)));
+        }
+        match falsehood {
+            Falsehood::Says(response, later) => Some((response, later)),
+            Falsehood::Silence => None,
+        }
+    }
+}
