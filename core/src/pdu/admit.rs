@@ -211,6 +211,11 @@ impl AdmitEvent {
         let previous = facts.events(event.prev_events());
         let auth = facts.events(event.auth_events());
         let (previous, auth) = (previous?, auth?);
+        let is_foreign = |held: &Arc<StoredEvent>| held.pdu.room_id() != event.room_id();
+        if previous.iter().flatten().any(is_foreign) {
+            let reason = "it builds on an event of another room";
+            return Ok(Outcome::failed(event.event_id(), reason));
+        }
         let in_graph = |found: &Option<Arc<StoredEvent>>| {
             found.as_ref().is_some_and(|event| !event.is_outlier())
         };

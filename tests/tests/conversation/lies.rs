@@ -1,14 +1,19 @@
 //! A peer that lies in what it pushes: what it forges is dropped, what it may not do is not shown.
 
 use comity_core::{
-    messaging::notice::Notice, pdu::RoomVersion, persistence::tables::Verdict,
+    messaging::{
+        command::{Command, Preset, Reply},
+        notice::Notice,
+    },
+    pdu::RoomVersion,
+    persistence::tables::Verdict,
     transport::remote_request::Endpoint,
 };
 use serde_json::{Value, json};
 
 use crate::{
     forger::{altered, lied_to},
-    stage::{VERSIONS, noticed},
+    stage::{VERSIONS, noticed, room},
 };
 
 #[test]
@@ -76,6 +81,32 @@ fn an_event_that_its_auth_events_deny_is_rejected_and_not_shown() {
         let next = stage.say("one", "on");
         let next = stage.held("one", &next).unwrap();
         assert_ne!(next.pdu.prev_events(), [topic.event_id().to_owned()]);
+    }
+}
+
+/// Otherwise the state before it would be that of the other room.
+#[test]
+fn an_event_that_builds_on_one_of_another_room_is_dropped() {
+    for version in VERSIONS {
+        let (mut stage, mut forger) = lied_to(version);
+        let elsewhere = room(version, Preset::Public);
+        let elsewhere = match stage
+            .network
+            .run("one", Command::CreateRoom(elsewhere.into()))
+        {
+            Ok(Reply::Room(room_id)) => room_id,
+            other => panic!("{other:?}"),
+        };
+        let state = stage.network.server("one").current_state(&elsewhere);
+        let foreign = state.iter().max_by_key(|event| event.pdu.depth()).unwrap();
+        let foreign = (foreign.pdu.event_id().to_owned(), foreign.pdu.depth());
+        let own = (forger.last.event_id().to_owned(), forger.last.depth());
+        for previous in [vec![foreign.clone()], vec![own, foreign]] {
+            let content = json!({ "body": "from elsewhere" });
+            let event = forger.event_after(&previous, "m.room.message", None, content);
+            assert!(forger.push_one(&mut stage.network, &event).is_some());
+            assert_eq!(stage.held("one", &event.event_id().to_owned()), None);
+        }
     }
 }
 

@@ -50,7 +50,8 @@ fn what_a_run_needs_is_left() {
         let report = run(&part.plan());
         report.is_ok_and(|report| report.branches.contains_key("notice Redacted"))
     };
-    let seen = (0..1_000).map(Part::whole).find(shows);
+    let honest = |part: &Part| part.plan().servers.iter().all(|server| !server.hostile);
+    let seen = (0..1_000).map(Part::whole).filter(honest).find(shows);
     let whole = seen.expect("somebody redacts something");
     let plan = shrink(whole, TRIES, shows).part.plan();
     // Somebody creates, talks and redacts; whose room it is may have to be joined.

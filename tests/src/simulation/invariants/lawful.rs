@@ -4,8 +4,8 @@
 //! What was accepted is signed by those who must sign it, holds what its hash says or what a
 //! redaction leaves of it, has the id that follows from it, is allowed by its auth events and by
 //! the state before it, and has nothing of another room about it. What was rejected is not: and
-//! it leaves the state as it was, is no end of the graph, and nothing of the server's own builds
-//! on it.
+//! it leaves the state as it was, is no end of the graph, and nothing that the server makes builds
+//! on it. (What a membership builds on, another server may have said.)
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -122,7 +122,7 @@ impl Court<'_> {
             if previous.is_some_and(|previous| previous.pdu.room_id() != pdu.room_id()) {
                 return Err(format!("builds on {id} of another room"));
             }
-            let own = pdu.origin() == self.server && event.position.is_some();
+            let own = pdu.origin() == self.server && pdu.membership().is_none();
             if own && previous.is_some_and(|previous| previous.verdict != Verdict::Accepted) {
                 return Err(format!(
                     "is our own and builds on {id}, which was not accepted"
