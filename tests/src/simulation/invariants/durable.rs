@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use comity_core::{
     Monotonic,
     messaging::{command::Reply, notice::Notice},
-    persistence::queries::{Answer, Read},
+    persistence::queries::{Answer, Read, Write},
 };
 use http::StatusCode;
 use ruma_common::{OwnedEventId, OwnedServerName};
@@ -31,10 +31,25 @@ impl Invariant for NothingLost {
     }
 
     fn sees(&mut self, _: Monotonic, sight: &Sight<'_>) -> Result<(), String> {
+        // What was acknowledged and then proved not to be had, or not to be ours to judge. The
+        // application may be told so too late, the power being gone.
         if let Sight::Noticed(server, Notice::Refused { event_id, .. }) = sight {
-            // What was acknowledged and then proved not to be had, or not to be ours to judge.
             self.received
                 .remove(&((*server).to_owned(), event_id.clone()));
+        }
+        if let Sight::Written(server, batch) = sight {
+            for write in &batch.writes {
+                if let Write::Unstage { event_id, .. } = write {
+                    self.received
+                        .remove(&((*server).to_owned(), event_id.clone()));
+                }
+            }
+            for write in &batch.writes {
+                if let Write::Event(event) = write {
+                    let event_id = event.pdu.event_id().to_owned();
+                    self.received.insert(((*server).to_owned(), event_id));
+                }
+            }
         }
         let Sight::Answered(asked, response) = sight else {
             return Ok(());

@@ -118,7 +118,7 @@ impl Network {
                 body: parcel.body().into(),
             },
         };
-        let call = client::call(own, CallId(0), &request, self.now_at(own.server_name()));
+        let call = client::sign(own, CallId(0), &request, self.now_at(own.server_name()));
         let call = call.expect("the request can be sent");
         let errand = Errand {
             wish: Wish::Nobody,

@@ -134,8 +134,8 @@ impl Weaver {
         *self.dice.pick(&self.rooms)
     }
 
-    /// A user of every server comes into a room when it is created: who is alone in a room can
-    /// neither lie nor be lied to.
+    /// A user of the hostile server is invited to a room when it is created, and comes: who is
+    /// not in a room is not listened to.
     fn company(&mut self, what: &What) -> Vec<Step> {
         let What::Deed(creator, Deed::Create { room, .. }) = *what else {
             return Vec::new();
@@ -144,15 +144,17 @@ impl Weaver {
             return Vec::new();
         }
         self.rooms.push(room);
-        let mut steps = Vec::new();
-        for server in self.others.clone().into_iter().chain([self.liar]) {
-            let user = User { server, name: 0 };
-            if server != creator.server {
-                steps.push(self.step(What::Deed(creator, Deed::Invite(room, user))));
-                steps.push(self.step(What::Deed(user, Deed::Join(room, creator.server))));
-            }
+        if creator.server == self.liar {
+            return Vec::new();
         }
-        steps
+        let (server, name) = (self.liar, 0);
+        let user = User { server, name };
+        let deeds = [
+            (creator, Deed::Invite(room, user)),
+            (user, Deed::Join(room, creator.server)),
+        ];
+        let steps = deeds.map(|(user, deed)| self.step(What::Deed(user, deed)));
+        steps.into()
     }
 
     fn lie(&mut self) -> Step {
