@@ -26,6 +26,7 @@ mod rest;
 mod same_answer;
 mod shut_out;
 mod staged;
+mod told_once;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -87,6 +88,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<noted_first::NotedFirst>::default(),
         Box::<notices::InOrder>::default(),
         Box::<forgery::NothingForged>::default(),
+        Box::<told_once::ToldOnce>::default(),
         Box::<bounds::WithinBounds>::default(),
         Box::<back_off::LeftAlone>::default(),
         Box::<allowed_now::AllowedNow>::default(),
