@@ -59,7 +59,7 @@ const DEEDS: &[(usize, DrawDeed)] = &[
         Deed::JoinRule(draw.room(), rule)
     }),
     (75, |draw| Deed::Topic(draw.room(), draw.number())),
-    (5, |draw| {
+    (15, |draw| {
         let denied = draw.dice.once_in(2).then(|| draw.server());
         Deed::Acl(draw.room(), denied)
     }),
