@@ -68,6 +68,28 @@ fn pdu_1_the_state_before_an_event_rejects_and_the_current_state_soft_fails() {
     }
 }
 
+/// On its own branch an event that was only soft-failed is as good as any.
+#[test]
+fn state_1_what_is_soft_failed_changes_the_state_after_it_and_what_is_rejected_does_not() {
+    for version in VERSIONS {
+        let (mut stage, mut forger) = lied_to(version);
+        let topic = forger.event("m.room.topic", Some(""), json!({ "topic": "Eve's" }));
+        let rename = json!({ "membership": "join", "displayname": "Eve" });
+        let rename = forger.event("m.room.member", Some("@eve:liar"), rename);
+        sent(stage.set_member("one", "@eve:liar", "ban"));
+        let mut is_changed_by = |event: &Pdu| {
+            assert_eq!(forger.push_one(&mut stage.network, event), None);
+            let held = stage.held("one", &event.event_id().to_owned()).unwrap();
+            let state = held.state.unwrap();
+            (held.verdict.is_rejected(), state.before != state.after)
+        };
+        assert_eq!(is_changed_by(&topic), (true, false), "version {version}");
+        assert_eq!(is_changed_by(&rename), (false, true), "version {version}");
+        let now = stage.membership("one", "@eve:liar");
+        assert_eq!(now.as_deref(), Some("ban"), "version {version}");
+    }
+}
+
 /// Check 3: the membership of a join survives whatever was altered beside it.
 #[test]
 fn pdu_14_a_join_that_was_redacted_for_its_hash_is_a_join() {
