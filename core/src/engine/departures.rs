@@ -49,7 +49,7 @@ impl From<Action> for Departure {
 /// Requests to servers of which it is not known where they are.
 #[derive(Debug, Default)]
 pub(super) struct Undirected {
-    waiting: BTreeMap<OwnedServerName, Vec<Box<SignedRequest>>>,
+    waiting: BTreeMap<OwnedServerName, Vec<SignedRequest>>,
     /// Servers that nobody looks for yet.
     in_line: VecDeque<OwnedServerName>,
     at_work: usize,
@@ -87,7 +87,7 @@ impl Engine {
     fn keep(&mut self, request: Box<SignedRequest>) {
         let server = request.destination.clone();
         let waiting = self.undirected.waiting.entry(server.clone()).or_default();
-        waiting.push(request);
+        waiting.push(*request);
         if waiting.len() == 1 {
             self.undirected.in_line.push_back(server);
             self.look_for_servers();
@@ -117,7 +117,8 @@ impl Engine {
             self.world.directory.note(given_up, now);
         }
         let waiting = self.undirected.waiting.remove(server);
-        let waiting = waiting.into_iter().flatten().map(Departure::Request);
+        let waiting = waiting.into_iter().flatten();
+        let waiting = waiting.map(|request| Departure::Request(request.into()));
         self.departures.extend(waiting);
         self.undirected.at_work = self.undirected.at_work.saturating_sub(1);
         self.look_for_servers();
