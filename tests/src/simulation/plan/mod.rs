@@ -44,7 +44,7 @@ pub struct Plan {
 /// A server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerPlan {
-    /// Which: its place in [`NAMES`].
+    /// Which: its place in `NAMES`.
     pub index: u8,
     /// How many seconds its clock is off.
     pub skew: i64,
@@ -76,7 +76,7 @@ pub enum What {
     Lie(u8, Lie),
 }
 
-/// A user: the server's index and the place in [`USERS`].
+/// A user: the server's index and the place in `USERS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
     /// The index of the server.
