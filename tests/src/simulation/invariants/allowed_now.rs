@@ -41,10 +41,11 @@ fn check(server: &ServerName, ledger: &Ledger, batch: &Batch) -> Result<(), Stri
     Ok(())
 }
 
-/// Whether an event of another server becomes a part of a room's graph, and shown.
+/// Whether an event of another server becomes a part of a room's graph and is shown as news. A piece
+/// of the past that was shown before a server came back is not judged by what is true today.
 fn is_taken_in(server: &ServerName, ledger: &Ledger, event: &StoredEvent) -> bool {
     let held = ledger.event(event.pdu.event_id());
-    let is_new = held.is_none_or(|held| held.gives_way_to(event));
+    let is_new = held.is_none_or(|held| held.position.is_none() && held.gives_way_to(event));
     is_new
         && event.verdict == Verdict::Accepted
         && !event.is_outlier()
