@@ -1,7 +1,8 @@
 //! What a server says of the moment is shown no more often than its transactions held it, however
 //! often these come (EDU-4).
 //!
-//! Messages that must not be lost are left out: they are told again until they are acknowledged.
+//! Messages that must not be lost are left out: they are told again until they are acknowledged. So
+//! are those of hostile servers, of whose transactions nothing is seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,8 @@ type Pair = (OwnedServerName, OwnedServerName);
 #[derive(Debug, Default)]
 pub struct ToldOnce {
     transactions: BTreeSet<(Pair, String)>,
+    /// Who sent a transaction.
+    speakers: BTreeSet<OwnedServerName>,
     /// How many messages of each type were sent, and not shown yet.
     sent: BTreeMap<(Pair, String), usize>,
 }
@@ -31,6 +34,7 @@ impl Invariant for ToldOnce {
     fn sees(&mut self, _: Monotonic, sight: &Sight<'_>) -> Result<(), String> {
         match sight {
             Sight::Requested(asked, request) if asked.is_transaction() => {
+                self.speakers.insert(asked.from.to_owned());
                 let pair = (asked.from.to_owned(), asked.to.to_owned());
                 if !self
                     .transactions
@@ -53,7 +57,7 @@ impl Invariant for ToldOnce {
                     acknowledge: None,
                     ..
                 },
-            ) => {
+            ) if self.speakers.contains(origin) => {
                 let pair = (origin.clone(), (*server).to_owned());
                 let left = self.sent.entry((pair, edu_type.clone())).or_default();
                 *left = left.checked_sub(1).ok_or_else(|| {

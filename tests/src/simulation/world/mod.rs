@@ -83,11 +83,11 @@ impl World {
             network.set_skew(name, server.skew * 1_000);
             let mut host = Server::on(name, server.database);
             host.settings.extremities_max = usize::from(server.extremities_max);
-            network.add(host);
             match server.hostile {
                 true => network.make_hostile(name, plan.seed ^ u64::from(server.index)),
                 false => drop(honest.insert(name.try_into().expect("a server name"))),
             }
+            network.add(host);
         }
         Self {
             network,
