@@ -9,13 +9,10 @@ use comity_tests::simulation::{
 };
 use indicatif::ProgressBar;
 
-/// Says which promise was broken, by how little of the plan, and how to see it again.
+/// Says how little of the plan breaks the promise, and how to see it again.
 pub(super) fn tell(whole: Part, violation: &Violation, tries: usize, trace: Option<PathBuf>) {
-    println!("\nseed {} breaks a promise: {violation}", whole.seed());
     let Shrunk { part, tries } = shrink(whole, violation, tries);
-    if tries > 0 {
-        println!("\nafter {tries} tries this is left of it:");
-    }
+    println!("\nafter {tries} tries this is left of it:");
     print!("{}", part.plan());
     let unnamed = || env::temp_dir().join(format!("comity-seed-{}.txt", part.seed()));
     write_down(&part, &trace.unwrap_or_else(unnamed));

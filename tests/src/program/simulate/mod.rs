@@ -118,7 +118,10 @@ impl Simulate {
             progress.inc(1);
             match outcome {
                 Ok(report) => total += &report,
-                Err(violation) => failed.push((seed, violation)),
+                Err(violation) => {
+                    progress.suspend(|| println!("seed {seed} breaks a promise: {violation}"));
+                    failed.push((seed, violation));
+                }
             }
             failed.len() < self.failures
         });
