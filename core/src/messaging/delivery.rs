@@ -7,7 +7,7 @@ use ruma_common::OwnedServerName;
 
 use super::{
     command::{CommandError, Reply},
-    compose::our_room,
+    compose::{self, NewEvent, our_room},
     invite::AwaitCosignature,
 };
 use crate::{
@@ -63,6 +63,20 @@ impl Delivery {
             reply: Reply::Event(event.event_id().to_owned()),
         }
     }
+}
+
+/// Composes an event and sends it to everybody in the room.
+///
+/// # Errors
+/// As [`compose::compose`] and [`append_and_send`].
+pub fn compose_and_deliver(
+    room: &Room,
+    event: &NewEvent,
+    facts: &Facts<'_>,
+) -> Result<Outcome, Stop<CommandError>> {
+    let event = compose::compose(room, event, facts)?;
+    let delivery = Delivery::of(&event);
+    deliver(room, event, delivery, facts)
 }
 
 /// Sends an event that was composed just now.

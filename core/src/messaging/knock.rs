@@ -10,8 +10,8 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{
     command::{CommandError, Content, Reply},
-    compose::{self, NewEvent},
-    delivery::{Delivery, deliver},
+    compose::NewEvent,
+    delivery::compose_and_deliver,
     join::template::signed_membership,
 };
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
         facts::{Blocked, Facts},
         outcome::Outcome,
         stop::{Stop, for_command},
-        world::Room,
     },
     pdu::{Pdu, signing},
     persistence::{
@@ -64,16 +63,13 @@ impl KnockRoom {
         }
         let room = facts.room(&self.room_id)?;
         match room.filter(|room| room.has_server(facts.our_name())) {
-            Some(room) => self.knock_locally(room, facts),
+            Some(room) => {
+                let user_id = &self.user_id;
+                let event = NewEvent::member(user_id, user_id, "knock", &self.content);
+                compose_and_deliver(room, &event, facts)
+            }
             None => self.ask_for_template(facts),
         }
-    }
-
-    fn knock_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
-        let event = NewEvent::member(&self.user_id, &self.user_id, "knock", &self.content);
-        let event = compose::compose(room, &event, facts)?;
-        let delivery = Delivery::of(&event);
-        deliver(room, event, delivery, facts)
     }
 
     /// The answers of those that were asked before are still at hand in each later run.

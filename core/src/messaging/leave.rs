@@ -7,8 +7,8 @@ use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId};
 
 use super::{
     command::{CommandError, Content, Reply},
-    compose::{self, NewEvent},
-    delivery::{Delivery, deliver},
+    compose::NewEvent,
+    delivery::compose_and_deliver,
     join::template::signed_membership,
     knock,
 };
@@ -17,7 +17,6 @@ use crate::{
         facts::{Blocked, Facts},
         outcome::Outcome,
         stop::{Stop, for_command},
-        world::Room,
     },
     pdu::Pdu,
     persistence::{
@@ -47,20 +46,17 @@ impl LeaveRoom {
     fn leave(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         let room = facts.room(&self.room_id)?;
         match room.filter(|room| room.has_server(facts.our_name())) {
-            Some(room) => self.leave_locally(room, facts),
+            Some(room) => {
+                let user_id = &self.user_id;
+                let event = NewEvent::member(user_id, user_id, "leave", &self.content);
+                compose_and_deliver(room, &event, facts)
+            }
             None => self.refuse_invite(facts),
         }
     }
 
-    fn leave_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
-        let event = NewEvent::member(&self.user_id, &self.user_id, "leave", &self.content);
-        let event = compose::compose(room, &event, facts)?;
-        let delivery = Delivery::of(&event);
-        deliver(room, event, delivery, facts)
-    }
-
-    /// Asks the inviting server, or one that took the knock, for a leave to sign. If it does not help, our user is rid of the
-    /// invite all the same.
+    /// Asks the inviting server, or one that took the knock, for a leave to sign. If it does not
+    /// help, our user is rid of the invite all the same.
     fn refuse_invite(&self, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
         let Answer::Memberships(known) = facts.read(Read::Memberships(self.user_id.clone()))?
         else {

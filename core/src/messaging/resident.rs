@@ -168,9 +168,10 @@ pub struct SendMembership {
 }
 
 impl SendMembership {
-    /// `PUT /v2/send_join`.
+    /// `PUT /v2/send_join`, `/send_knock` or `/v2/send_leave`: the event has this membership.
     #[must_use]
-    pub fn join(
+    pub fn new(
+        membership: &'static str,
         origin: OwnedServerName,
         room_id: OwnedRoomId,
         event_id: OwnedEventId,
@@ -181,41 +182,7 @@ impl SendMembership {
             room_id,
             event_id,
             body,
-            membership: "join",
-        }
-    }
-
-    /// `PUT /send_knock`.
-    #[must_use]
-    pub fn knock(
-        origin: OwnedServerName,
-        room_id: OwnedRoomId,
-        event_id: OwnedEventId,
-        body: Bytes,
-    ) -> Self {
-        Self {
-            origin,
-            room_id,
-            event_id,
-            body,
-            membership: "knock",
-        }
-    }
-
-    /// `PUT /v2/send_leave`.
-    #[must_use]
-    pub fn leave(
-        origin: OwnedServerName,
-        room_id: OwnedRoomId,
-        event_id: OwnedEventId,
-        body: Bytes,
-    ) -> Self {
-        Self {
-            origin,
-            room_id,
-            event_id,
-            body,
-            membership: "leave",
+            membership,
         }
     }
 

@@ -75,14 +75,14 @@ impl ServeRequest {
                 MakeMembership::knock(origin, room, user, versions).into()
             }
             R::SendKnock(room, event) => {
-                SendMembership::knock(origin, room, event, body.clone()).into()
+                SendMembership::new("knock", origin, room, event, body.clone()).into()
             }
             R::MakeLeave(room, user) => MakeMembership::leave(origin, room, user).into(),
             R::SendJoin(room, event) => {
-                SendMembership::join(origin, room, event, body.clone()).into()
+                SendMembership::new("join", origin, room, event, body.clone()).into()
             }
             R::SendLeave(room, event) => {
-                SendMembership::leave(origin, room, event, body.clone()).into()
+                SendMembership::new("leave", origin, room, event, body.clone()).into()
             }
             R::Invite(room, event) => ServeInvite::new(origin, room, event, body)?.into(),
             R::Event(event) => events(None, Asked::Event(event)),
