@@ -32,6 +32,7 @@ use crate::{
         read::{ReadStore, SummariseRoom},
         send::SendEventJob,
         settings::Settings,
+        status::{JobStatus, Status},
     },
     pdu::{event_type::REDACTION, signing::SigningKey},
     persistence::queries::{Answer, Query, Read, StoreError},
@@ -123,10 +124,16 @@ impl Federation {
         self.engine.next_deadline()
     }
 
-    /// Every job under way, with what it waits for and since when, for people.
+    /// Every job under way, with what it waits for and since when.
     #[must_use]
-    pub fn describe_jobs(&self) -> Vec<String> {
-        self.engine.describe_jobs()
+    pub fn jobs(&self) -> Vec<JobStatus> {
+        self.engine.jobs().collect()
+    }
+
+    /// How the server stands, as [`Command::Status`] tells it.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.engine.status()
     }
 
     /// How the engine stands, as [`Command::Statistics`] tells it.
@@ -210,6 +217,7 @@ impl Federation {
     fn command(&mut self, id: CommandId, command: Command) {
         let reply = match &command {
             Command::Statistics => Some(Reply::Statistics(self.engine.statistics())),
+            Command::Status => Some(Reply::Status(Box::new(self.engine.status()))),
             Command::Retry(destination) => {
                 Some(Reply::Retrying(self.engine.retry(destination.as_deref())))
             }
@@ -363,6 +371,6 @@ fn job(command: Command) -> Option<Job> {
         .into(),
         Command::Read(read) => ReadStore { read }.into(),
         Command::RoomSummary(room_id) => SummariseRoom { room_id }.into(),
-        Command::Retry(_) | Command::Statistics => return None,
+        Command::Retry(_) | Command::Statistics | Command::Status => return None,
     })
 }

@@ -4,7 +4,7 @@ use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{config::Runtime, demo, explain, init, retry, room_cli, serve, user};
+use crate::{config::Runtime, demo, destination, explain, init, room_cli, serve, status, user};
 
 /// What every command comes to: nothing, or an error for people.
 pub type CommandResult = Result<(), Box<dyn Error>>;
@@ -30,10 +30,14 @@ enum Command {
     User(UserCommand),
     /// Use rooms as one of the server's users, over its client API
     Room(room_cli::RoomArguments),
-    /// Try another server again at once that is left alone for a while because it did not answer
+    /// Tell how a running server stands: whom it cannot reach, what it is at
     ///
     /// For users whom the configuration calls operators.
-    Retry(retry::RetryArguments),
+    Status(status::StatusArguments),
+    /// Look after what is owed to other servers
+    ///
+    /// For users whom the configuration calls operators.
+    Destination(destination::DestinationArguments),
     /// Tell why an event was accepted or refused, or how a room came by its state
     ///
     /// Reads the server's database, whether the server runs or not, and changes nothing.
@@ -143,7 +147,8 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::User(UserCommand::Add(arguments)) => user::add(&arguments),
         Command::Room(arguments) => room_cli::run(&arguments),
-        Command::Retry(arguments) => retry::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Destination(arguments) => destination::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
     };
     match result {

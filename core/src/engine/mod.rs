@@ -28,6 +28,7 @@ mod run;
 pub mod searches;
 mod sending;
 mod staged;
+mod status;
 pub mod stop;
 pub mod world;
 
@@ -202,27 +203,6 @@ impl Engine {
             oldest_job: self.jobs.values().map(|job| job.since.monotonic).min(),
             ..self.statistics
         }
-    }
-
-    /// Every job with what it waits for and since when, for people.
-    pub(crate) fn describe_jobs(&self) -> Vec<String> {
-        self.jobs
-            .iter()
-            .map(|(id, running)| {
-                let Running {
-                    job,
-                    waits_for,
-                    since,
-                    children,
-                    ..
-                } = running;
-                format!(
-                    "{id:?} since {:?}: {} waits for {waits_for:?} and {children} jobs",
-                    since.monotonic.0,
-                    job.name()
-                )
-            })
-            .collect()
     }
 
     /// Starts a job and runs everything that can run.

@@ -211,7 +211,7 @@ impl Engine {
                 tracing::debug!(%destination, answer = ?body, "transaction delivered");
                 self.statistics.transactions_sent += 1;
                 self.pulls.heard(destination, self.now.monotonic);
-                for effect in self.outgoing.delivered(destination) {
+                for effect in self.outgoing.delivered(destination, self.now) {
                     self.effect(effect, &mut writes, &mut held);
                 }
             }

@@ -226,6 +226,11 @@ impl World {
         }
     }
 
+    /// Every room that is loaded.
+    pub(crate) fn rooms(&self) -> impl Iterator<Item = &Room> {
+        self.rooms.values()
+    }
+
     pub(crate) fn room(&self, room_id: &RoomId) -> Option<&Room> {
         self.rooms.get(room_id)
     }

@@ -12,6 +12,7 @@ use super::{
     hierarchy::Hierarchy,
     join::candidates::NotLetIn,
     public_rooms::{PublicRooms, WantedRooms},
+    status::Status,
 };
 use crate::{
     pdu::RoomVersion,
@@ -160,8 +161,10 @@ pub enum Command {
     /// Try a server again at once that is backed off from, or every one of them.
     /// → [`Reply::Retrying`]
     Retry(Option<OwnedServerName>),
-    /// Say how the engine stands. → [`Reply::Statistics`]
+    /// Say how the engine stands, in numbers. → [`Reply::Statistics`]
     Statistics,
+    /// Say how the server stands, for people. → [`Reply::Status`]
+    Status,
 }
 
 /// For whom an ephemeral message is.
@@ -315,6 +318,8 @@ pub enum Reply {
     Retrying(u64),
     /// To [`Command::Statistics`].
     Statistics(Statistics),
+    /// To [`Command::Status`].
+    Status(Box<Status>),
 }
 
 /// How a room stands on this server.

@@ -33,3 +33,4 @@ pub mod resident;
 pub mod restricted;
 pub mod send;
 pub mod settings;
+pub mod status;

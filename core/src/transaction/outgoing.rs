@@ -14,6 +14,7 @@ mod body;
 mod destination;
 mod line;
 mod moments;
+mod standing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +29,7 @@ use self::{
     body::Bodies,
     destination::{Destination, State},
     line::{Lines, Turn},
+    standing::Contact,
 };
 pub use self::{
     line::{LIVING_AT_ONCE, PROBES_AT_ONCE},
@@ -35,6 +37,7 @@ pub use self::{
 };
 use super::backoff::{self, Spread};
 use crate::{
+    engine::cache::Cache,
     messaging::{notice::Notice, settings::QueueLimits},
     persistence::{
         queries::{Boot, Write},
@@ -58,6 +61,9 @@ pub const LOAD: u32 = 200;
 /// After so many things queued, the store is to forget twice as many that were sent.
 const FORGET_EVERY: u64 = 64;
 
+/// Of how many servers it is remembered how the last attempts went.
+const CONTACTS_KEPT: usize = 10_000;
+
 /// All queues.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -72,6 +78,7 @@ pub struct Outgoing {
     /// When the pauses end.
     deadlines: BTreeSet<(Monotonic, OwnedServerName)>,
     lines: Lines,
+    contacts: Cache<OwnedServerName, Contact>,
 }
 
 /// Something that a queue wants done.
@@ -111,6 +118,7 @@ impl Outgoing {
             destinations: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             lines: Lines::default(),
+            contacts: Cache::new(CONTACTS_KEPT),
         }
     }
 
@@ -220,7 +228,7 @@ impl Outgoing {
     }
 
     /// A server answered our transaction with 200.
-    pub fn delivered(&mut self, name: &ServerName) -> Vec<Effect> {
+    pub fn delivered(&mut self, name: &ServerName, now: Now) -> Vec<Effect> {
         let Some(destination) = self.destinations.get_mut(name) else {
             return Vec::new();
         };
@@ -231,6 +239,7 @@ impl Outgoing {
         let through = destination.acknowledge();
         destination.state = State::Idle;
         self.lines.leave(turn);
+        self.note_success(name, now);
         self.touch(name);
         self.forget_idle(name);
         let mut effects = Vec::new();
@@ -266,7 +275,9 @@ impl Outgoing {
             failures: destination.failures,
             retry_at: now.wall.plus(pause),
         })];
-        if !std::mem::replace(&mut destination.is_down, true) {
+        let was_down = std::mem::replace(&mut destination.is_down, true);
+        self.note_failure(name, reason, now);
+        if !was_down {
             let (destination, reason) = (name.to_owned(), reason.to_owned());
             effects.push(Effect::Notice(Notice::DestinationDown {
                 destination,

@@ -218,7 +218,7 @@ impl Internet {
             };
             self.core.handle(now, input);
         }
-        assert!(finished.is_none() || self.core.describe_jobs().is_empty());
+        assert!(finished.is_none() || self.core.jobs().is_empty());
         finished
     }
 

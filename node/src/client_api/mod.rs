@@ -59,7 +59,7 @@ use crate::{accounts::Accounts, homeserver::Homeserver, questions};
 use hearing::Hearing;
 use moments::Moments;
 use news::News;
-pub use operating::RETRY;
+pub use operating::{RETRY, STATUS};
 use routes::Handler;
 use session::Session;
 

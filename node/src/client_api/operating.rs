@@ -16,6 +16,18 @@ use super::{
 /// Where `retry` is, below the usual prefix.
 pub const RETRY: &str = "org.comity/retry";
 
+/// Where `status` is, below the usual prefix.
+pub const STATUS: &str = "org.comity/status";
+
+/// How the server stands: [`comity_core::messaging::status::Status`] as JSON.
+pub(super) fn status(session: &Session<'_>, _request: &Request<'_>) -> Handled {
+    must_operate(session)?;
+    match session.command(Command::Status)? {
+        Reply::Status(status) => Ok(json!(status)),
+        _ => Err(errors::unexpected_reply()),
+    }
+}
+
 /// Tries again at once the server that the body names as `destination`, or every server, if it was
 /// to be left alone for a while. Answers how many were, as `retrying`.
 pub(super) fn retry(session: &Session<'_>, request: &Request<'_>) -> Handled {

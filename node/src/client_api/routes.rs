@@ -199,6 +199,7 @@ const ROUTES: &[Route] = &[
         "presence/{user}/status",
         User(ephemeral::set_presence),
     ),
+    (Method::GET, operating::STATUS, User(operating::status)),
     (Method::POST, operating::RETRY, User(operating::retry)),
 ];
 

@@ -11,6 +11,7 @@ use comity_core::{
         command::{Command, CommandError, Reply, Statistics},
         notice::{Notice, Question, Told},
         settings::Settings,
+        status::JobStatus,
     },
     pdu::signing::SigningKey,
     persistence::{
@@ -147,12 +148,9 @@ impl Server {
         self.finished.remove(&id)
     }
 
-    /// Every job under way, for the message of a failing test.
-    pub fn describe_jobs(&self) -> Vec<String> {
-        self.core
-            .as_ref()
-            .map(Federation::describe_jobs)
-            .unwrap_or_default()
+    /// Every job under way; none while it is down.
+    pub fn jobs(&self) -> Vec<JobStatus> {
+        self.core.as_ref().map(Federation::jobs).unwrap_or_default()
     }
 
     /// Hands in an input and carries out every action that needs no network.

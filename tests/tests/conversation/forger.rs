@@ -255,7 +255,7 @@ impl Forger {
     pub fn push_one(&mut self, network: &mut Network, event: &Pdu) -> Option<String> {
         let (status, answer) = self.push(network, "one", &[event.json().to_owned()]);
         assert_eq!(status, 200);
-        while !network.server("one").describe_jobs().is_empty() && network.step() {}
+        while !network.server("one").jobs().is_empty() && network.step() {}
         let error = answer["pdus"][event.event_id().as_str()]["error"].as_str();
         error
             .map(ToOwned::to_owned)

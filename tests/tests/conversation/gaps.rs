@@ -45,7 +45,7 @@ fn push_all(stage: &mut Stage, forger: &mut Forger, events: &[Pdu]) -> Vec<Optio
     let texts: Vec<String> = events.iter().map(|event| event.json().to_owned()).collect();
     let (status, _) = forger.push(&mut stage.network, "one", &texts);
     assert_eq!(status, 200);
-    while !stage.network.server("one").describe_jobs().is_empty() && stage.network.step() {}
+    while !stage.network.server("one").jobs().is_empty() && stage.network.step() {}
     let refused = |event: &Pdu| refused(&mut stage.network, "one", event.event_id());
     events.iter().map(refused).collect()
 }

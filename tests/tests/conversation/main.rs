@@ -33,6 +33,7 @@ mod redactions;
 mod resumed_joins;
 mod stage;
 mod staged;
+mod standing;
 mod stream_pulled;
 mod stream_served;
 mod talking;

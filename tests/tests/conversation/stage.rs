@@ -285,7 +285,7 @@ impl Stage {
             );
         }
         assert_eq!(server.halted, None);
-        assert_eq!(server.describe_jobs(), Vec::<String>::new());
+        assert_eq!(server.jobs(), []);
     }
 
     pub fn pass_seconds(&mut self, seconds: u64) {

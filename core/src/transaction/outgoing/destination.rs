@@ -211,4 +211,9 @@ impl Destination {
     pub(super) fn in_memory(&self) -> usize {
         self.queue.len()
     }
+
+    /// Whether the database holds further items behind these.
+    pub(super) fn has_more_on_disk(&self) -> bool {
+        self.more_on_disk
+    }
 }

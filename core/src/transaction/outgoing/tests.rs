@@ -171,9 +171,9 @@ fn txn_3_while_one_is_in_flight_nothing_else_goes_and_then_at_most_fifty_do() {
     queues.poll(at(0));
     enqueue(&mut queues, 60);
     assert!(queues.poll(at(1)).is_empty());
-    queues.delivered(&name());
+    queues.delivered(&name(), at(1));
     assert_eq!(sent(&queues.poll(at(2))), one("0-2", PDUS_MAX, 0));
-    queues.delivered(&name());
+    queues.delivered(&name(), at(1));
     assert_eq!(sent(&queues.poll(at(3))), one("0-3", 10, 0));
 }
 
@@ -225,7 +225,7 @@ fn xmtx_12_a_sign_of_life_ends_the_pause_and_makes_the_next_one_short() {
     assert_eq!(queues.next_deadline(), None);
     assert_eq!(sent(&queues.poll(at(now))), first);
     let up = Notice::DestinationUp(name());
-    let effects = queues.delivered(&name());
+    let effects = queues.delivered(&name(), at(1));
     assert!(
         effects
             .iter()
@@ -241,7 +241,7 @@ fn what_does_not_fit_into_memory_is_loaded_when_its_turn_comes() {
     enqueue(&mut queues, 207);
     for _ in 0..4 {
         assert_eq!(sent(&queues.poll(at(0)))[0].1, PDUS_MAX);
-        queues.delivered(&name());
+        queues.delivered(&name(), at(1));
     }
     let effects = queues.poll(at(0));
     assert!(
@@ -251,7 +251,7 @@ fn what_does_not_fit_into_memory_is_loaded_when_its_turn_comes() {
     assert!(queues.poll(at(0)).is_empty());
     let effects = queues.loaded(&name(), records(201..208), at(0));
     assert_eq!(sent(&effects)[0].1, 7);
-    queues.delivered(&name());
+    queues.delivered(&name(), at(1));
     assert!(queues.poll(at(0)).is_empty());
     assert_eq!(queues.counts(), (0, 0));
     assert!(queues.destinations.is_empty());
@@ -263,7 +263,7 @@ fn what_is_queued_while_the_queue_is_read_is_read_after_it() {
     enqueue(&mut queues, 201);
     for _ in 0..4 {
         queues.poll(at(0));
-        queues.delivered(&name());
+        queues.delivered(&name(), at(1));
     }
     queues.poll(at(0));
     enqueue(&mut queues, 1);
@@ -271,7 +271,7 @@ fn what_is_queued_while_the_queue_is_read_is_read_after_it() {
         sent(&queues.loaded(&name(), records(201..202), at(0)))[0].1,
         1
     );
-    queues.delivered(&name());
+    queues.delivered(&name(), at(1));
     let effects = queues.poll(at(0));
     assert!(
         matches!(effects.as_slice(), [Effect::Load(_)]),
@@ -309,7 +309,7 @@ fn txn_3_after_a_restart_what_was_begun_is_repeated_under_its_id_once_the_pause_
     let effects = queues.poll(at(105));
     let effects = catch_up(&mut queues, &effects, records(7..10), at(105));
     assert_eq!(sent(&effects), one("3-17", 2, 0));
-    queues.delivered(&name());
+    queues.delivered(&name(), at(1));
     assert_eq!(sent(&queues.poll(at(106))), one("4-1", 1, 1));
 }
 
@@ -372,9 +372,9 @@ fn reliable_messages_go_with_the_events_and_leave_room_for_moments() {
     enqueue(&mut queues, 1);
     (0..30).for_each(|number| typing(&mut queues, &format!("@u{number}:one"), true));
     assert_eq!(sent(&queues.poll(at(0))), one("0-1", 0, 94));
-    queues.delivered(&name());
+    queues.delivered(&name(), at(1));
     assert_eq!(sent(&queues.poll(at(0))), one("0-2", 1, 24));
-    queues.delivered(&name());
+    queues.delivered(&name(), at(1));
     assert_eq!(sent(&queues.poll(at(0))), one("0-3", 0, 2));
 }
 
@@ -394,7 +394,7 @@ fn txn_18_moments_do_not_wait_for_a_server_that_is_down_for_long() {
     }
     typing(&mut queues, "@ann:one", true);
     assert_eq!(sent(&effects), one("0-1", 1, 0));
-    queues.delivered(&name());
+    queues.delivered(&name(), at(1));
     assert!(queues.poll(at(now)).is_empty());
 }
 
@@ -422,7 +422,7 @@ fn living_beside_the_dead() -> Outgoing {
         enqueue(&mut queues, 1);
         assert_eq!(queues.lines.waiting(), 1, "only one is looked at");
         assert_eq!(sent(&queues.poll(at(0))).len(), 1, "in round {round}");
-        queues.delivered(&name());
+        queues.delivered(&name(), at(1));
     }
     let left = queues.destinations.values().map(Destination::in_memory);
     assert_eq!(left.sum::<usize>(), 0);

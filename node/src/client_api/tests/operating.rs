@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::json;
 
 use super::Stage;
-use crate::client_api::RETRY;
+use crate::client_api::{RETRY, STATUS};
 
 #[test]
 fn only_an_operator_makes_the_server_try_others_again() {
@@ -20,5 +20,19 @@ fn only_an_operator_makes_the_server_try_others_again() {
         assert_eq!(olga.refused(Method::POST, RETRY, &wrong).0, 400);
     }
     let refused = alice.refused(Method::POST, RETRY, &one);
+    assert_eq!(refused, (403, "M_FORBIDDEN".to_owned()));
+}
+
+#[test]
+fn only_an_operator_sees_how_the_server_stands() {
+    let stage = Stage::new();
+    let status = stage.client("olga").get(STATUS);
+    assert_eq!(
+        status,
+        json!({ "destinations": [], "jobs": [], "rooms": [] })
+    );
+    let refused = stage
+        .client("alice")
+        .refused(Method::GET, STATUS, &json!({}));
     assert_eq!(refused, (403, "M_FORBIDDEN".to_owned()));
 }

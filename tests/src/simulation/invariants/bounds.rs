@@ -72,7 +72,7 @@ impl Invariant for WithinBounds {
                 .oldest_job
                 .map_or(Duration::ZERO, |since| now.since(since));
             if oldest > AGE_MAX {
-                let jobs = host.describe_jobs();
+                let jobs = host.jobs();
                 return Err(format!(
                     "on {server} a job waits since {oldest:?}: {jobs:#?}"
                 ));

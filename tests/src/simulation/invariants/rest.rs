@@ -17,7 +17,7 @@ impl Invariant for AtRest {
             if let Some(reason) = &host.halted {
                 return Err(format!("{server} gave up: {reason}"));
             }
-            let jobs = host.describe_jobs();
+            let jobs = host.jobs();
             if !jobs.is_empty() {
                 return Err(format!("{server} still has jobs: {jobs:#?}"));
             }

@@ -315,7 +315,7 @@ impl Network {
                 return finished;
             }
             if self.now.monotonic > give_up || !self.step() {
-                let jobs = self.server(name).describe_jobs();
+                let jobs = self.server(name).jobs();
                 panic!("the command never ended; jobs: {jobs:#?}");
             }
         }

@@ -207,6 +207,7 @@ impl Homeserver for World {
             content
         };
         Ok(match command {
+            Command::Status => Reply::Status(Box::default()),
             Command::Retry(destination) => Reply::Retrying(destination.map_or(2, |_| 1)),
             Command::CreateRoom(room) => Reply::Room(self.create(&room)),
             Command::Join {

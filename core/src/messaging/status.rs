@@ -1,0 +1,119 @@
+//! How a server stands, for the people who run it: whom it cannot reach, what it is at, and which
+//! rooms have come apart. Told by [`Command::Status`](super::command::Command::Status).
+
+use std::{fmt, time::Duration};
+
+use ruma_common::{OwnedRoomId, OwnedServerName};
+use serde::{Deserialize, Serialize};
+
+use crate::time::WallTime;
+
+/// At most so many destinations, jobs and rooms are told of.
+pub const LISTED_MAX: usize = 1000;
+
+/// See the module's documentation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Servers that are owed something or failed last time: the longest failing first, then by
+    /// name.
+    pub destinations: Vec<DestinationStatus>,
+    /// What is under way, oldest first.
+    pub jobs: Vec<JobStatus>,
+    /// The loaded rooms whose graph has more than one end, those with most ends first.
+    pub rooms: Vec<RoomStatus>,
+}
+
+/// How one other server stands with us.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationStatus {
+    /// Which server.
+    pub server: OwnedServerName,
+    /// What is being done about it.
+    pub state: DestinationState,
+    /// How many queued items are in memory.
+    pub queued: u64,
+    /// Whether the database holds further ones behind these.
+    pub more_on_disk: bool,
+    /// How many attempts failed since it last showed that it is alive.
+    pub failures: u32,
+    /// When it last took a transaction, as far as is remembered since the start.
+    pub last_success: Option<WallTime>,
+    /// When and how it last failed, as far as is remembered since the start.
+    pub last_error: Option<Failure>,
+}
+
+/// What is being done about a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum DestinationState {
+    /// It waits for its turn, or there is nothing to do.
+    Idle,
+    /// What it missed is being read from the database.
+    CatchingUp,
+    /// A transaction is on its way or waits for its answer.
+    InFlight,
+    /// It failed and is left alone until then.
+    BackingOff {
+        /// The moment.
+        until: WallTime,
+    },
+}
+
+impl DestinationState {
+    /// Every name, for counting.
+    pub const NAMES: [&str; 4] = ["idle", "catching_up", "in_flight", "backing_off"];
+
+    /// The state in one word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::CatchingUp => "catching_up",
+            Self::InFlight => "in_flight",
+            Self::BackingOff { .. } => "backing_off",
+        }
+    }
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// When.
+    pub at: WallTime,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// A job and what it waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Its number; a later job has a higher one.
+    pub id: u64,
+    /// What kind of work it is.
+    pub kind: String,
+    /// For how long it has been in its present phase, in milliseconds.
+    pub for_ms: u64,
+    /// What it waits for; empty if it is about to run.
+    pub waits_for: Vec<String>,
+}
+
+impl fmt::Display for JobStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let age = Duration::from_millis(self.for_ms);
+        let waits_for = self.waits_for.join(", ");
+        write!(
+            f,
+            "{} {} for {age:?}: waits for {waits_for}",
+            self.id, self.kind
+        )
+    }
+}
+
+/// A room that has come apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomStatus {
+    /// Which room.
+    pub room_id: OwnedRoomId,
+    /// How many ends its graph has.
+    pub extremities: u64,
+}
