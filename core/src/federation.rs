@@ -14,6 +14,7 @@ use crate::{
     keys::{KeySettings, OwnKeys, notary::AnswerKeyQuery},
     messaging::{
         backfill::BackfillRoom,
+        by_time::FindByTime,
         command::{Command, CommandError, Reply, Statistics},
         compose::NewEvent,
         create_room::CreateRoomJob,
@@ -348,6 +349,16 @@ fn job(command: Command) -> Option<Job> {
             room_id,
             limit,
             tried: 0,
+        }
+        .into(),
+        Command::EventByTime {
+            room_id,
+            time,
+            direction,
+        } => FindByTime {
+            room_id,
+            time,
+            direction,
         }
         .into(),
         Command::ResolveAlias(alias) => ResolveAlias { alias }.into(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use comity_core::persistence::queries::{Answer, Read, StoreError};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{OpenError, queries, rows, tables};
+use crate::{OpenError, opening, queries, rows};
 
 /// A database as it was at one moment, to read from.
 ///
@@ -21,7 +21,7 @@ impl Glance {
     pub fn at(path: &Path) -> Result<Self, OpenError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
-        tables::prepare_to_read(&connection)?;
+        opening::prepare_to_read(&connection)?;
         Ok(Self { connection })
     }
 

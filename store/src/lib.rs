@@ -12,12 +12,14 @@
 //! | file | holds |
 //! |---|---|
 //! | `tables` | the schema and its migrations |
+//! | `opening` | whether a database is ours, and of which schema |
 //! | `queries` | every SQL statement: one function for each kind of read and write |
 //! | `rows` | how our types and the values of columns become each other |
 //! | `glance` | reading beside another process |
 //! | `thread` | the thread and its queue |
 
 mod glance;
+mod opening;
 mod queries;
 mod rows;
 mod tables;
@@ -94,7 +96,7 @@ impl Store {
     }
 
     fn prepare(mut connection: Connection) -> Result<Self, OpenError> {
-        tables::prepare(&mut connection)?;
+        opening::prepare(&mut connection)?;
         Ok(Self {
             connection,
             statistics: Statistics::default(),

@@ -296,6 +296,12 @@ impl Client {
         self.get(&path)
     }
 
+    /// Any other endpoint, by its path below `/_matrix/client/`.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let path = format!("/_matrix/client/{path}");
+        self.door.call(method, &path, Some(&self.token), body)
+    }
+
     fn change_membership(&self, verb: &str, room: &str, user: &str) -> Result<(), Failure> {
         let body = json!({"user_id": user, "reason": "interop"});
         let body = if verb == "invite" {
@@ -320,8 +326,7 @@ impl Client {
     }
 
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        let path = format!("/_matrix/client/v3/{path}");
-        self.door.call(method, &path, Some(&self.token), body)
+        self.ask(method, &format!("v3/{path}"), body)
     }
 }
 
@@ -334,7 +339,8 @@ fn state_path(room: &str, kind: &str, key: &str) -> String {
     )
 }
 
-fn segment(raw: &str) -> String {
+/// A path segment or a query value, percent-encoded.
+pub fn segment(raw: &str) -> String {
     utf8_percent_encode(raw, SEGMENT).to_string()
 }
 

@@ -14,6 +14,7 @@ use crate::{
     },
     messaging::{
         backfill::BackfillRoom,
+        by_time::{FindByTime, TakeFound},
         command::CommandError,
         create_room::CreateRoomJob,
         delivery::AwaitPolicySignature,
@@ -178,6 +179,10 @@ jobs! {
     SendEphemeral(SendEphemeral),
     /// Messaging: asks other servers for older events.
     BackfillRoom(BackfillRoom),
+    /// Messaging: finds the event nearest to a time.
+    FindByTime(FindByTime),
+    /// Messaging: takes in the event that another server found nearest to a time.
+    TakeFound(TakeFound),
     /// Messaging: finds out what an alias stands for.
     ResolveAlias(ResolveAlias),
     /// Messaging: gets a user's profile.
@@ -287,6 +292,8 @@ impl Job {
             | Self::AnswerInvite(_)
             | Self::SendEphemeral(_)
             | Self::BackfillRoom(_)
+            | Self::FindByTime(_)
+            | Self::TakeFound(_)
             | Self::ResolveAlias(_)
             | Self::UserProfile(_)
             | Self::QueryKeys(_)

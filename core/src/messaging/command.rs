@@ -17,10 +17,10 @@ use super::{
 use crate::{
     pdu::RoomVersion,
     persistence::{
-        queries::{Answer, Read},
+        queries::{Answer, Direction, Read},
         tables::{InboxId, SnapshotId},
     },
-    time::Monotonic,
+    time::{Monotonic, WallTime},
     transport::remote_response::RemoteError,
 };
 
@@ -116,6 +116,17 @@ pub enum Command {
         room_id: OwnedRoomId,
         /// At most so many events; more than 100 are not asked for.
         limit: u32,
+    },
+    /// Find the event of a room that is nearest to a time, in a direction, and have it. Where our
+    /// history of the room does not go back to that time, other servers are asked.
+    /// → [`Reply::Event`]
+    EventByTime {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// The time.
+        time: WallTime,
+        /// Which way to go from it.
+        direction: Direction,
     },
     /// Ask what room an alias of any server stands for. → [`Reply::Directory`]
     ResolveAlias(OwnedRoomAliasId),
@@ -270,7 +281,8 @@ pub struct SendEvent {
 pub enum Reply {
     /// The room that was created or joined.
     Room(OwnedRoomId),
-    /// The event that was sent; it is on disk and queued for every other server in the room.
+    /// The event that was sent, which is on disk and queued for every other server in the room; or
+    /// the one that was found.
     Event(OwnedEventId),
     /// It will be sent, unless it is true for a moment only, to those that can be reached soon.
     Queued,

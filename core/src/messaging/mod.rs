@@ -9,6 +9,7 @@
 //! rejected or soft-failed.
 
 pub mod backfill;
+pub mod by_time;
 pub mod command;
 pub mod compose;
 pub mod create_room;

@@ -1,7 +1,7 @@
 //! The one gate that everything passes which another server reads of a room.
 //!
 //! **Contract.** [`enter`] lets a server look at a room at all; [`shown`] says what it sees of
-//! single events, by the room's history visibility where each of them stands (client-server API,
+//! single events, and [`whole`] of which it sees all, by the room's history visibility where each of them stands (client-server API,
 //! "Room history visibility"). A server that may not enter is told the same whether the room, or
 //! the event, exists or not.
 //!
@@ -56,17 +56,52 @@ pub fn shown(
     server: &ServerName,
     facts: &Facts<'_>,
 ) -> Result<Vec<Arc<Pdu>>, Blocked> {
-    let outlooks = outlooks(events, server, facts)?;
-    let open = |snapshot: SnapshotId| outlooks.get(&snapshot).is_some_and(is_open);
-    let shown = |event: &Arc<StoredEvent>| match event.state {
-        None => event.pdu.state_key().map(|_| event.pdu.clone()),
-        Some(state) if open(state.before) => Some(event.pdu.clone()),
-        Some(state) if opens_itself(&event.pdu, server) && open(state.after) => {
-            Some(event.pdu.clone())
-        }
-        Some(_) => Some(Arc::new(event.pdu.redacted())),
+    let sight = Sight::of(events, server, facts)?;
+    let shown = |event: &Arc<StoredEvent>| match (sight.is_whole(event), event.state) {
+        (true, _) => Some(event.pdu.clone()),
+        (false, Some(_)) => Some(Arc::new(event.pdu.redacted())),
+        (false, None) => None,
     };
     Ok(events.iter().filter_map(shown).collect())
+}
+
+/// Those of these events, of rooms that `server` may enter, that it may see whole.
+pub fn whole<'e>(
+    events: &'e [Arc<StoredEvent>],
+    server: &ServerName,
+    facts: &Facts<'_>,
+) -> Result<Vec<&'e Arc<StoredEvent>>, Blocked> {
+    let sight = Sight::of(events, server, facts)?;
+    let events = events.iter();
+    Ok(events.filter(|event| sight.is_whole(event)).collect())
+}
+
+/// What a server sees of some events.
+struct Sight<'s> {
+    server: &'s ServerName,
+    outlooks: BTreeMap<SnapshotId, Outlook>,
+}
+
+impl<'s> Sight<'s> {
+    fn of(
+        events: &[Arc<StoredEvent>],
+        server: &'s ServerName,
+        facts: &Facts<'_>,
+    ) -> Result<Self, Blocked> {
+        let outlooks = outlooks(events, server, facts)?;
+        Ok(Self { server, outlooks })
+    }
+
+    /// Whether the server sees all of an event.
+    fn is_whole(&self, event: &StoredEvent) -> bool {
+        let open = |snapshot: SnapshotId| self.outlooks.get(&snapshot).is_some_and(is_open);
+        match event.state {
+            None => event.pdu.is_state(),
+            Some(state) => {
+                open(state.before) || opens_itself(&event.pdu, self.server) && open(state.after)
+            }
+        }
+    }
 }
 
 /// What the states around these events say of what a server may see, in one question.

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ruma_common::{EventId, OwnedEventId, OwnedServerName};
+use ruma_common::{EventId, OwnedEventId, OwnedServerName, ServerName};
 
 use super::{
     Pdu, answers,
@@ -16,7 +16,6 @@ use super::{
 use crate::{
     engine::{
         facts::{Blocked, Facts},
-        job::Job,
         outcome::Outcome,
     },
     messaging::{backfill::BackfillRoom, command::Reply},
@@ -44,12 +43,12 @@ impl ImportHistory {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
         if !self.auth_asked {
-            let first = self.auth_events(facts)?;
+            let first = authorising(&self.events, &self.from, facts)?;
             let then = Self {
                 auth_asked: true,
                 ..self.clone()
             };
-            return Ok(Outcome::default().then(first, then));
+            return Ok(Outcome::default().then(vec![first.into()], then));
         }
         let judged = judge(&self.events, facts)?;
         let mut newest_first: Vec<&Arc<Pdu>> = self.events.iter().collect();
@@ -88,41 +87,40 @@ impl ImportHistory {
             _ => outcome.with_reply(Reply::Backfilled(count)),
         })
     }
+}
 
-    /// What authorises the events and is neither here nor among them.
-    fn auth_events(&self, facts: &Facts<'_>) -> Result<Vec<Job>, Blocked> {
-        let here: BTreeSet<&ruma_common::EventId> =
-            self.events.iter().map(|event| event.event_id()).collect();
-        let named: BTreeSet<OwnedEventId> = self
-            .events
-            .iter()
-            .flat_map(|event| event.auth_events().iter().map(ToOwned::to_owned))
-            .filter(|event_id| !here.contains(&**event_id))
-            .collect();
-        let held = facts.all_held(named.iter().map(|id| &**id))?;
-        let missing = |id: &EventId| named.contains(id) && !held.contains_key(id);
-        let lacks = |event: &&Arc<Pdu>| event.auth_events().iter().any(missing);
-        let asked: Vec<_> = self
-            .events
-            .iter()
-            .filter(lacks)
-            .take(AUTH_ASKED_MAX)
-            .map(|event| {
-                let (room_id, event_id) = (event.room_id(), event.event_id());
-                let endpoint = Endpoint::EventAuth(room_id.to_owned(), event_id.to_owned());
-                (event, facts.call(&self.from, endpoint))
-            })
-            .collect();
-        let mut events = Vec::new();
-        for (event, answer) in asked {
-            if let Ok(body) = answer? {
-                events.extend(answers::auth_chain(
-                    body,
-                    event.room_id(),
-                    event.room_version(),
-                ));
-            }
+/// Takes in what authorises some events and is neither here nor among them, asking the server that
+/// gave the events.
+pub fn authorising(
+    events: &[Arc<Pdu>],
+    from: &ServerName,
+    facts: &Facts<'_>,
+) -> Result<ImportOutliers, Blocked> {
+    let here: BTreeSet<&EventId> = events.iter().map(|event| event.event_id()).collect();
+    let named: BTreeSet<OwnedEventId> = events
+        .iter()
+        .flat_map(|event| event.auth_events().iter().map(ToOwned::to_owned))
+        .filter(|event_id| !here.contains(&**event_id))
+        .collect();
+    let held = facts.all_held(named.iter().map(|id| &**id))?;
+    let missing = |id: &EventId| named.contains(id) && !held.contains_key(id);
+    let lacks = |event: &&Arc<Pdu>| event.auth_events().iter().any(missing);
+    let asked: Vec<_> = events
+        .iter()
+        .filter(lacks)
+        .take(AUTH_ASKED_MAX)
+        .map(|event| {
+            let (room_id, event_id) = (event.room_id(), event.event_id());
+            let endpoint = Endpoint::EventAuth(room_id.to_owned(), event_id.to_owned());
+            (event, facts.call(from, endpoint))
+        })
+        .collect();
+    let mut found = Vec::new();
+    for (event, answer) in asked {
+        if let Ok(body) = answer? {
+            let version = event.room_version();
+            found.extend(answers::auth_chain(body, event.room_id(), version));
         }
-        Ok(vec![Job::from(ImportOutliers { events })])
     }
+    Ok(ImportOutliers { events: found })
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{Pdu, StateMap, gate, view};
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         stop::{Stop, for_request},
     },
     persistence::{
-        queries::{Ancestors, Answer, Read},
+        queries::{Ancestors, Answer, Direction, Read},
         tables::StoredEvent,
     },
     time::WallTime,
@@ -30,6 +31,9 @@ const BACKFILL_MAX: u32 = 100;
 
 /// How many events one `get_missing_events` answer holds at most.
 const MISSING_MAX: u32 = 50;
+
+/// How many events near a time are looked at for one that the asker may see.
+const NEAR_MAX: u32 = 100;
 
 /// How many ids one question may name.
 const IDS_MAX: usize = 100;
@@ -60,6 +64,8 @@ pub enum Asked {
     Backfill(Vec<OwnedEventId>, u32),
     /// What lies between events (MISSING-1).
     Missing(MissingEvents),
+    /// The event nearest to a time, in a direction (TIMESTAMP-1).
+    ByTime(WallTime, Direction),
 }
 
 /// The body of `get_missing_events`.
@@ -134,6 +140,7 @@ impl ServeEvents {
                 Ok(transaction(facts.our_name(), facts.now().wall, &events))
             }
             Asked::Missing(question) => self.missing(question, facts),
+            Asked::ByTime(time, direction) => self.by_time(*time, *direction, facts),
         }
     }
 
@@ -187,6 +194,35 @@ impl ServeEvents {
         events.reverse();
         let events = gate::shown(&events, &self.origin, facts)?;
         Ok(format!(r#"{{"events":{}}}"#, list_of(&events)))
+    }
+
+    /// Only what the asker may see whole is near: it could do nothing with the rest.
+    fn by_time(
+        &self,
+        time: WallTime,
+        direction: Direction,
+        facts: &Facts<'_>,
+    ) -> Result<String, Stop<MatrixError>> {
+        let Some(room_id) = self.room_id.clone() else {
+            return Err(unknown_event().into());
+        };
+        let read = Read::ByTime {
+            room_id,
+            time,
+            direction,
+            limit: NEAR_MAX,
+        };
+        let near = match facts.read(read)? {
+            Answer::Events(events) => events.as_slice(),
+            _ => &[],
+        };
+        let seen = gate::whole(near, &self.origin, facts)?;
+        let nearest = seen.first().ok_or_else(none_near)?;
+        Ok(json!({
+            "event_id": nearest.pdu.event_id(),
+            "origin_server_ts": nearest.pdu.origin_server_ts(),
+        })
+        .to_string())
     }
 
     fn event_of_room(
@@ -292,6 +328,10 @@ fn unknown_event() -> MatrixError {
         ErrorCode::NotFound,
         "the event, or the state before it, is not known here",
     )
+}
+
+fn none_near() -> MatrixError {
+    MatrixError::new(ErrorCode::NotFound, "no event is known from then on")
 }
 
 /// An event alone is asked for without its room: whoever may not see it learns nothing by asking.

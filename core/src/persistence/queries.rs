@@ -39,6 +39,27 @@ pub enum Direction {
     Forward,
 }
 
+impl Direction {
+    /// As `dir` names it in the client-server and server-server APIs.
+    #[must_use]
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::Backward => "b",
+            Self::Forward => "f",
+        }
+    }
+
+    /// Reads `dir`.
+    #[must_use]
+    pub fn from_letter(letter: &str) -> Option<Self> {
+        match letter {
+            "b" => Some(Self::Backward),
+            "f" => Some(Self::Forward),
+            _ => None,
+        }
+    }
+}
+
 /// A question to the store. Two equal questions may share one answer, hence the ordering.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Read {
@@ -123,6 +144,19 @@ pub enum Read {
         from: Option<Position>,
         /// Stop before reaching this position; `None` is no bound.
         to: Option<Position>,
+        /// Which way.
+        direction: Direction,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Shown events of a room that claim to be of this time or of one after it (forward), or
+    /// before it (backward): the nearest first, and of several of one time those first that stand
+    /// first in the timeline, seen that way. → [`Answer::Events`]
+    ByTime {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// The time.
+        time: WallTime,
         /// Which way.
         direction: Direction,
         /// At most so many.

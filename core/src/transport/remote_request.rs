@@ -13,6 +13,7 @@ use super::{homeserver_question, path::path_segment};
 use crate::{
     messaging::{notice::Question, public_rooms::WantedRooms},
     pdu::RoomVersion,
+    persistence::queries::Direction,
     time::WallTime,
 };
 
@@ -90,6 +91,15 @@ pub enum Endpoint {
         /// At most so many events.
         limit: u32,
     },
+    /// `GET /timestamp_to_event/{roomId}`
+    EventByTime {
+        /// The room.
+        room_id: OwnedRoomId,
+        /// The time.
+        time: WallTime,
+        /// Which way to go from it.
+        direction: Direction,
+    },
     /// `POST /_matrix/policy/v1/sign`: the event to sign.
     PolicySign(String),
     /// What belongs to the other homeserver; see `homeserver_question`.
@@ -153,6 +163,7 @@ impl Endpoint {
             | Self::StateIds(..)
             | Self::EventAuth(..)
             | Self::Backfill { .. }
+            | Self::EventByTime { .. }
             | Self::Hierarchy { .. }
             | Self::Version
             | Self::After { .. } => Method::GET,
@@ -212,6 +223,15 @@ impl Endpoint {
                     .collect();
                 pairs.push(("limit", &limit));
                 v1("backfill", &[room_id.as_str()]) + &query(&pairs)
+            }
+            Self::EventByTime {
+                room_id,
+                time,
+                direction,
+            } => {
+                let (time, direction) = (time.to_string(), direction.letter());
+                v1("timestamp_to_event", &[room_id.as_str()])
+                    + &query(&[("ts", &*time), ("dir", direction)])
             }
             Self::PolicySign(_) => "/_matrix/policy/v1/sign".to_owned(),
             Self::Question(question) => homeserver_question::target(question),
@@ -279,6 +299,7 @@ impl Endpoint {
             | Self::StateIds(..)
             | Self::EventAuth(..)
             | Self::Backfill { .. }
+            | Self::EventByTime { .. }
             | Self::Hierarchy { .. }
             | Self::Version
             | Self::After { .. } => None,
@@ -297,6 +318,7 @@ impl Endpoint {
             | Self::MakeKnock(..)
             | Self::MakeLeave(..)
             | Self::PublicRooms(_)
+            | Self::EventByTime { .. }
             | Self::Hierarchy { .. } => Duration::from_secs(20),
             Self::PolicySign(_) => Duration::from_secs(30),
             Self::SendJoin(_) | Self::State(..) => Duration::from_secs(300),
@@ -332,6 +354,7 @@ impl Endpoint {
             | Self::SendKnock(_)
             | Self::Invite(_)
             | Self::Event(_)
+            | Self::EventByTime { .. }
             | Self::PolicySign(_)
             | Self::Version => MIB,
             Self::Question(question) => homeserver_question::response_limit(question),

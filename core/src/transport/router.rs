@@ -7,7 +7,7 @@ use ruma_common::{
     OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId,
 };
 
-use crate::messaging::public_rooms::WantedRooms;
+use crate::{messaging::public_rooms::WantedRooms, persistence::queries::Direction};
 
 use super::{
     matrix_error::{ErrorCode, MatrixError},
@@ -63,6 +63,8 @@ pub enum ServerRoute {
     Backfill(OwnedRoomId, Vec<OwnedEventId>, u32),
     /// `POST /get_missing_events/{roomId}`
     MissingEvents(OwnedRoomId),
+    /// `GET /timestamp_to_event/{roomId}`, with the time and the way to go from it.
+    EventByTime(OwnedRoomId, WallTime, Direction),
     /// `GET /query/directory`
     Directory(OwnedRoomAliasId),
     /// `GET /query/profile`, perhaps for one field only.
@@ -174,6 +176,7 @@ fn server_route(
         ("v1", ["get_missing_events", room]) => {
             (Method::POST, argument(room).map(R::MissingEvents))
         }
+        ("v1", ["timestamp_to_event", room]) => (Method::GET, query.event_by_time(room)),
         ("v1", ["query", "directory"]) => {
             (Method::GET, query.required("room_alias").map(R::Directory))
         }
@@ -296,6 +299,14 @@ impl Query<'_> {
 
     fn event_of(&self, room: &str) -> Result<(OwnedRoomId, OwnedEventId), MatrixError> {
         Ok((argument(room)?, self.required("event_id")?))
+    }
+
+    fn event_by_time(&self, room: &str) -> Result<ServerRoute, MatrixError> {
+        let time = WallTime(self.required::<Number<u64>>("ts")?.0);
+        let direction = Direction::from_letter(&self.required::<String>("dir")?);
+        let invalid = || MatrixError::new(ErrorCode::InvalidParam, "dir is f or b");
+        let direction = direction.ok_or_else(invalid)?;
+        Ok(ServerRoute::EventByTime(argument(room)?, time, direction))
     }
 
     fn backfill(&self, room: &str) -> Result<ServerRoute, MatrixError> {

@@ -91,6 +91,9 @@ impl ServeRequest {
             R::EventAuth(room, event) => events(Some(room), Asked::EventAuth(event)),
             R::Backfill(room, from, limit) => events(Some(room), Asked::Backfill(from, limit)),
             R::MissingEvents(room) => events(Some(room), Asked::missing_events(body)?),
+            R::EventByTime(room, time, direction) => {
+                events(Some(room), Asked::ByTime(time, direction))
+            }
             R::Directory(alias) => AnswerQuestion::from(Question::Directory(alias)).into(),
             R::Profile(user_id, field) => AnswerQuestion {
                 question: Question::Profile(user_id),

@@ -63,12 +63,9 @@ pub(super) fn messages(session: &Session<'_>, request: &Request<'_>) -> Handled 
     Ok(body)
 }
 
-fn direction(request: &Request<'_>) -> Result<Direction, MatrixError> {
-    match request.query("dir") {
-        Some("b") => Ok(Direction::Backward),
-        Some("f") => Ok(Direction::Forward),
-        _ => Err(invalid("dir must be b or f")),
-    }
+pub(super) fn direction(request: &Request<'_>) -> Result<Direction, MatrixError> {
+    let direction = request.query("dir").and_then(Direction::from_letter);
+    direction.ok_or_else(|| invalid("dir must be b or f"))
 }
 
 /// Some events of a timeline.

@@ -10,6 +10,7 @@
 
 mod access;
 mod announcing;
+mod by_time;
 mod create_room;
 mod directory;
 mod ephemeral;

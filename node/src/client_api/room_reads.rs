@@ -9,6 +9,7 @@ use comity_core::{
         queries::{Answer, Direction, LoadedRoom, Read},
         tables::{LocalMembership, Position, SnapshotId, StateEntry, StoredEvent},
     },
+    time::WallTime,
     transport::matrix_error::MatrixError,
 };
 use ruma_common::{EventId, OwnedEventId, RoomId, UserId};
@@ -130,6 +131,22 @@ impl Session<'_> {
     pub(super) fn membership_in(&self, id: SnapshotId, user_id: &UserId) -> Result<String> {
         let event = self.snapshot_event(id, MEMBER, user_id.as_str())?;
         Ok(membership_of(event.as_deref()).to_owned())
+    }
+
+    /// Shown events from a time on, the nearest first.
+    pub(super) fn by_time(
+        &self,
+        room_id: &RoomId,
+        time: WallTime,
+        direction: Direction,
+        limit: u32,
+    ) -> Result<Events> {
+        self.read_events(Read::ByTime {
+            room_id: room_id.to_owned(),
+            time,
+            direction,
+            limit,
+        })
     }
 
     /// The events of a stretch, in its direction.

@@ -8,9 +8,9 @@ use comity_core::transport::{
 use http::{Method, StatusCode};
 
 use super::{
-    Api, Handled, create_room, directory, ephemeral, filters, joining, keys, members, messages,
-    moderation, operating, profile, public_rooms, request::Request, sending, server_facts,
-    session::Session, spaces, state, sync, to_device,
+    Api, Handled, by_time, create_room, directory, ephemeral, filters, joining, keys, members,
+    messages, moderation, operating, profile, public_rooms, request::Request, sending,
+    server_facts, session::Session, spaces, state, sync, to_device,
 };
 
 /// What answers an endpoint.
@@ -104,6 +104,11 @@ const ROUTES: &[Route] = &[
         Method::GET,
         "rooms/{room}/messages",
         User(messages::messages),
+    ),
+    (
+        Method::GET,
+        "rooms/{room}/timestamp_to_event",
+        User(by_time::event_by_time),
     ),
     (Method::GET, "rooms/{room}/members", User(members::members)),
     (

@@ -56,15 +56,20 @@ impl Session<'_> {
         }
     }
 
-    /// Whether an event may be shown by itself: as part of the timeline, or as part of a state
-    /// that came without the history that led to it.
-    fn may_show(
+    /// Whether an event may be shown by itself: as part of the timeline, as part of a state that
+    /// came without the history that led to it, or as a piece of the past from before our history
+    /// begins.
+    pub(super) fn may_show(
         &self,
         room_id: &RoomId,
         access: &Access,
         event: &StoredEvent,
     ) -> Result<bool, MatrixError> {
         let Some(position) = event.position else {
+            let is_joined = matches!(access, Access::Joined(_));
+            if event.is_outlier() && is_joined && self.sees(room_id, access, event)? {
+                return Ok(true);
+            }
             let state_key = event.pdu.state_key().unwrap_or_default();
             let shown =
                 self.state_event_seen(room_id, access, event.pdu.event_type(), state_key)?;

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use comity_core::persistence::{
-    queries::Direction,
-    tables::{Position, StoredEvent},
+use comity_core::{
+    persistence::{
+        queries::Direction,
+        tables::{Position, StoredEvent},
+    },
+    time::WallTime,
 };
 use ruma_common::{OwnedEventId, RoomId};
 use rusqlite::{Connection, params};
@@ -64,6 +67,44 @@ pub(super) fn timeline(
         (room_id.as_str(), from, to, limit),
         stored_event,
     )
+}
+
+/// Shown events of a room from a time on, in the direction asked, the nearest first.
+pub(super) fn by_time(
+    database: &Connection,
+    room_id: &RoomId,
+    time: WallTime,
+    direction: Direction,
+    limit: u32,
+) -> rusqlite::Result<Vec<Arc<StoredEvent>>> {
+    macro_rules! select {
+        ($compared:literal, $order:literal) => {
+            concat!(
+                "WITH near (event, time, place) AS (
+                    SELECT event, json ->> '$.origin_server_ts', position FROM events
+                    WHERE room = (SELECT room FROM rooms WHERE room_id = ?1)
+                        AND position IS NOT NULL AND json ->> '$.origin_server_ts' ",
+                $compared,
+                " ?2 ORDER BY 2 ",
+                $order,
+                ", 3 ",
+                $order,
+                " LIMIT ?3
+                )
+                SELECT stored_events.* FROM near CROSS JOIN stored_events USING (event)
+                ORDER BY time ",
+                $order,
+                ", place ",
+                $order
+            )
+        };
+    }
+    let select = match direction {
+        Direction::Forward => select!(">=", "ASC"),
+        Direction::Backward => select!("<=", "DESC"),
+    };
+    let parameters = (room_id.as_str(), signed(time.0), limit);
+    rows(database, select, parameters, stored_event)
 }
 
 /// How far back from the newest event [`set_aside`] looks, since no index leads to what it finds.

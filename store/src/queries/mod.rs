@@ -44,6 +44,14 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
         } => Answer::Events(events::timeline(
             database, room_id, *from, *to, *direction, *limit,
         )?),
+        Read::ByTime {
+            room_id,
+            time,
+            direction,
+            limit,
+        } => Answer::Events(events::by_time(
+            database, room_id, *time, *direction, *limit,
+        )?),
         Read::RedactionsOf(ids) => Answer::Events(redactions::of(database, ids)?),
         Read::SetAside { room_id, limit } => {
             Answer::Events(events::set_aside(database, room_id, *limit)?)

@@ -9,6 +9,7 @@
 )]
 
 mod builder;
+mod by_time;
 mod damage;
 mod durability;
 mod events;

@@ -3,6 +3,7 @@
 //! A scenario knows neither software: it is given a stage, makes its own users and rooms, and
 //! returns at the first thing that is not as it should be.
 
+mod asking;
 pub mod backlog;
 mod history;
 mod in_short;
@@ -53,5 +54,9 @@ pub const SCENARIOS: &[(&str, Scenario)] = &[
     (
         "history_from_before_the_join_is_fetched",
         history::before_the_join,
+    ),
+    (
+        "what_was_said_is_found_by_its_time",
+        asking::what_was_said_when,
     ),
 ];

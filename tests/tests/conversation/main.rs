@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod by_time;
 mod chosen_ids;
 mod device_keys;
 mod directories;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many kinds of questions there are.
-pub const KINDS: usize = 29;
+pub const KINDS: usize = 30;
 
 /// More than there are: where positions are taken twice, a limit may cut either way.
 const ALL: u32 = 1_000;
@@ -90,6 +90,12 @@ fn about_events(events: &Events, dice: &mut Dice) -> Vec<Read> {
             room_id: room(dice),
             from: position(dice),
             to: position(dice),
+            direction: *dice.pick(&[Direction::Forward, Direction::Backward]),
+            limit: limit(dice),
+        },
+        Read::ByTime {
+            room_id: room(dice),
+            time: time(dice),
             direction: *dice.pick(&[Direction::Forward, Direction::Backward]),
             limit: limit(dice),
         },

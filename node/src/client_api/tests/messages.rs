@@ -124,3 +124,33 @@ fn history_that_is_for_members_only_is_hidden_from_later_ones() {
     let page = alice.get(&format!("rooms/{room_id}/messages?dir=b&limit=100"));
     assert_eq!(bodies(&page["chunk"]), ["after", "before"]);
 }
+
+/// TIMESTAMP-1: who left before an event is not told of it.
+#[test]
+fn timestamp_1_the_nearest_event_that_one_may_see_is_found() {
+    let stage = Stage::new();
+    let (alice, bob) = (stage.client("alice"), stage.client("bob"));
+    let room_id = alice.create_room(&json!({ "preset": "public_chat" }));
+    bob.post(&format!("join/{room_id}"), &json!({}));
+    let said = alice.say(&room_id, "together");
+    bob.post(&format!("rooms/{room_id}/leave"), &json!({}));
+    let alone = alice.say(&room_id, "alone");
+    let path =
+        |time: i64, dir: &str| format!("rooms/{room_id}/timestamp_to_event?ts={time}&dir={dir}");
+    let found = alice.get(&path(1_000_000, "b"));
+    assert_eq!(found["event_id"], alone);
+    let time = found["origin_server_ts"].as_i64().unwrap();
+    assert_eq!(alice.get(&path(time, "f"))["event_id"], alone);
+    let found = alice.get(&path(time - 1, "b"));
+    assert_ne!(found["event_id"], alone);
+    let found = bob.get(&path(1_000_000, "b"));
+    assert!(found["origin_server_ts"].as_i64().unwrap() < time);
+    let first = alice.get(&path(0, "f"));
+    assert_ne!(first["event_id"], said);
+    for (client, time, dir) in [(&alice, time + 1, "f"), (&bob, time, "f")] {
+        let refused = client.refused(Method::GET, &path(time, dir), &json!({}));
+        assert_eq!(refused, (404, "M_NOT_FOUND".to_owned()));
+    }
+    let refused = alice.refused(Method::GET, &path(time, "sideways"), &json!({}));
+    assert_eq!(refused.0, 400);
+}

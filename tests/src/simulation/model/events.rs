@@ -1,10 +1,13 @@
 //! Events: written once, promoted at most once, shown in the order of their positions.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
-use comity_core::persistence::{
-    queries::{Direction, StoreError},
-    tables::{Position, StoredEvent, Verdict},
+use comity_core::{
+    persistence::{
+        queries::{Direction, StoreError},
+        tables::{Position, StoredEvent, Verdict},
+    },
+    time::WallTime,
 };
 use ruma_common::{OwnedEventId, RoomId};
 
@@ -44,6 +47,30 @@ pub(super) fn timeline(
         Direction::Forward => shown.take(limit as usize).collect(),
         Direction::Backward => shown.rev().take(limit as usize).collect(),
     }
+}
+
+/// Shown events of a room from a time on, the nearest first.
+pub(super) fn by_time(
+    tables: &Tables,
+    room_id: &RoomId,
+    time: WallTime,
+    direction: Direction,
+    limit: u32,
+) -> Vec<Arc<StoredEvent>> {
+    let mut shown = timeline(tables, room_id, None, None, direction, u32::MAX);
+    let sent = |event: &Arc<StoredEvent>| event.pdu.origin_server_ts();
+    match direction {
+        Direction::Forward => {
+            shown.retain(|event| sent(event) >= time.to_i64());
+            shown.sort_by_key(sent);
+        }
+        Direction::Backward => {
+            shown.retain(|event| sent(event) <= time.to_i64());
+            shown.sort_by_key(|event| Reverse(sent(event)));
+        }
+    }
+    shown.truncate(limit as usize);
+    shown
 }
 
 /// The events of a room that were soft-failed or rejected, those heard of last first, among the

@@ -78,6 +78,12 @@ impl Model {
             } => Answer::Events(events::timeline(
                 tables, room_id, *from, *to, *direction, *limit,
             )),
+            Read::ByTime {
+                room_id,
+                time,
+                direction,
+                limit,
+            } => Answer::Events(events::by_time(tables, room_id, *time, *direction, *limit)),
             Read::RedactionsOf(ids) => Answer::Events(redactions::of(tables, ids)),
             Read::SetAside { room_id, limit } => {
                 Answer::Events(events::set_aside(tables, room_id, *limit))

@@ -270,6 +270,7 @@ impl Homeserver for World {
             | Command::PublicRooms { .. }
             | Command::OpenIdUser { .. }
             | Command::Knock { .. }
+            | Command::EventByTime { .. }
             | Command::Hierarchy { .. }
             | Command::RoomSummary(_)
             | Command::Statistics => return Err(CommandError::NotFound("not here".into())),

@@ -96,6 +96,22 @@ impl Inside {
                 direction,
                 limit,
             } => Answer::Events(self.timeline(&room_id, from, to, direction, limit)),
+            Read::ByTime {
+                room_id,
+                time,
+                direction,
+                limit,
+            } => {
+                let mut near = self.timeline(&room_id, None, None, direction, u32::MAX);
+                let sent = |event: &Arc<StoredEvent>| event.pdu.origin_server_ts();
+                near.retain(|event| match direction {
+                    Direction::Forward => sent(event) >= time.to_i64(),
+                    Direction::Backward => sent(event) <= time.to_i64(),
+                });
+                near.sort_by_key(|event| sent(event).abs_diff(time.to_i64()));
+                near.truncate(limit as usize);
+                Answer::Events(near)
+            }
             other => panic!("the API does not read {other:?}"),
         }
     }
