@@ -13,6 +13,9 @@ use ruma_common::OwnedServerName;
 use super::{Arrival, Network, Sent, links::Way};
 use crate::simulation::sight::{Asked, CallOutcome, Sight};
 
+/// How long a message takes by which others vouch for a server's keys.
+const VOUCHING: Duration = Duration::from_millis(20);
+
 /// Who wants the outcome of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wish {
@@ -244,7 +247,15 @@ impl Network {
 
     fn post(&mut self, way: &Way, message: Message, later: Duration) {
         self.messages += 1;
-        let arrival = self.now.monotonic.plus(self.links.delay(way) + later);
+        let delay = match &message {
+            Message::Request(exchange, _) | Message::Response(exchange, _)
+                if self.outlives(exchange) =>
+            {
+                VOUCHING
+            }
+            _ => self.links.delay(way),
+        };
+        let arrival = self.now.monotonic.plus(delay + later);
         self.under_way.insert((arrival, self.messages), message);
     }
 
@@ -282,12 +293,13 @@ impl Network {
         let to = exchange.to.clone();
         let now = self.now_at(&to);
         let cut = self.links.is_cut(&exchange.way_there());
+        let vouched = self.outlives(&exchange) && !self.is_hostile(&to);
         match self.servers.get_mut(&to) {
-            Some(server) if server.is_up() && !cut => self.ask_server(exchange, request),
-            Some(server) if self.keys_outlive && exchange.is_for_keys() => {
+            Some(server) if vouched => {
                 let response = server.own_keys().published(now.wall);
                 self.post_back(exchange, Ok(response));
             }
+            Some(server) if server.is_up() && !cut => self.ask_server(exchange, request),
             Some(_) | None => self.fail(exchange, "nobody listens"),
         }
     }
