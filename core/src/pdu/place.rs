@@ -132,7 +132,8 @@ pub fn set_aside(
 }
 
 /// Puts an accepted event into its room: the heart of receiving and of sending. One that `was_shown`
-/// there already, as a piece of its past, stays where it was shown.
+/// there already, as a piece of its past, stays where it was shown, and is no end: the past was
+/// asked for from what builds on it.
 ///
 /// # Errors
 /// Refused says that the room's forks cannot be resolved with the events we hold.
@@ -150,7 +151,7 @@ pub fn append(
         .iter()
         .all(|end| event.prev_events().contains(end));
     let mut room = room.clone();
-    let is_end = !is_built_upon(&room, event, facts)?;
+    let is_end = was_shown.is_none() && !is_built_upon(&room, event, facts)?;
     room.extremities
         .retain(|end| !event.prev_events().contains(end));
     if is_end || room.extremities.is_empty() {

@@ -205,6 +205,30 @@ fn backfill_4_what_was_shown_of_the_past_is_not_shown_again_when_it_joins_the_gr
     stage.must_keep_promises("two");
 }
 
+/// What our own join follows was shown as the past before it came by itself: the join still follows
+/// it, so that it is no end of the graph.
+#[test]
+fn backfill_4_what_was_shown_of_the_past_is_no_end_of_the_graph_when_it_joins_that() {
+    let mut stage = Stage::with(&["one"], room(RoomVersion::V10, Preset::Public));
+    let mut forger = infiltrate(&mut stage, RoomVersion::V10);
+    let past = forger.line(4);
+    for event in &past {
+        assert_eq!(forger.push_one(&mut stage.network, event), None);
+    }
+    stage.network.add_server("two");
+    stage.join("two").unwrap();
+    stage.network.settle();
+    let ends = stage.summary("two").extremities;
+    assert!(stage.backfill("two", 100) > 4);
+    let (status, _) = forger.push(&mut stage.network, "two", &[past[3].json().to_owned()]);
+    assert_eq!(status, 200);
+    stage.network.settle();
+    let held = stage.held("two", &past[3].event_id().to_owned()).unwrap();
+    assert!(!held.is_outlier(), "it is part of the graph");
+    assert_eq!(stage.summary("two").extremities, ends);
+    stage.must_keep_promises("two");
+}
+
 /// An event on the room's end and on one of the past, and how the liar answers for what lies there:
 /// with what server `one` says.
 fn fork_into_the_past(
