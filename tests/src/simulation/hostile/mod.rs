@@ -70,6 +70,23 @@ impl Hostile {
         self.corruptions.push((target, corruption));
     }
 
+    /// Whether the next answer to such a request is corrupted.
+    pub(super) fn is_about_to_corrupt(&self, line: &str) -> bool {
+        self.corruptions
+            .iter()
+            .any(|(target, _)| line.contains(target))
+    }
+
+    /// Rooms that it may know.
+    pub(super) fn rooms(&self) -> &[OwnedRoomId] {
+        &self.rooms
+    }
+
+    /// Honest servers cannot be expected to agree in these rooms.
+    pub(super) fn mislead(&mut self, rooms: impl IntoIterator<Item = OwnedRoomId>) {
+        self.misled.extend(rooms);
+    }
+
     /// Corrupts no more answers.
     pub(super) fn relent(&mut self) {
         self.corruptions.clear();

@@ -67,6 +67,10 @@ pub(super) enum Message {
 }
 
 impl Exchange {
+    pub(super) fn from(&self) -> &OwnedServerName {
+        &self.from
+    }
+
     pub(super) fn to(&self) -> &OwnedServerName {
         &self.to
     }
@@ -88,7 +92,7 @@ impl Exchange {
         }
     }
 
-    fn is_for_keys(&self) -> bool {
+    pub(super) fn is_for_keys(&self) -> bool {
         self.line.contains("/_matrix/key/")
     }
 
@@ -293,13 +297,16 @@ impl Network {
         let to = exchange.to.clone();
         let now = self.now_at(&to);
         let cut = self.links.is_cut(&exchange.way_there());
-        let vouched = self.outlives(&exchange) && !self.is_hostile(&to);
+        let vouched = self.outlives(&exchange);
+        let lies = self.is_about_to_corrupt(&exchange);
         match self.servers.get_mut(&to) {
+            Some(server) if server.is_up() && !cut && (lies || !vouched) => {
+                self.ask_server(exchange, request);
+            }
             Some(server) if vouched => {
                 let response = server.own_keys().published(now.wall);
                 self.post_back(exchange, Ok(response));
             }
-            Some(server) if server.is_up() && !cut => self.ask_server(exchange, request),
             Some(_) | None => self.fail(exchange, "nobody listens"),
         }
     }

@@ -22,6 +22,7 @@ use crate::simulation::{
     chronicle,
     hostile::{Answered, Falsehood, Hostile, Insider, Parcel, Tale, tell},
     plan::lies::{Corruption, Ruse},
+    server::Server,
 };
 
 impl Network {
@@ -42,6 +43,12 @@ impl Network {
     pub fn misled(&self) -> BTreeSet<OwnedRoomId> {
         let hostile = self.hostile.values();
         hostile.flat_map(|it| it.misled().clone()).collect()
+    }
+
+    /// Whether a hostile server will corrupt its answer to this.
+    pub(super) fn is_about_to_corrupt(&self, exchange: &Exchange) -> bool {
+        let hostile = self.hostile.get(exchange.to());
+        hostile.is_some_and(|it| it.is_about_to_corrupt(exchange.line()))
     }
 
     /// Lets hostile servers corrupt no more answers.
@@ -154,10 +161,29 @@ impl Network {
         if let Some(corruption) = corruption {
             self.chronicle
                 .count_lie(&format!("{}Answer", chronicle::kind(&corruption)));
+            if exchange.is_for_keys() {
+                let asking = self.servers.get_mut(exchange.from());
+                let rooms = asking.map(|server| outside(server, hostile.rooms()));
+                hostile.mislead(rooms.unwrap_or_default());
+            }
         }
         match falsehood {
             Falsehood::Says(response, later) => Some((response, later)),
             Falsehood::Silence => None,
         }
     }
+}
+
+/// Those of these rooms that a server may yet enter: where it cannot get keys, it will lack what it
+/// cannot verify then.
+fn outside(server: &mut Server, rooms: &[OwnedRoomId]) -> Vec<OwnedRoomId> {
+    let mut rooms = rooms.to_vec();
+    rooms.retain(|room_id| {
+        let state = server.current_state(room_id);
+        let mut joined = state
+            .iter()
+            .filter(|event| event.pdu.membership() == Some("join"));
+        !joined.any(|event| event.pdu.origin() == server.name)
+    });
+    rooms
 }
