@@ -1,12 +1,12 @@
 //! One simulated server.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use comity_core::{
     Action, Call, Config, Federation, Input, Now,
     input::{CommandId, RequestId},
-    keys::{KeySettings, OwnKeys},
+    keys::{KeySettings, OwnKeys, RetiredKey},
     messaging::{
         command::{Command, CommandError, Reply, Statistics},
         notice::{Notice, Question, Told},
@@ -27,6 +27,9 @@ use super::{
     disk::{Disk, DiskEvent},
     names,
 };
+
+/// How long a key is valid for events after the last that it signed.
+const RETIRED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a command ended.
 pub type Finished = Result<Reply, CommandError>;
@@ -227,9 +230,24 @@ impl Server {
         }
     }
 
-    /// Its name and key.
+    /// Its name and keys.
     pub fn own_keys(&self) -> OwnKeys {
-        OwnKeys::new(self.name.clone(), self.signing_key.clone())
+        OwnKeys::new(self.name.clone(), self.signing_key.clone()).with_retired(&self.keys.retired)
+    }
+
+    /// Signs with another key from its next start on. The one before it is retired, after a day:
+    /// it may have signed what others made by clocks that are ahead.
+    pub fn renew_key(&mut self, now: Now) {
+        self.keys.retired.push(RetiredKey {
+            key_id: self.signing_key.key_id().to_owned(),
+            public: self.signing_key.public_key(),
+            expired: now.wall.plus(RETIRED_AFTER),
+        });
+        let number = self.keys.retired.len() + 1;
+        let mut seed = own_seed(&self.name);
+        seed[30] ^= u8::try_from(number).unwrap_or(u8::MAX);
+        let key = SigningKey::from_seed(&format!("ed25519:{number}"), &seed).expect("a key id");
+        self.signing_key = Arc::new(key);
     }
 
     /// How its core stands, if it is up.

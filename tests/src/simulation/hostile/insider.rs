@@ -12,6 +12,7 @@ use comity_core::{
         build::{self, EventTemplate},
         format::MAX_PREV_EVENTS,
         room_version::EventIds,
+        signing::SigningKey,
     },
     persistence::{
         queries::{Answer, Direction, Read},
@@ -215,12 +216,21 @@ impl Insider {
 
     /// The event with something changed, signed anew.
     pub fn resigned(&self, event: &Pdu, change: impl FnOnce(&mut Value)) -> Pdu {
+        self.signed_with(self.own.signing_key(), event, change)
+    }
+
+    /// The event, signed with a retired key.
+    pub fn signed_long_ago(&self, event: &Pdu) -> Pdu {
+        self.signed_with(&super::retired_key().0, event, |_| ())
+    }
+
+    fn signed_with(&self, key: &SigningKey, event: &Pdu, change: impl FnOnce(&mut Value)) -> Pdu {
         let mut object = Value::Object(event.object());
         object["signatures"] = json!({});
         change(&mut object);
         let object = object.as_object().cloned().unwrap_or_default();
         let event = Pdu::from_object(object, self.version).expect("a lie in the right format");
-        let (name, key) = (self.own.server_name(), self.own.signing_key());
+        let name = self.own.server_name();
         event.signed_by(name, key).expect("it is not too large")
     }
 

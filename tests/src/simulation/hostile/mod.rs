@@ -16,7 +16,11 @@ mod ruses;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_core::pdu::Pdu;
+use comity_core::{
+    WallTime,
+    keys::RetiredKey,
+    pdu::{Pdu, signing::SigningKey},
+};
 use ruma_common::{OwnedRoomId, OwnedServerName};
 
 pub(super) use self::{
@@ -26,6 +30,17 @@ pub(super) use self::{
 };
 use super::plan::lies::{Corruption, Ruse};
 use crate::rooms::Dice;
+
+/// The key that hostile servers signed with long ago, and what they publish of it.
+pub(super) fn retired_key() -> (SigningKey, RetiredKey) {
+    let key = SigningKey::from_seed("ed25519:retired", &[5; 32]).expect("a key id");
+    let retired = RetiredKey {
+        key_id: key.key_id().to_owned(),
+        public: key.public_key(),
+        expired: WallTime(1_500_000_000_000),
+    };
+    (key, retired)
+}
 
 /// Who hands at the wires of one server.
 #[derive(Debug)]

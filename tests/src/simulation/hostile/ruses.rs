@@ -90,6 +90,7 @@ pub(in crate::simulation) fn tell(
                 *signature = "A".repeat(86).into();
             }
         }),
+        Ruse::RetiredKey => Tale::one(room.signed_long_ago(&room.sign(&draft))),
         Ruse::Impersonation => impersonation(room, &draft, dice),
         Ruse::AlteredContent => altered(&any_event(room, draft, dice), |event| {
             event["content"]["body"] = "altered".into();

@@ -206,6 +206,15 @@ impl Network {
         self.collect(&server_name(name));
     }
 
+    /// Stops a server, if it is up, and gives it another key for its next start.
+    pub fn renew_key(&mut self, name: &str) {
+        let now = self.now_at(&server_name(name));
+        if self.server(name).is_up() {
+            self.crash(name);
+        }
+        self.server(name).renew_key(now);
+    }
+
     /// Sets a server's clock so many milliseconds forward, or back.
     pub fn set_skew(&mut self, name: &str, skew: i64) {
         self.skews.insert(server_name(name), skew);

@@ -1,7 +1,10 @@
 //! From a seed to a plan.
 //!
 //! No two plans are alike in kind: each draws for itself how likely every deed and every fault is,
-//! and some it leaves out. What hides behind a common thing comes up where that is missing.
+//! and some it leaves out. What hides behind a common thing comes up where that is missing. What
+//! would hardly ever come about by chance, in that order and at that pace, are `episodes`.
+
+mod episodes;
 
 use std::time::Duration;
 
@@ -42,6 +45,7 @@ const DEEDS: &[(usize, DrawDeed)] = &[
         draw.create(room)
     }),
     (120, |draw| Deed::Join(draw.room(), draw.server())),
+    (40, |draw| Deed::Knock(draw.room(), draw.server())),
     (40, |draw| Deed::Leave(draw.room())),
     (60, |draw| Deed::Invite(draw.room(), draw.user())),
     (40, |draw| {
@@ -55,7 +59,7 @@ const DEEDS: &[(usize, DrawDeed)] = &[
     (40, |draw| Deed::Redact(draw.room(), draw.number())),
     (20, |draw| Deed::Backfill(draw.room())),
     (25, |draw| {
-        let rule = draw.one_of(&["public", "invite", "public"]);
+        let rule = draw.one_of(&["public", "invite", "public", "knock", "knock"]);
         Deed::JoinRule(draw.room(), rule)
     }),
     (75, |draw| Deed::Topic(draw.room(), draw.number())),
@@ -89,6 +93,7 @@ const FAULTS: &[(usize, DrawFault)] = &[
         let end = (Fault::DiskSlow(server, 0), Pause::Short);
         vec![(Fault::DiskSlow(server, pace), Pause::Short), end]
     }),
+    (5, |draw| vec![(Fault::NewKey(draw.server()), Pause::Short)]),
     (20, |draw| {
         let (from, to) = draw.wire();
         let pause = draw.pause();
@@ -116,6 +121,8 @@ const FAULTS: &[(usize, DrawFault)] = &[
             "/send/",
             "/send_join/",
             "/make_join/",
+            "/send_knock/",
+            "/send_leave/",
             "/invite/",
             "missing_events",
             "/state_ids/",
@@ -198,12 +205,15 @@ impl Draw {
         let (founder, create) = (self.user(), self.create(0));
         self.deed_of(founder, create);
         self.everybody_comes(0);
-        let absence = self.dice.once_in(20).then(|| self.dice.below(length));
-        let mut absence = absence.filter(|_| trouble > 0);
+        let mut episodes = match trouble {
+            0 => Vec::new(),
+            _ => self.episodes(length),
+        };
         while self.steps.len() < length {
             self.end_faults();
-            if absence.take_if(|at| *at <= self.steps.len()).is_some() {
-                self.absence(founder);
+            let due = |(at, _): &mut (usize, _)| *at <= self.steps.len();
+            if let Some((_, episode)) = episodes.pop_if(due) {
+                episode(self, founder);
             } else if self.dice.below(100) < trouble {
                 let fault = self.weighed(&faults);
                 self.fault(FAULTS[fault].1);
@@ -255,43 +265,6 @@ impl Draw {
             left -= weight;
         }
         0
-    }
-
-    /// A server is away for days or weeks, while a room that it is in says more than anybody asks
-    /// for at once.
-    fn absence(&mut self, founder: User) {
-        let further = 1 + self.dice.below(self.servers - 1);
-        let away = small((usize::from(founder.server) + further) % self.servers);
-        let user = User {
-            server: away,
-            name: 0,
-        };
-        self.deed_of(founder, Deed::Invite(0, user));
-        self.pass(Duration::from_secs(10));
-        self.deed_of(user, Deed::Join(0, founder.server));
-        self.pass(Duration::from_secs(10));
-        let (gone, back) = match self.dice.once_in(2) {
-            true => (Fault::Crash(away), Fault::Start(away)),
-            false => (Fault::CutOff(away), Fault::Reconnect(away)),
-        };
-        self.step(What::Fault(gone), Pause::Short);
-        let (portions, size) = self.one_of(&[(1, 100), (4, 50), (10, 10), (20, 15)]);
-        let size = if self.dice.once_in(10) {
-            size * 8
-        } else {
-            size
-        };
-        for portion in 0..portions {
-            let speaker = if portion % 3 == 2 {
-                self.user()
-            } else {
-                founder
-            };
-            self.step(What::Deed(speaker, Deed::Say(0, size)), Pause::Long);
-            let deed = Deed::Topic(0, self.number());
-            self.deed(deed);
-        }
-        self.step(What::Fault(back), Pause::Short);
     }
 
     fn deed(&mut self, deed: Deed) {

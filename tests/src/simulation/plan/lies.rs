@@ -24,6 +24,8 @@ pub enum Ruse {
     Unsigned,
     /// An event with a wrong signature.
     WrongSignature,
+    /// An event that is signed, now, with a key that was retired long ago.
+    RetiredKey,
     /// An event in the name of another server's user.
     Impersonation,
     /// An event whose content was altered after it was signed.
@@ -136,6 +138,7 @@ impl fmt::Display for Ruse {
             Self::WrongTime(seconds) => return write!(f, "an event {seconds} s from now"),
             Self::Unsigned => "an event without signatures",
             Self::WrongSignature => "an event with a wrong signature",
+            Self::RetiredKey => "an event signed with a retired key",
             Self::Impersonation => "an event in another server's name",
             Self::AlteredContent => "an event altered after it was signed",
             Self::WrongHash => "an event with a wrong hash",

@@ -105,7 +105,9 @@ pub enum Deed {
     },
     /// Joins a room, first by way of this server.
     Join(Slot, u8),
-    /// Leaves a room, or declines an invite.
+    /// Asks to be let into a room, first by way of this server.
+    Knock(Slot, u8),
+    /// Leaves a room, declines an invite or takes back a knock.
     Leave(Slot),
     /// Invites somebody.
     Invite(Slot, User),
@@ -148,6 +150,8 @@ pub enum Fault {
     DiskSlow(u8, u32),
     /// A server that is down is started.
     Start(u8),
+    /// A server is started anew with another key, the one before it retired.
+    NewKey(u8),
     /// Nothing gets from the first to the second.
     Cut(u8, u8),
     /// The wire from the first to the second is as it should be.
@@ -196,6 +200,7 @@ impl Fault {
             | Self::DiskFails(index, _)
             | Self::DiskSlow(index, _)
             | Self::Start(index)
+            | Self::NewKey(index)
             | Self::CutOff(index)
             | Self::Reconnect(index)
             | Self::Mishap(index, ..) => vec![*index],
@@ -212,6 +217,7 @@ impl Deed {
         match self {
             Self::Create { room, .. }
             | Self::Join(room, _)
+            | Self::Knock(room, _)
             | Self::Leave(room)
             | Self::Invite(room, _)
             | Self::Moderate(room, ..)

@@ -105,6 +105,9 @@ impl fmt::Display for Deed {
                 })
             }
             Self::Join(room, via) => write!(f, "joins room {room} by way of {}", server(*via)),
+            Self::Knock(room, via) => {
+                write!(f, "knocks at room {room} by way of {}", server(*via))
+            }
             Self::Leave(room) => write!(f, "leaves room {room}"),
             Self::Invite(room, user) => write!(f, "invites {user} to room {room}"),
             Self::Moderate(room, user, membership) => {
@@ -150,6 +153,7 @@ impl fmt::Display for Fault {
                 write!(f, "the disk of {} takes up to {pace} ms", server(*index))
             }
             Self::Start(index) => write!(f, "{} starts", server(*index)),
+            Self::NewKey(index) => write!(f, "{} starts with a new key", server(*index)),
             Self::Cut(from, to) => {
                 write!(f, "nothing gets from {} to {}", server(*from), server(*to))
             }

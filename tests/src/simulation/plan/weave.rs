@@ -16,6 +16,7 @@ const SERVERS_MIN: usize = 3;
 const RUSES: &[(usize, Ruse)] = &[
     (3, Ruse::Unsigned),
     (3, Ruse::WrongSignature),
+    (3, Ruse::RetiredKey),
     (4, Ruse::Impersonation),
     (4, Ruse::AlteredContent),
     (2, Ruse::WrongHash),
@@ -49,7 +50,7 @@ const RUSES: &[(usize, Ruse)] = &[
 ];
 
 /// What is answered wrongly.
-const TARGETS: [&str; 12] = [
+const TARGETS: [&str; 16] = [
     "/get_missing_events/",
     "/get_missing_events/",
     "/state_ids/",
@@ -59,6 +60,10 @@ const TARGETS: [&str; 12] = [
     "/backfill/",
     "/make_join/",
     "/send_join/",
+    "/send_join/",
+    "/send_join/",
+    "/make_knock/",
+    "/invite/",
     "/send/",
     "/after",
     "/key/",
@@ -182,6 +187,7 @@ impl Weaver {
         let target = *self.dice.pick(&TARGETS);
         let corruption = match target {
             "/key/" => self.dice.pick(&KEY_CORRUPTIONS),
+            "/send_join/" if self.dice.once_in(2) => &Corruption::Foreign,
             _ => self.dice.pick(&CORRUPTIONS),
         };
         Lie::Answer(target, *corruption)

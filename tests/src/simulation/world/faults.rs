@@ -32,6 +32,10 @@ impl World {
                 self.network.server(name).disk.set_slowness(pace);
             }
             (Fault::Start(_), [name, ..]) => self.start(name),
+            (Fault::NewKey(_), [name, ..]) => {
+                self.network.renew_key(name);
+                self.start(name);
+            }
             (Fault::Cut(..), [from, to]) => self.network.set_cut_one_way(from, to, true),
             (Fault::Mend(..), [from, to]) => {
                 self.network.set_cut_one_way(from, to, false);

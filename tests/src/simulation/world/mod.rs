@@ -22,6 +22,7 @@ use ruma_common::{OwnedRoomId, OwnedServerName};
 
 use super::{
     chronicle::Report,
+    hostile,
     invariants::{self, Order, Violation},
     network::{Network, Quality},
     plan::{Plan, Slot, Step, What, show},
@@ -84,7 +85,10 @@ impl World {
             let mut host = Server::on(name, server.database);
             host.settings.extremities_max = usize::from(server.extremities_max);
             match server.hostile {
-                true => network.make_hostile(name, plan.seed ^ u64::from(server.index)),
+                true => {
+                    host.keys.retired.push(hostile::retired_key().1);
+                    network.make_hostile(name, plan.seed ^ u64::from(server.index));
+                }
                 false => drop(honest.insert(name.try_into().expect("a server name"))),
             }
             network.add(host);

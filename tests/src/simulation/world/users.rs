@@ -58,6 +58,12 @@ impl World {
                 via: via_of(*via),
                 content: Map::new(),
             },
+            Deed::Knock(_, via) => Command::Knock {
+                user_id: sender,
+                room_id,
+                via: via_of(*via),
+                content: Map::new(),
+            },
             Deed::Leave(_) => Command::Leave {
                 user_id: sender,
                 room_id,
