@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     action::Action,
-    engine::{Asker, Engine, job::Job},
+    engine::{Asker, Engine, job::Job, load::Sender},
     input::{CommandId, Input, QueryId, RequestId},
     keys::{KeySettings, OwnKeys, notary::AnswerKeyQuery},
     messaging::{
@@ -40,7 +40,7 @@ use crate::{
     time::{Monotonic, Now},
     transaction::{after::discovery, inbox::Acknowledge},
     transport::{
-        authenticate::Authenticate,
+        authenticate::{Authenticate, Claims},
         json::json_response,
         matrix_error::MatrixError,
         router::{self, Route},
@@ -168,40 +168,42 @@ impl Federation {
     }
 
     fn request(&mut self, id: RequestId, request: Request<Bytes>) {
-        match self.routed(request) {
+        match self.routed(id, request) {
             Ok(Routed::Answer(response)) => self.engine.push(Action::Respond(id, response)),
             Ok(Routed::Job(job)) => self.engine.start(job, Some(Asker::Request(id))),
             Err(error) => self.engine.push(Action::Respond(id, error.into_response())),
         }
     }
 
-    fn routed(&self, request: Request<Bytes>) -> Result<Routed, MatrixError> {
+    /// What a request comes to. Its body is not read before there is room for it.
+    fn routed(&mut self, id: RequestId, request: Request<Bytes>) -> Result<Routed, MatrixError> {
         let (parts, body) = request.into_parts();
-        match router::route(&parts.method, parts.uri.path(), parts.uri.query())? {
+        let mut admit = |sender| self.engine.admit(id, sender, body.len());
+        let job = match router::route(&parts.method, parts.uri.path(), parts.uri.query())? {
             Route::Version => {
-                let body = self.version();
-                Ok(Routed::Answer(json_response(StatusCode::OK, &body)))
+                let version = self.version();
+                return Ok(Routed::Answer(json_response(StatusCode::OK, &version)));
             }
-            Route::ServerKeys => Ok(Routed::Answer(self.engine.published_keys())),
-            _ if self.engine.is_full() => {
-                let pause = std::time::Duration::from_secs(2);
-                Err(MatrixError::limit_exceeded(
-                    "too many requests are under way",
-                    pause,
-                ))
+            Route::ServerKeys => return Ok(Routed::Answer(self.engine.published_keys())),
+            Route::KeysOf(server, wanted_until) => {
+                admit(Sender::Anybody)?;
+                AnswerKeyQuery::one(server, wanted_until).into()
             }
-            Route::KeysOf(server, wanted_until) => Ok(Routed::Job(
-                AnswerKeyQuery::one(server, wanted_until).into(),
-            )),
-            Route::KeysOfSeveral => Ok(Routed::Job(AnswerKeyQuery::several(&body)?.into())),
+            Route::KeysOfSeveral => {
+                admit(Sender::Anybody)?;
+                AnswerKeyQuery::several(&body)?.into()
+            }
             Route::OpenIdUser(token) => {
-                let question = AnswerQuestion::from(Question::OpenIdUser(token));
-                Ok(Routed::Job(question.into()))
+                admit(Sender::Anybody)?;
+                AnswerQuestion::from(Question::OpenIdUser(token)).into()
             }
             Route::Authenticated(route) => {
-                Ok(Routed::Job(Authenticate::new(route, &parts, body)?.into()))
+                let claims = Claims::read(&parts.headers)?;
+                admit(Sender::Claimed(claims.origin().clone()))?;
+                Authenticate::new(route, claims, &parts, body)?.into()
             }
-        }
+        };
+        Ok(Routed::Job(job))
     }
 
     /// What we are and, to servers that care, what we offer beyond the specification.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     action::{Action, Call},
-    input::{CallError, CallId, LookupId},
+    input::{CallError, CallId, LookupId, RequestId},
     time::Monotonic,
     transport::{
         client::SignedRequest,
@@ -59,12 +59,25 @@ impl Engine {
     pub(crate) fn next_action(&mut self) -> Option<Action> {
         loop {
             let action = match self.departures.pop_front()? {
-                Departure::Action(action) => Some(action),
+                Departure::Action(action) => {
+                    if let Action::Respond(request, _) = &action {
+                        self.responds(*request);
+                    }
+                    Some(action)
+                }
                 Departure::Request(request) => self.direct(request),
             };
             if action.is_some() {
                 return action;
             }
+        }
+    }
+
+    /// An answer leaves, and another of the same server's requests may be begun.
+    fn responds(&mut self, request: RequestId) {
+        if let Some(job) = self.load.answered(request) {
+            self.resolve(&Need::Service(job), &Met::InWorld);
+            self.run_ready();
         }
     }
 

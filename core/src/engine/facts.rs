@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{
     JobId,
     compute::Computation,
+    load::Load,
     need::{AuthDescendants, Met, Need},
     outcome::Fate,
     registry::{Identity, Registry},
@@ -64,6 +65,7 @@ pub struct Facts<'a> {
     pub(super) outgoing: &'a Outgoing,
     pub(super) registry: &'a Registry,
     pub(super) staging: &'a Staging,
+    pub(super) load: &'a Load,
     pub(super) met: &'a BTreeMap<Need, Met>,
     pub(super) fates: &'a [Fate],
     pub(super) went_unanswered: bool,

@@ -180,7 +180,7 @@ impl Engine {
                 let (address, target) = page.as_ref().clone();
                 self.fetch(need, address, &target);
             }
-            Need::Turn(_) => {}
+            Need::Turn(_) | Need::Service(_) => {}
             Need::Told(question) => {
                 let id = QuestionId(self.next_id());
                 self.push(Action::Ask(id, question.clone()));
@@ -440,6 +440,7 @@ fn work_that_meets(need: &Need) -> Option<Identity> {
         | Need::Page(_)
         | Need::Read(_)
         | Need::Told(_)
-        | Need::Turn(_) => None,
+        | Need::Turn(_)
+        | Need::Service(_) => None,
     }
 }

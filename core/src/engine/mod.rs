@@ -19,6 +19,7 @@ pub mod compute;
 mod departures;
 pub mod facts;
 pub mod job;
+pub mod load;
 mod meet;
 pub mod need;
 pub mod outcome;
@@ -44,6 +45,7 @@ use crate::{
         commits::Commits,
         departures::{Departure, Undirected},
         job::Job,
+        load::{Load, Sender},
         need::{Met, Need},
         outcome::Fate,
         pending::Pending,
@@ -61,6 +63,7 @@ use crate::{
         outgoing::Outgoing,
         staging::{self, Staging},
     },
+    transport::matrix_error::MatrixError,
 };
 
 /// Names a job; ascending in the order of creation.
@@ -119,6 +122,7 @@ pub(crate) struct Engine {
     staging: Staging,
     departures: VecDeque<Departure>,
     undirected: Undirected,
+    load: Load,
     last_id: u64,
     now: Now,
     statistics: Statistics,
@@ -149,6 +153,7 @@ impl Engine {
             staging: Staging::default(),
             departures: VecDeque::new(),
             undirected: Undirected::default(),
+            load: Load::new(settings.requests),
             last_id: 0,
             now: Now::default(),
             statistics: Statistics::default(),
@@ -202,6 +207,22 @@ impl Engine {
             staged: self.staging.count() as u64,
             oldest_job: self.jobs.values().map(|job| job.since.monotonic).min(),
             ..self.statistics
+        }
+    }
+
+    /// Takes on a request with a body of so many bytes, until its answer leaves.
+    ///
+    /// # Errors
+    /// 429 if there is no room for it.
+    pub(crate) fn admit(
+        &mut self,
+        id: RequestId,
+        sender: Sender,
+        bytes: usize,
+    ) -> Result<(), MatrixError> {
+        match self.is_full() {
+            true => Err(load::refusal(&sender)),
+            false => self.load.admit(id, sender, bytes),
         }
     }
 

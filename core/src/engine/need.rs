@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
 
+use super::JobId;
 use crate::{
     input::CallError,
     messaging::notice::{Question, Told},
@@ -61,6 +62,8 @@ pub enum Need {
     Told(Question),
     /// The end of a transaction that is being received from this server.
     Turn(OwnedServerName),
+    /// That a job's server has few enough others at work.
+    Service(JobId),
 }
 
 /// The state events that we hold in whose auth chains one of these is.

@@ -115,6 +115,7 @@ impl Engine {
             outgoing: &self.outgoing,
             registry: &self.registry,
             staging: &self.staging,
+            load: &self.load,
             met: &running.met,
             fates: &running.fates,
             went_unanswered: running.went_unanswered,
@@ -163,6 +164,7 @@ impl Engine {
             self.enqueue_edu(edu, &mut writes);
         }
         if let Some(server) = outcome.alive.take() {
+            self.note_proof(id);
             self.outgoing.alive(&server);
             self.world.directory.doubt(&server, self.now.monotonic);
             self.staging.alive(&server, self.now.monotonic);
@@ -182,6 +184,16 @@ impl Engine {
             self.create(job, Vec::new(), None);
         }
         self.start_pulls();
+    }
+
+    /// It is proved who sent the request that a job is for.
+    fn note_proof(&mut self, id: JobId) {
+        let askers = self.jobs.get(&id).map(|running| &running.askers);
+        for asker in askers.into_iter().flatten() {
+            if let Asker::Request(request) = asker {
+                self.load.prove(*request, id);
+            }
+        }
     }
 
     fn count_received(&mut self, writes: &[Write]) {

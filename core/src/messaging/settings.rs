@@ -27,6 +27,34 @@ pub struct Settings {
     pub pull_streams: bool,
     /// Whether we connect to addresses that are not of the public internet.
     pub private_addresses: PrivateAddresses,
+    /// How much of what other servers ask of us may be under way at once.
+    pub requests: RequestLimits,
+}
+
+/// How much of what other servers ask may be under way at once. Beyond that they are told to come
+/// back later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Requests.
+    pub requests: usize,
+    /// Requests of one server, which has fewer when the whole fills.
+    pub requests_per_server: usize,
+    /// Bytes of bodies.
+    pub bytes: usize,
+    /// Bytes of one server's bodies, unless it is a single one.
+    pub bytes_per_server: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            requests: 4096,
+            requests_per_server: 128,
+            bytes: 512 * MIB,
+            bytes_per_server: 64 * MIB,
+        }
+    }
 }
 
 /// How much is kept for one server that does not answer. At either bound the oldest is given up,
@@ -58,6 +86,7 @@ impl Default for Settings {
             serve_stream: true,
             pull_streams: true,
             private_addresses: PrivateAddresses::default(),
+            requests: RequestLimits::default(),
         }
     }
 }

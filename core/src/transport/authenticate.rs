@@ -1,8 +1,8 @@
 //! Who sent a request: checking its `Authorization` header (XMTX-4 to XMTX-10).
 
 use bytes::Bytes;
-use http::{Method, StatusCode, Uri, header, request::Parts};
-use ruma_common::ServerName;
+use http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts};
+use ruma_common::{OwnedServerName, ServerName};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -28,30 +28,40 @@ const HEADERS_MAX: usize = 4;
 #[derive(Clone, Debug)]
 pub struct Authenticate {
     route: ServerRoute,
-    claims: Vec<XMatrix>,
+    claims: Claims,
     method: Method,
     uri: Uri,
     content: Option<Value>,
     body: Bytes,
 }
 
+/// Who a request says to be of, with the signatures that are to prove it.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    origin: OwnedServerName,
+    signed: Vec<XMatrix>,
+}
+
 impl Authenticate {
-    /// Reads what a request claims of itself.
+    /// Reads a request that claims this.
     ///
     /// # Errors
-    /// 401 without the header, 400 if it, or the body, cannot be read.
-    pub fn new(route: ServerRoute, parts: &Parts, body: Bytes) -> Result<Self, MatrixError> {
-        let claims = claims(parts)?;
+    /// 400 if the body cannot be read.
+    pub fn new(
+        route: ServerRoute,
+        claims: Claims,
+        parts: &Parts,
+        body: Bytes,
+    ) -> Result<Self, MatrixError> {
         let content = match parts.method {
             Method::GET => None,
             _ => Some(Value::Object(object(&body)?)),
         };
-        let (method, uri) = (parts.method.clone(), parts.uri.clone());
         Ok(Self {
             route,
             claims,
-            method,
-            uri,
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
             content,
             body,
         })
@@ -59,27 +69,23 @@ impl Authenticate {
 
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let Some(origin) = self.claims.first().map(|claim| claim.origin.clone()) else {
-            return Ok(Outcome::respond(
-                unauthorised("no X-Matrix header").into_response(),
-            ));
-        };
-        let wall = facts.now().wall;
-        let known: Vec<_> = self
-            .claims
-            .iter()
-            .map(|claim| facts.key(&origin, claim.key.as_str(), wall))
-            .collect();
-        known.into_iter().collect::<Result<Vec<()>, Blocked>>()?;
-        Ok(match self.check(&origin, facts) {
+        let origin = &self.claims.origin;
+        if let Err(blocked) = self.keys_are_known(facts) {
+            return match facts.may_wait(origin) {
+                Ok(()) => Err(blocked),
+                Err(error) => Ok(Outcome::respond(error.into_response())),
+            };
+        }
+        let checked = self.check(origin, facts);
+        Ok(match checked.and_then(|()| facts.may_serve(origin)) {
             Ok(()) => {
                 let (route, body) = (self.route.clone(), self.body.clone());
                 let serve = ServeRequest::new(origin.clone(), route, body);
-                let refresh = facts.keys_need_refreshing(&origin).then(|| RefreshKeys {
+                let refresh = facts.keys_need_refreshing(origin).then(|| RefreshKeys {
                     server: origin.clone(),
                 });
                 Outcome {
-                    alive: Some(origin),
+                    alive: Some(origin.clone()),
                     also: refresh.into_iter().map(Job::from).collect(),
                     ..Outcome::phase(Job::from(serve))
                 }
@@ -88,15 +94,28 @@ impl Authenticate {
         })
     }
 
+    fn keys_are_known(&self, facts: &Facts<'_>) -> Result<(), Blocked> {
+        let Claims { origin, signed } = &self.claims;
+        let wall = facts.now().wall;
+        let known: Vec<_> = signed
+            .iter()
+            .map(|claim| facts.key(origin, claim.key.as_str(), wall))
+            .collect();
+        known.into_iter().collect()
+    }
+
     fn check(&self, origin: &ServerName, facts: &Facts<'_>) -> Result<(), MatrixError> {
         let ours = facts.our_name();
         let elsewhere = |claim: &XMatrix| claim.destination.as_ref().is_some_and(|d| d != ours);
-        if self.claims.iter().any(elsewhere) {
+        if self.claims.signed.iter().any(elsewhere) {
             return Err(unauthorised("the request is for another server"));
         }
         let mut object =
             signing_object(&self.method, &self.uri, origin, ours, self.content.as_ref());
-        object.insert("signatures".to_owned(), signatures(origin, &self.claims));
+        object.insert(
+            "signatures".to_owned(),
+            signatures(origin, &self.claims.signed),
+        );
         let now = facts.now().wall.to_i64();
         let keys = facts.keys_of(origin);
         let valid = keys
@@ -115,23 +134,34 @@ fn signatures(origin: &ServerName, claims: &[XMatrix]) -> Value {
     json!({ origin.as_str(): by_key })
 }
 
-fn claims(parts: &Parts) -> Result<Vec<XMatrix>, MatrixError> {
-    let headers = parts
-        .headers
-        .get_all(header::AUTHORIZATION)
-        .iter()
-        .take(HEADERS_MAX);
-    let claims: Vec<XMatrix> = headers
-        .map(XMatrix::parse)
-        .collect::<Result<_, _>>()
-        .map_err(|error| unauthorised(&error.to_string()).with_status(StatusCode::BAD_REQUEST))?;
-    let mut origins = claims.iter().map(|claim| &claim.origin);
-    let Some(first) = origins.next() else {
-        return Err(unauthorised("the Authorization header is missing"));
-    };
-    match origins.all(|origin| origin == first) {
-        true => Ok(claims),
-        false => Err(unauthorised("several origins in one request")),
+impl Claims {
+    /// Reads the `Authorization` headers.
+    ///
+    /// # Errors
+    /// 401 without one, 400 if one cannot be read.
+    pub fn read(headers: &HeaderMap) -> Result<Self, MatrixError> {
+        let headers = headers.get_all(header::AUTHORIZATION).iter();
+        let signed: Vec<XMatrix> = headers
+            .take(HEADERS_MAX)
+            .map(XMatrix::parse)
+            .collect::<Result<_, _>>()
+            .map_err(|error| {
+                unauthorised(&error.to_string()).with_status(StatusCode::BAD_REQUEST)
+            })?;
+        let mut origins = signed.iter().map(|claim| &claim.origin);
+        let Some(origin) = origins.next().cloned() else {
+            return Err(unauthorised("the Authorization header is missing"));
+        };
+        match origins.all(|other| *other == origin) {
+            true => Ok(Self { origin, signed }),
+            false => Err(unauthorised("several origins in one request")),
+        }
+    }
+
+    /// Who it says to be of; not to be believed.
+    #[must_use]
+    pub fn origin(&self) -> &OwnedServerName {
+        &self.origin
     }
 }
 

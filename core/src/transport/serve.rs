@@ -41,8 +41,9 @@ impl ServeRequest {
         }
     }
 
-    /// Hands the request to the layer that it is for; lacks no fact.
-    pub fn decide(&self, _facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+    /// Hands the request to the layer that it is for when it is its turn.
+    pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
+        facts.may_begin()?;
         Ok(match self.job() {
             Ok(job) => Outcome::phase(job),
             Err(error) => Outcome::respond(error.into_response()),

@@ -9,10 +9,11 @@ use std::{
 use bytes::Bytes;
 use comity_core::{
     Action, Call, Config, Federation, Input, Monotonic, Now, WallTime,
-    input::{CallError, CommandId, QueryId, RequestId},
+    input::{CallError, CommandId, QueryId, QuestionId, RequestId},
     keys::KeySettings,
     messaging::{
         command::{Command, CommandError},
+        notice::Told,
         settings::Settings,
     },
     pdu::signing::SigningKey,
@@ -40,6 +41,7 @@ pub struct Internet {
     /// The keys that were stored.
     stored: Vec<ServerKeyRecord>,
     requests: u64,
+    questions: Vec<QuestionId>,
     /// For how long what is found out holds.
     pub good_for: Duration,
     /// Whether names can be looked up.
@@ -84,6 +86,7 @@ impl Internet {
             answers: BTreeMap::new(),
             stored: Vec::new(),
             requests: 0,
+            questions: Vec::new(),
             good_for: Duration::from_secs(300),
             names_answer: true,
             lookups: Vec::new(),
@@ -159,14 +162,31 @@ impl Internet {
         self.calls.iter().filter(is_it).count()
     }
 
-    /// Sends the core a request, and its answer.
-    pub fn request(&mut self, request: Request<impl Into<Bytes>>) -> Response<Bytes> {
+    /// Sends the core a request; its answer if it has one at once.
+    pub fn begin(&mut self, request: Request<impl Into<Bytes>>) -> Option<Response<Bytes>> {
         self.requests += 1;
         let input = Input::Request(RequestId(self.requests), request.map(Into::into));
-        match self.hand_in(input).expect("an answer") {
-            Outcome::Response(response) => response,
+        match self.hand_in(input)? {
+            Outcome::Response(response) => Some(response),
             Outcome::Command(_) => panic!("the answer to a command"),
         }
+    }
+
+    /// Answers all that the application was asked.
+    pub fn tell(&mut self) {
+        for id in std::mem::take(&mut self.questions) {
+            self.hand_in(Input::Told(id, Told::NotFound));
+        }
+    }
+
+    /// How many questions the application has to answer.
+    pub fn questions(&self) -> usize {
+        self.questions.len()
+    }
+
+    /// Sends the core a request, and its answer.
+    pub fn request(&mut self, request: Request<impl Into<Bytes>>) -> Response<Bytes> {
+        self.begin(request).expect("an answer")
     }
 
     pub fn pass(&mut self, seconds: u64) {
@@ -214,11 +234,14 @@ impl Internet {
                     continue;
                 }
                 Action::Notify(_) => continue,
+                Action::Ask(id, _) => {
+                    self.questions.push(id);
+                    continue;
+                }
                 other => panic!("{other:?}"),
             };
             self.core.handle(now, input);
         }
-        assert!(finished.is_none() || self.core.jobs().is_empty());
         finished
     }
 

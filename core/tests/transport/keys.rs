@@ -1,31 +1,23 @@
 //! Keys: ours as we publish them, those of others as we get them and vouch for them.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use comity_core::{
     WallTime,
     keys::{KeySettings, OwnKeys, RetiredKey},
     messaging::settings::Settings,
     pdu::signing::{self, PublicKey, SigningKey, VerifyKey},
-    transport::x_matrix::{XMatrix, signing_object},
 };
-use http::{Method, Request, StatusCode, Uri};
+use http::{Request, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::internet::Internet;
+use crate::{
+    internet::Internet,
+    peer::{key, own, signed},
+};
 
 const KEYS: &str = "/_matrix/key/v2/server";
 const QUERY: &str = "/_matrix/key/v2/query";
 const DAY: u64 = 24 * 60 * 60;
-
-fn key(id: &str, seed: u8) -> SigningKey {
-    SigningKey::from_seed(id, &[seed; 32]).unwrap()
-}
-
-fn own(name: &str, seed: u8) -> OwnKeys {
-    OwnKeys::new(name.try_into().unwrap(), Arc::new(key("ed25519:1", seed)))
-}
 
 /// Our server with names for two others, of which `n.example` is a notary.
 fn internet() -> Internet {
@@ -51,27 +43,10 @@ fn publish(internet: &mut Internet, keys: &OwnKeys) -> Map<String, Value> {
     published
 }
 
-/// A question that only a server whose key is known gets another answer to than 401.
+/// A request that is answered 401 only if the key of its server is not known.
 fn knock(internet: &mut Internet, keys: &OwnKeys) -> StatusCode {
-    let uri: Uri = "/_matrix/federation/v1/send/1".parse().unwrap();
     let content = json!({ "pdus": 7 });
-    let ours = "our.example".try_into().unwrap();
-    let mut signed = signing_object(&Method::PUT, &uri, keys.server_name(), ours, Some(&content));
-    keys.sign(&mut signed);
-    let signatures = &signed["signatures"][keys.server_name().as_str()];
-    let header = XMatrix {
-        origin: keys.server_name().to_owned(),
-        destination: Some(ours.to_owned()),
-        key: keys.signing_key().key_id().try_into().unwrap(),
-        signature: signatures[keys.signing_key().key_id()]
-            .as_str()
-            .unwrap()
-            .to_owned(),
-    };
-    let request = Request::put(uri)
-        .header("authorization", header.to_header_value().unwrap())
-        .body(content.to_string())
-        .unwrap();
+    let request = signed(keys, "/_matrix/federation/v1/send/1", Some(&content));
     internet.request(request).status()
 }
 

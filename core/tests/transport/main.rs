@@ -11,3 +11,5 @@
 mod discovery;
 mod internet;
 mod keys;
+mod overload;
+mod peer;

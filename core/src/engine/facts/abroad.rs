@@ -20,6 +20,7 @@ use crate::{
     time::WallTime,
     transport::{
         discovery::{Directory, well_known::Page},
+        matrix_error::MatrixError,
         names::{Found, Lookup, LookupError},
         remote_request::{Endpoint, RemoteRequest},
         remote_response::RemoteResponse,
@@ -73,6 +74,26 @@ impl<'a> Facts<'a> {
     /// Where other servers are, as far as it is known.
     pub fn directory(&self) -> &'a Directory {
         &self.world.directory
+    }
+
+    /// Whether a server that has just proved who it is may have its request served, or how it is
+    /// refused.
+    pub fn may_serve(&self, server: &ServerName) -> Result<(), MatrixError> {
+        self.load.may_serve(server)
+    }
+
+    /// Whether a request that says to be of this server may wait until that is proved, or how it is
+    /// refused.
+    pub fn may_wait(&self, server: &ServerName) -> Result<(), MatrixError> {
+        self.load.may_wait(server)
+    }
+
+    /// Waits until few enough requests of the server that sent this one are at work.
+    pub fn may_begin(&self) -> Result<(), Blocked> {
+        match self.load.is_in_line(self.job) {
+            false => Ok(()),
+            true => self.lacks(Need::Service(self.job)),
+        }
     }
 
     /// Whether we connect to this address at all.
