@@ -6,14 +6,20 @@
 //!
 //! They live here, and not in `fuzz/`, so that every change of the code compiles them.
 
+mod actors;
 mod authorisation;
+mod discovery;
+mod engine;
 mod events;
 mod http;
 mod names;
 mod pdu;
 mod resolution;
+mod server;
 
 pub use authorisation::authorise;
+pub use discovery::{dns, well_known};
+pub use engine::{requests, responses, transaction};
 pub use http::{http_client, http_server};
 pub use names::{router, x_matrix};
 pub use pdu::{canonical_json, pdu_from_bytes};
@@ -26,10 +32,15 @@ pub type Body = fn(&[u8]);
 pub const BODIES: &[(&str, Body)] = &[
     ("authorise", authorise),
     ("canonical_json", canonical_json),
+    ("dns", dns),
     ("http_client", http_client),
     ("http_server", http_server),
     ("pdu_from_bytes", pdu_from_bytes),
+    ("requests", requests),
     ("resolve_states", resolve_states),
+    ("responses", responses),
     ("router", router),
+    ("transaction", transaction),
+    ("well_known", well_known),
     ("x_matrix", x_matrix),
 ];
