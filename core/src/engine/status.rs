@@ -73,6 +73,7 @@ impl fmt::Display for Need {
             Self::Read(_) => write!(f, "the database"),
             Self::Told(_) => write!(f, "the application"),
             Self::Turn(server) => write!(f, "an earlier transaction of {server}"),
+            Self::Service(_) => write!(f, "earlier requests of its server"),
         }
     }
 }
