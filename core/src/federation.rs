@@ -27,6 +27,7 @@ use crate::{
         join::JoinRoom,
         knock::KnockRoom,
         leave::LeaveRoom,
+        media::FetchMedia,
         notice::Question,
         openid::FindOpenIdUser,
         public_rooms::ListPublicRooms,
@@ -369,6 +370,7 @@ fn job(command: Command) -> Option<Job> {
         Command::ClaimKeys(wanted) => ClaimKeys { wanted }.into(),
         Command::ListDevices(user_id) => ListDevices { user_id }.into(),
         Command::OpenIdUser { server, token } => FindOpenIdUser { server, token }.into(),
+        Command::Media { server, wanted } => FetchMedia { server, wanted }.into(),
         Command::PublicRooms { server, wanted } => ListPublicRooms { server, wanted }.into(),
         Command::Hierarchy {
             user_id,

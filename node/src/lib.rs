@@ -17,6 +17,7 @@ pub mod federation_server;
 pub mod homeserver;
 pub mod init;
 pub mod logging;
+pub mod media;
 mod new_file;
 pub mod questions;
 mod random;

@@ -1,5 +1,5 @@
 //! What other servers ask that only the node knows: its aliases, the rooms in its directory, its
-//! users' profiles, and their devices and keys.
+//! users' profiles, their devices and keys, and their files.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -9,7 +9,10 @@ use comity_core::messaging::{
 };
 use ruma_common::{RoomAliasId, ServerName, UserId};
 
-use crate::accounts::{Accounts, AccountsError};
+use crate::{
+    accounts::{Accounts, AccountsError},
+    media,
+};
 
 /// Answers a question from the node's store; a store that fails knows nothing.
 pub fn answer(accounts: &Accounts, server_name: &ServerName, question: &Question) -> Told {
@@ -22,6 +25,7 @@ pub fn answer(accounts: &Accounts, server_name: &ServerName, question: &Question
         }
         Question::Devices(user_id) => devices(accounts, server_name, user_id),
         Question::OpenIdUser(token) => openid_user(accounts, server_name, token),
+        Question::Media(wanted) => media::answer(accounts, wanted),
         Question::PublishedRooms => accounts.published().map(Told::PublishedRooms),
     };
     told.unwrap_or_else(|error| {

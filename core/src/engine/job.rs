@@ -27,6 +27,7 @@ use crate::{
         join::{JoinRoom, enter::EnterRoom, make::MakeJoin, resume::ResumeJoin, send::SendJoin},
         knock::{KnockRoom, SendKnock},
         leave::{LeaveRoom, SendLeave},
+        media::FetchMedia,
         merge_ends::MergeEnds,
         openid::FindOpenIdUser,
         public_rooms::{ListPublicRooms, ServePublicRooms},
@@ -195,6 +196,8 @@ jobs! {
     ListDevices(ListDevices),
     /// Messaging: finds out who got an OpenID token.
     FindOpenIdUser(FindOpenIdUser),
+    /// Messaging: gets a file.
+    FetchMedia(FetchMedia),
     /// Messaging: looks into a directory of rooms.
     ListPublicRooms(ListPublicRooms),
     /// Messaging: looks at a space.
@@ -293,6 +296,7 @@ impl Job {
             | Self::SendEphemeral(_)
             | Self::BackfillRoom(_)
             | Self::FindByTime(_)
+            | Self::FetchMedia(_)
             | Self::TakeFound(_)
             | Self::ResolveAlias(_)
             | Self::UserProfile(_)

@@ -11,6 +11,7 @@ use super::{
     device_keys::{DeviceList, Failures, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys},
     hierarchy::Hierarchy,
     join::candidates::NotLetIn,
+    media::{Media, WantedMedia},
     public_rooms::{PublicRooms, WantedRooms},
     status::Status,
 };
@@ -146,6 +147,13 @@ pub enum Command {
         server: OwnedServerName,
         /// The token.
         token: String,
+    },
+    /// Ask a server, ours or another, for a file. → [`Reply::Media`]
+    Media {
+        /// Which server.
+        server: OwnedServerName,
+        /// Which file.
+        wanted: WantedMedia,
     },
     /// Ask for the rooms that a server publishes, ours or another. → [`Reply::PublicRooms`]
     PublicRooms {
@@ -318,6 +326,8 @@ pub enum Reply {
     Devices(Box<DeviceList>),
     /// Who got the token.
     OpenIdUser(OwnedUserId),
+    /// A file.
+    Media(Box<Media>),
     /// A page of a directory.
     PublicRooms(PublicRooms),
     /// One level of a space.

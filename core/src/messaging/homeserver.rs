@@ -23,8 +23,9 @@ use crate::{
     transport::{
         json::json_response,
         matrix_error::{ErrorCode, MatrixError},
+        multipart,
         remote_request::Endpoint,
-        remote_response::{RemoteError, parse},
+        remote_response::{RemoteBody, RemoteError, parse},
     },
 };
 
@@ -62,7 +63,7 @@ struct UserInfo {
 
 /// Reads another server's answer. What was not asked is left out, as is what it has no right to
 /// speak of.
-fn read(question: &Question, body: &Bytes) -> Result<Told, RemoteError> {
+fn read(question: &Question, body: &RemoteBody) -> Result<Told, RemoteError> {
     Ok(match question {
         Question::Directory(_) => {
             let Directory { room_id, servers } = parse(body)?;
@@ -77,6 +78,7 @@ fn read(question: &Question, body: &Bytes) -> Result<Told, RemoteError> {
             .credible(user_id)
             .map_or(Told::NotFound, Told::Devices),
         Question::OpenIdUser(_) => Told::OpenIdUser(parse::<UserInfo>(body)?.sub),
+        Question::Media(_) => Told::Media(multipart::read(body)?),
         Question::PublishedRooms => Told::NotFound,
     })
 }
@@ -110,7 +112,11 @@ impl AnswerQuestion {
         if let Question::OneTimeKeys { claim, .. } = &mut question {
             *claim = facts.job_number();
         }
-        let answer = self.respond(facts.told(question)?);
+        let told = facts.told(question)?;
+        let answer = match told {
+            Told::Media(media) => Ok(multipart::response(media, &new_boundary(facts))),
+            told => self.respond(told),
+        };
         Ok(Outcome::respond(
             answer.unwrap_or_else(MatrixError::into_response),
         ))
@@ -136,7 +142,12 @@ impl AnswerQuestion {
                 let sub = user_id.clone();
                 json_response(ok, &UserInfo { sub })
             }
-            Told::PublishedRooms(_) => return Err(not_found()),
+            Told::PublishedRooms(_) | Told::Media(_) => return Err(not_found()),
+            Told::NoThumbnail => {
+                let reason = "there is no small picture of this file";
+                let error = MatrixError::new(ErrorCode::Unknown, reason);
+                return Err(error.with_status(StatusCode::BAD_REQUEST));
+            }
             Told::NotFound => match &self.question {
                 Question::Keys(_) => json_response(ok, &UserKeys::default()),
                 Question::OneTimeKeys { .. } => json_response(ok, &OneTimeKeys::default()),
@@ -147,6 +158,7 @@ impl AnswerQuestion {
                 Question::Directory(_)
                 | Question::Profile(_)
                 | Question::Devices(_)
+                | Question::Media(_)
                 | Question::PublishedRooms => {
                     return Err(not_found());
                 }
@@ -196,9 +208,15 @@ impl Question {
             Self::Profile(user_id) | Self::Devices(user_id) => is_other(user_id),
             Self::Keys(wanted) => wanted.keys().any(is_other),
             Self::OneTimeKeys { wanted, .. } => wanted.keys().any(is_other),
-            Self::OpenIdUser(_) | Self::PublishedRooms => false,
+            Self::OpenIdUser(_) | Self::Media(_) | Self::PublishedRooms => false,
         }
     }
+}
+
+/// A line that nobody who uploads a file can have put into it.
+fn new_boundary(facts: &Facts<'_>) -> String {
+    let lot = facts.lot("boundary");
+    lot.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read_body<'b, T: Deserialize<'b>>(body: &'b Bytes) -> Result<T, MatrixError> {

@@ -23,6 +23,7 @@ pub mod invite;
 pub mod join;
 pub mod knock;
 pub mod leave;
+pub mod media;
 pub mod merge_ends;
 pub mod notice;
 pub mod openid;

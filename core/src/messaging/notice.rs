@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     command::{CommandError, Content},
     device_keys::{DeviceList, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys},
+    media::{Media, WantedMedia},
 };
 use crate::persistence::tables::{InboxId, LocalMembership, StoredEvent};
 
@@ -118,6 +119,9 @@ pub enum Question {
     Devices(OwnedUserId),
     /// Which of our users got this OpenID token, if it is still good? → [`Told::OpenIdUser`]
     OpenIdUser(String),
+    /// Give us this file of our users', or a small picture of it. → [`Told::Media`] or
+    /// [`Told::NoThumbnail`]
+    Media(WantedMedia),
     /// Which rooms are in our directory for everybody to see? Never asked of another homeserver,
     /// which shows its directory itself. → [`Told::PublishedRooms`]
     PublishedRooms,
@@ -143,8 +147,12 @@ pub enum Told {
     Devices(DeviceList),
     /// Who got the token.
     OpenIdUser(OwnedUserId),
+    /// The file.
+    Media(Media),
+    /// There is the file, but no small picture of it.
+    NoThumbnail,
     /// The published rooms.
     PublishedRooms(Vec<OwnedRoomId>),
-    /// There is no such alias or user; also what a missing answer counts as.
+    /// There is no such alias, user or file; also what a missing answer counts as.
     NotFound,
 }

@@ -70,7 +70,7 @@ pub fn sign(
     let mut builder = Request::builder()
         .method(endpoint.method())
         .uri(uri.clone())
-        .header(header::ACCEPT, "application/json");
+        .header(header::ACCEPT, endpoint.accept());
     if body.is_some() {
         builder = builder.header(header::CONTENT_TYPE, "application/json");
     }

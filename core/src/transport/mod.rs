@@ -17,6 +17,7 @@ mod homeserver_question;
 pub mod http1;
 pub mod json;
 pub mod matrix_error;
+pub mod multipart;
 pub mod names;
 pub mod path;
 pub mod remote_request;

@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 
 use super::{homeserver_question, path::path_segment};
 use crate::{
-    messaging::{notice::Question, public_rooms::WantedRooms},
+    messaging::{
+        media::{MEDIA_BYTES_MAX, WantedMedia},
+        notice::Question,
+        public_rooms::WantedRooms,
+    },
     pdu::RoomVersion,
     persistence::queries::Direction,
     time::WallTime,
@@ -104,6 +108,8 @@ pub enum Endpoint {
     PolicySign(String),
     /// What belongs to the other homeserver; see `homeserver_question`.
     Question(Question),
+    /// `GET /_matrix/media/v3/download/{serverName}/{mediaId}`, or `thumbnail`: of the past.
+    OpenMedia(OwnedServerName, WantedMedia),
     /// `POST /publicRooms`
     PublicRooms(WantedRooms),
     /// `GET /hierarchy/{roomId}`
@@ -165,6 +171,7 @@ impl Endpoint {
             | Self::Backfill { .. }
             | Self::EventByTime { .. }
             | Self::Hierarchy { .. }
+            | Self::OpenMedia(..)
             | Self::Version
             | Self::After { .. } => Method::GET,
             Self::Question(question) => homeserver_question::method(question),
@@ -235,6 +242,7 @@ impl Endpoint {
             }
             Self::PolicySign(_) => "/_matrix/policy/v1/sign".to_owned(),
             Self::Question(question) => homeserver_question::target(question),
+            Self::OpenMedia(server, wanted) => homeserver_question::open_media(server, wanted),
             Self::PublicRooms(_) => v1("publicRooms", &[]),
             Self::Hierarchy {
                 room_id,
@@ -301,6 +309,7 @@ impl Endpoint {
             | Self::Backfill { .. }
             | Self::EventByTime { .. }
             | Self::Hierarchy { .. }
+            | Self::OpenMedia(..)
             | Self::Version
             | Self::After { .. } => None,
             Self::Question(question) => homeserver_question::body(question),
@@ -311,9 +320,8 @@ impl Endpoint {
     #[must_use]
     pub fn time_out(&self) -> Duration {
         match self {
-            Self::ServerKeys | Self::NotaryQuery { .. } | Self::Question(_) | Self::Version => {
-                Duration::from_secs(10)
-            }
+            Self::ServerKeys | Self::NotaryQuery { .. } | Self::Version => Duration::from_secs(10),
+            Self::Question(question) => homeserver_question::time_out(question),
             Self::MakeJoin(..)
             | Self::MakeKnock(..)
             | Self::MakeLeave(..)
@@ -331,6 +339,7 @@ impl Endpoint {
             | Self::EventAuth(..)
             | Self::MissingEvents { .. }
             | Self::Backfill { .. }
+            | Self::OpenMedia(..)
             | Self::After { .. } => Duration::from_secs(60),
         }
     }
@@ -357,7 +366,18 @@ impl Endpoint {
             | Self::EventByTime { .. }
             | Self::PolicySign(_)
             | Self::Version => MIB,
+            Self::OpenMedia(..) => MEDIA_BYTES_MAX,
             Self::Question(question) => homeserver_question::response_limit(question),
+        }
+    }
+
+    /// What kinds of answers there are, as in the `Accept` header.
+    #[must_use]
+    pub fn accept(&self) -> &'static str {
+        match self {
+            Self::Question(Question::Media(_)) => "multipart/mixed, application/json",
+            Self::OpenMedia(..) => "*/*",
+            _ => "application/json",
         }
     }
 
@@ -369,6 +389,7 @@ impl Endpoint {
             Self::ServerKeys
                 | Self::NotaryQuery { .. }
                 | Self::Version
+                | Self::OpenMedia(..)
                 | Self::Question(Question::OpenIdUser(_))
         )
     }

@@ -1,13 +1,32 @@
 //! What other servers answer, reduced to what a decision wants to know.
 
+use std::ops::Deref;
+
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::input::CallError;
 
-/// The outcome of a request to another server: the body of a 2xx answer, or why there is none.
-pub type RemoteResponse = Result<Bytes, RemoteError>;
+/// The outcome of a request to another server: what is in a 2xx answer, or why there is none.
+pub type RemoteResponse = Result<RemoteBody, RemoteError>;
+
+/// What is in an answer. Nearly always the body is all that matters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RemoteBody {
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Deref for RemoteBody {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        &self.body
+    }
+}
 
 /// Why a request to another server brought nothing usable; tells whose fault it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +63,22 @@ impl RemoteError {
             Self::Refused { status, .. } => {
                 *status < 500 && *status != StatusCode::TOO_MANY_REQUESTS.as_u16()
             }
+        }
+    }
+
+    /// Whether the server does not know what it was asked for (GEN-6): neither the endpoint nor, if
+    /// it says nothing in Matrix's words, that it is a Matrix endpoint.
+    #[must_use]
+    pub fn is_of_unknown_endpoint(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::NotAsked(_) | Self::Nonsense(_) => false,
+            Self::Refused {
+                status, errcode, ..
+            } => match status {
+                404 | 405 => matches!(errcode.as_str(), "M_UNRECOGNIZED" | "M_UNKNOWN"),
+                400 => errcode == "M_UNRECOGNIZED",
+                _ => false,
+            },
         }
     }
 
@@ -84,7 +119,9 @@ struct ErrorBody {
 pub fn sort(result: Result<Response<Bytes>, CallError>) -> RemoteResponse {
     let response = result?;
     if response.status().is_success() {
-        return Ok(response.into_body());
+        let (parts, body) = response.into_parts();
+        let headers = parts.headers;
+        return Ok(RemoteBody { headers, body });
     }
     let body = serde_json::from_slice(response.body()).unwrap_or(ErrorBody {
         errcode: None,

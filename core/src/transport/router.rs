@@ -1,19 +1,22 @@
 //! From a request's method and path to what it asks for.
 
-use std::str::FromStr;
+mod query;
 
 use http::Method;
 use ruma_common::{
     OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId,
 };
 
-use crate::{messaging::public_rooms::WantedRooms, persistence::queries::Direction};
-
+use self::query::{Query, argument, both};
 use super::{
     matrix_error::{ErrorCode, MatrixError},
     path::split_path,
 };
-use crate::time::WallTime;
+use crate::{
+    messaging::{media::WantedMedia, public_rooms::WantedRooms},
+    persistence::queries::Direction,
+    time::WallTime,
+};
 
 /// What a request asks for, with the arguments of its path and query.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +82,8 @@ pub enum ServerRoute {
     ClaimKeys,
     /// `GET /user/devices/{userId}`
     Devices(OwnedUserId),
+    /// `GET /media/download/{mediaId}` and `GET /media/thumbnail/{mediaId}`
+    Media(WantedMedia),
     /// `GET /_matrix/federation/unstable/org.comity/after`, with the position and the limit.
     After(Option<String>, Option<u32>),
 }
@@ -201,6 +206,7 @@ fn server_route(
             )
         }
         ("v1", ["user", rest @ ..]) => user_route(rest)?,
+        ("v1", ["media", rest @ ..]) => (Method::GET, query.media(rest)?),
         ("unstable", ["org.comity", "after"]) => (Method::GET, query.after()),
         _ => return Err(unrecognised()),
     };
@@ -215,141 +221,6 @@ fn user_route(segments: &[&str]) -> Result<Found, MatrixError> {
         ["devices", user] => (Method::GET, argument(user).map(ServerRoute::Devices)),
         _ => return Err(unrecognised()),
     })
-}
-
-struct Query<'q>(&'q str);
-
-impl Query<'_> {
-    fn all(&self, key: &str) -> Vec<String> {
-        let decode = |text: &str| {
-            let text = text.replace('+', " ");
-            percent_encoding::percent_decode_str(&text)
-                .decode_utf8()
-                .map(|t| t.into_owned())
-                .ok()
-        };
-        let pairs = self
-            .0
-            .split('&')
-            .take(PAIRS_MAX)
-            .filter_map(|pair| pair.split_once('='));
-        pairs
-            .filter(|(name, _)| *name == key)
-            .filter_map(|(_, value)| decode(value))
-            .collect()
-    }
-
-    fn required<T: for<'s> TryFrom<&'s str>>(&self, key: &str) -> Result<T, MatrixError> {
-        let value = self.all(key).into_iter().next().ok_or_else(|| {
-            MatrixError::new(ErrorCode::MissingParam, format!("{key} is missing"))
-        })?;
-        argument(&value)
-    }
-
-    /// What is much too long is no token.
-    fn openid_token(&self) -> Result<Route, MatrixError> {
-        let missing = || MatrixError::new(ErrorCode::MissingToken, "access_token is missing");
-        let token = self.all("access_token").into_iter().next();
-        let token = token.filter(|token| token.len() <= OPENID_TOKEN_MAX);
-        Ok(Route::OpenIdUser(token.ok_or_else(missing)?))
-    }
-
-    fn make_knock(&self, room: &str, user: &str) -> Result<ServerRoute, MatrixError> {
-        let versions = self.all("ver");
-        if versions.is_empty() {
-            return Err(MatrixError::new(ErrorCode::MissingParam, "ver is missing"));
-        }
-        let (room, user) = both(room, user)?;
-        Ok(ServerRoute::MakeKnock(room, user, versions))
-    }
-
-    fn flag(&self, key: &str) -> bool {
-        self.all(key).first().is_some_and(|value| value == "true")
-    }
-
-    fn public_rooms(&self) -> Result<ServerRoute, MatrixError> {
-        let one = |key| self.all(key).into_iter().next();
-        let limit = one("limit")
-            .map(|limit| argument::<Number<u32>>(&limit))
-            .transpose()?;
-        Ok(ServerRoute::PublicRooms(Some(WantedRooms {
-            limit: limit.map(|Number(limit)| limit),
-            since: one("since"),
-            filter: None,
-            third_party_instance_id: one("third_party_instance_id"),
-        })))
-    }
-
-    fn keys_of(&self, server: &str) -> Result<Route, MatrixError> {
-        let wanted_until = match self.all("minimum_valid_until_ts").first() {
-            Some(time) => Some(WallTime(argument::<Number<u64>>(time)?.0)),
-            None => None,
-        };
-        Ok(Route::KeysOf(argument(server)?, wanted_until))
-    }
-
-    fn after(&self) -> Result<ServerRoute, MatrixError> {
-        let from = self.all("from").into_iter().next();
-        let limit = self.all("limit").into_iter().next();
-        let limit = limit
-            .map(|limit| argument::<Number<u32>>(&limit))
-            .transpose()?;
-        Ok(ServerRoute::After(from, limit.map(|Number(limit)| limit)))
-    }
-
-    fn event_of(&self, room: &str) -> Result<(OwnedRoomId, OwnedEventId), MatrixError> {
-        Ok((argument(room)?, self.required("event_id")?))
-    }
-
-    fn event_by_time(&self, room: &str) -> Result<ServerRoute, MatrixError> {
-        let time = WallTime(self.required::<Number<u64>>("ts")?.0);
-        let direction = Direction::from_letter(&self.required::<String>("dir")?);
-        let invalid = || MatrixError::new(ErrorCode::InvalidParam, "dir is f or b");
-        let direction = direction.ok_or_else(invalid)?;
-        Ok(ServerRoute::EventByTime(argument(room)?, time, direction))
-    }
-
-    fn backfill(&self, room: &str) -> Result<ServerRoute, MatrixError> {
-        let from: Vec<OwnedEventId> = self
-            .all("v")
-            .iter()
-            .map(|id| argument(id))
-            .collect::<Result<_, _>>()?;
-        let limit: u32 = self.required::<Number<u32>>("limit")?.0;
-        if from.is_empty() {
-            return Err(MatrixError::new(ErrorCode::MissingParam, "v is missing"));
-        }
-        Ok(ServerRoute::Backfill(argument(room)?, from, limit))
-    }
-}
-
-/// How many pairs of a query are looked at.
-const PAIRS_MAX: usize = 200;
-
-/// How long an OpenID token may be, in bytes.
-const OPENID_TOKEN_MAX: usize = 1_000;
-
-struct Number<N>(N);
-
-impl<N: FromStr> TryFrom<&str> for Number<N> {
-    type Error = N::Err;
-
-    fn try_from(text: &str) -> Result<Self, Self::Error> {
-        text.parse().map(Self)
-    }
-}
-
-fn argument<T: for<'s> TryFrom<&'s str>>(text: &str) -> Result<T, MatrixError> {
-    T::try_from(text)
-        .map_err(|_| MatrixError::new(ErrorCode::InvalidParam, format!("{text:?} is malformed")))
-}
-
-fn both<A, B>(first: &str, second: &str) -> Result<(A, B), MatrixError>
-where
-    A: for<'s> TryFrom<&'s str>,
-    B: for<'s> TryFrom<&'s str>,
-{
-    Ok((argument(first)?, argument(second)?))
 }
 
 fn unrecognised() -> MatrixError {

@@ -111,6 +111,7 @@ impl ServeRequest {
             .into(),
             R::QueryKeys => AnswerQuestion::from(Question::keys(body)?).into(),
             R::ClaimKeys => AnswerQuestion::from(Question::one_time_keys(body)?).into(),
+            R::Media(wanted) => AnswerQuestion::from(Question::Media(wanted)).into(),
             R::Devices(user_id) => AnswerQuestion::from(Question::Devices(user_id)).into(),
             R::After(from, limit) => ServeAfter {
                 origin,

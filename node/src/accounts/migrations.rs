@@ -115,6 +115,15 @@ const STEPS: &[&str] = &[
         expires INTEGER NOT NULL -- in seconds since 1970
     ) STRICT;
 ",
+    "
+    CREATE TABLE files (
+        media_id TEXT PRIMARY KEY,
+        localpart TEXT NOT NULL REFERENCES users (localpart),
+        content_type TEXT,
+        name TEXT,
+        content BLOB NOT NULL
+    ) STRICT;
+",
 ];
 
 /// Brings the file to the newest version.

@@ -1,5 +1,5 @@
 //! What the node knows that is no business of federation: users, tokens, aliases, filters, devices
-//! and what is said to them, receipts.
+//! and what is said to them, receipts, files.
 //!
 //! It is a small SQLite file of its own, `node.db`, beside the federation's database. One
 //! connection, used from any thread behind one mutex; other processes (`comity user add`) may
@@ -10,6 +10,7 @@
 mod aliases;
 mod device_keys;
 mod devices;
+mod files;
 mod filters;
 mod migrations;
 mod one_time_keys;
@@ -34,6 +35,7 @@ use crate::new_file;
 pub use aliases::Alias;
 pub use device_keys::DeviceChange;
 pub use devices::Caller;
+pub use files::File;
 pub use one_time_keys::Added;
 pub use openid::OPENID_TOKEN_TIME;
 pub use receipts::Receipt;

@@ -20,6 +20,7 @@ mod filters;
 mod hearing;
 mod joining;
 mod keys;
+mod media;
 mod members;
 mod messages;
 mod moderation;
@@ -123,10 +124,9 @@ impl Api {
     pub fn handle(&self, request: &http::Request<Bytes>) -> Response<Bytes> {
         let mut response = match request.method() {
             &Method::OPTIONS => json_response(StatusCode::OK, &Value::Object(Default::default())),
-            _ => match self.answer(request) {
-                Ok(body) => json_response(StatusCode::OK, &body),
-                Err(error) => error.into_response(),
-            },
+            _ => self
+                .answer(request)
+                .unwrap_or_else(MatrixError::into_response),
         };
         allow_any_origin(&mut response);
         response
@@ -137,12 +137,15 @@ impl Api {
         self.news.close();
     }
 
-    fn answer(&self, request: &http::Request<Bytes>) -> Handled {
+    fn answer(&self, request: &http::Request<Bytes>) -> Result<Response<Bytes>, MatrixError> {
         let (handler, request) = routes::find(request)?;
-        match handler {
-            Handler::Public(answer) => answer(self, &request),
-            Handler::User(answer) => answer(&Session::authenticate(self, &request)?, &request),
-        }
+        let session = || Session::authenticate(self, &request);
+        let body = match handler {
+            Handler::File(answer) => return answer(&session()?, &request),
+            Handler::Public(answer) => answer(self, &request)?,
+            Handler::User(answer) => answer(&session()?, &request)?,
+        };
+        Ok(json_response(StatusCode::OK, &body))
     }
 
     fn command(&self, command: impl Into<Command>) -> Result<Reply, MatrixError> {

@@ -5,7 +5,7 @@ use comity_core::{
     messaging::command::Content,
     transport::matrix_error::{ErrorCode, MatrixError},
 };
-use http::header::AUTHORIZATION;
+use http::{HeaderName, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -81,6 +81,16 @@ impl<'a> Request<'a> {
         header
             .and_then(|value| value.strip_prefix("Bearer "))
             .or(self.query("access_token"))
+    }
+
+    /// A header, if it is text.
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.http.headers().get(name)?.to_str().ok()
+    }
+
+    /// The body as it came.
+    pub(super) fn bytes(&self) -> &Bytes {
+        self.http.body()
     }
 
     /// The body, a JSON object; no body at all is an empty one.

@@ -5,11 +5,11 @@ use comity_core::transport::{
     matrix_error::{ErrorCode, MatrixError},
     path::split_path,
 };
-use http::{Method, StatusCode};
+use http::{Method, Response, StatusCode};
 
 use super::{
-    Api, Handled, by_time, create_room, directory, ephemeral, filters, joining, keys, members,
-    messages, moderation, operating, profile, public_rooms, request::Request, sending,
+    Api, Handled, by_time, create_room, directory, ephemeral, filters, joining, keys, media,
+    members, messages, moderation, operating, profile, public_rooms, request::Request, sending,
     server_facts, session::Session, spaces, state, sync, to_device,
 };
 
@@ -20,9 +20,11 @@ pub(super) enum Handler {
     Public(fn(&Api, &Request<'_>) -> Handled),
     /// It needs an access token.
     User(fn(&Session<'_>, &Request<'_>) -> Handled),
+    /// It needs an access token and answers with a file.
+    File(fn(&Session<'_>, &Request<'_>) -> Result<Response<Bytes>, MatrixError>),
 }
 
-use Handler::{Public, User};
+use Handler::{File, Public, User};
 
 type Route = (Method, &'static str, Handler);
 
@@ -205,17 +207,42 @@ const ROUTES: &[Route] = &[
         User(ephemeral::set_presence),
     ),
     (Method::GET, operating::STATUS, User(operating::status)),
+    (Method::GET, "media/config", User(media::limits)),
+    (
+        Method::GET,
+        "media/download/{server}/{media}",
+        File(media::download),
+    ),
+    (
+        Method::GET,
+        "media/download/{server}/{media}/{name}",
+        File(media::download),
+    ),
+    (
+        Method::GET,
+        "media/thumbnail/{server}/{media}",
+        File(media::thumbnail),
+    ),
     (Method::POST, operating::RETRY, User(operating::retry)),
+];
+
+/// The endpoints below `/_matrix/media/v3/`. What is there besides needs no access token, and so is
+/// not here.
+const MEDIA_ROUTES: &[Route] = &[
+    (Method::POST, "upload", User(media::upload)),
+    (Method::GET, "config", User(media::limits)),
 ];
 
 /// The one endpoint whose path has no version.
 const VERSIONS: &str = "/_matrix/client/versions";
 
 /// The versions of the API that a path may name; they mean the same here.
-const PREFIXES: [&str; 3] = [
-    "/_matrix/client/v3/",
-    "/_matrix/client/v1/",
-    "/_matrix/client/r0/",
+const PREFIXES: [(&str, &[Route]); 5] = [
+    ("/_matrix/client/v3/", ROUTES),
+    ("/_matrix/client/v1/", ROUTES),
+    ("/_matrix/client/r0/", ROUTES),
+    ("/_matrix/media/v3/", MEDIA_ROUTES),
+    ("/_matrix/media/r0/", MEDIA_ROUTES),
 ];
 
 /// Finds who answers a request.
@@ -229,11 +256,14 @@ pub(super) fn find(http: &http::Request<Bytes>) -> Result<(Handler, Request<'_>)
             Request::new(http, Vec::new()),
         ));
     }
-    let below = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix));
-    let segments = below.and_then(|below| split_path(&format!("/{below}")).ok());
-    let segments = segments.ok_or_else(unrecognised)?;
+    let below = |(prefix, routes)| Some((path.strip_prefix(prefix)?, routes));
+    let (below, routes) = PREFIXES
+        .into_iter()
+        .find_map(below)
+        .ok_or_else(unrecognised)?;
+    let segments = split_path(&format!("/{below}")).map_err(|_| unrecognised())?;
     let mut status = StatusCode::NOT_FOUND;
-    for (method, pattern, handler) in ROUTES {
+    for (method, pattern, handler) in routes {
         match matched(pattern, &segments) {
             Some(parameters) if method == http.method() => {
                 return Ok((*handler, Request::new(http, parameters)));

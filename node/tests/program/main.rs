@@ -11,6 +11,7 @@ mod demo;
 mod devices;
 mod directories;
 mod explain;
+mod media;
 mod node;
 mod refusals;
 mod restart;

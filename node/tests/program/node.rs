@@ -184,6 +184,31 @@ impl User {
         )
     }
 
+    /// A request with bytes for a body, if with any, to a path below `/_matrix/`, and its status
+    /// and answer.
+    pub fn transfer(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<(&str, &[u8])>,
+    ) -> (u16, http::Response<Vec<u8>>) {
+        let (content_type, body) = body.unwrap_or(("text/plain", b""));
+        let base = self.base.trim_end_matches("client/v3");
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("{base}{path}"))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", content_type)
+            .body(body)
+            .unwrap();
+        let (parts, mut body) = self.agent.run(request).unwrap().into_parts();
+        let body = body.read_to_vec().unwrap();
+        (
+            parts.status.as_u16(),
+            http::Response::from_parts(parts, body),
+        )
+    }
+
     pub fn request(&self, method: &str, path: &str, body: &Value) -> Value {
         let (status, answer) = self.try_request(method, path, body);
         assert_eq!(status, 200, "{method} {path}: {answer}");

@@ -23,6 +23,7 @@ mod gate;
 mod holes;
 mod knocking;
 mod lies;
+mod media;
 mod memberships;
 mod openid;
 mod outages;

@@ -271,6 +271,7 @@ impl Homeserver for World {
             | Command::OpenIdUser { .. }
             | Command::Knock { .. }
             | Command::EventByTime { .. }
+            | Command::Media { .. }
             | Command::Hierarchy { .. }
             | Command::RoomSummary(_)
             | Command::Statistics => return Err(CommandError::NotFound("not here".into())),
