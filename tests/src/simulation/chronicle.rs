@@ -36,6 +36,9 @@ pub struct Report {
     pub interrupted: Counts,
     /// What hostile servers did.
     pub lies: Counts,
+    /// Events that a server soft-failed and another accepted, by which of the plan's servers it was:
+    /// each knew another state when they came, as an invariant sees to.
+    pub soft_failures: Counts,
     /// What servers did about it: answers, errors, verdicts and notices.
     pub branches: Counts,
 }
@@ -51,6 +54,7 @@ impl AddAssign<&Self> for Report {
             (&mut self.faults, &other.faults),
             (&mut self.interrupted, &other.interrupted),
             (&mut self.lies, &other.lies),
+            (&mut self.soft_failures, &other.soft_failures),
             (&mut self.branches, &other.branches),
         ];
         for (ours, theirs) in both {
@@ -146,6 +150,21 @@ impl Chronicle {
                 Verdict::Rejected(reason) => format!("rejected: {}", gist(reason)),
             };
             count(&mut self.report.branches, verdict);
+        }
+    }
+
+    /// Counts, by server, what one soft-failed and another accepted.
+    pub fn count_soft_failures(&mut self, stored: &BTreeMap<OwnedServerName, StoredEvents>) {
+        for (server, events) in stored {
+            let soft_failed = events
+                .iter()
+                .filter(|(_, event)| matches!(event.verdict, Verdict::SoftFailed(_)));
+            for (event_id, _) in soft_failed {
+                let mut elsewhere = stored.values().filter_map(|events| events.get(event_id));
+                if elsewhere.any(|event| event.verdict == Verdict::Accepted) {
+                    count(&mut self.report.soft_failures, server.to_string());
+                }
+            }
         }
     }
 

@@ -22,6 +22,10 @@ pub(super) fn print(total: &Report, begun: Instant) {
     list("Faults", &total.faults);
     list("Events when their server crashed", &total.interrupted);
     list("Lies", &total.lies);
+    list(
+        "Soft-failed here and accepted elsewhere",
+        &total.soft_failures,
+    );
     let mut branches: Vec<_> = total.branches.iter().collect();
     branches.sort_by_key(|(_, count)| **count);
     println!("The rarest of {} branches:", branches.len());

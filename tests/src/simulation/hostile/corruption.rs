@@ -120,7 +120,12 @@ impl Hostile {
             Corruption::Unsigned => for_each_object(&mut body, &|object| {
                 object.remove("signatures");
             }),
-            Corruption::Foreign => add(&mut body, foreign),
+            Corruption::Foreign => {
+                let openly = self.dice.once_in(3);
+                let free = |event: &&Arc<StoredEvent>| openly || !is_taken(&body, &event.pdu);
+                let foreign: Vec<_> = foreign.iter().filter(free).cloned().collect();
+                add(&mut body, &foreign);
+            }
             Corruption::Shortened => lists(&mut body, &|list| list.truncate(list.len() / 2)),
             Corruption::Expired => with_keys(&mut body, answered.own, |keys| {
                 keys.insert("valid_until_ts".to_owned(), 1_000.into());
@@ -222,6 +227,16 @@ fn alter(object: &mut Map<String, Value>) {
     if !is_signed {
         content.insert("membership".to_owned(), "ban".into());
     }
+}
+
+/// Whether a list in an answer has an event in this event's place of the state: two in one place
+/// would be too plain a lie.
+fn is_taken(body: &Value, event: &Pdu) -> bool {
+    let values = body.as_object().into_iter().flatten();
+    let mut told = values.filter_map(|(_, value)| value.as_array()).flatten();
+    told.any(|told| {
+        told["type"] == event.event_type() && told["state_key"].as_str() == event.state_key()
+    })
 }
 
 /// Adds events of another room to every list of events or ids, and makes a template one of it.

@@ -4,7 +4,7 @@
 //! at the servers between two steps of a plan ([`Invariant::looks`]), and has the last word when
 //! all is quiet ([`Invariant::at_the_end`]). A new one is a file here and a line in [`all`].
 //!
-//! Hostile servers promise nothing: what they do is not shown to invariants.
+//! Hostile servers promise nothing: what they do is only [overheard](Invariant::overhears).
 
 mod agreement;
 mod allowed_now;
@@ -15,6 +15,7 @@ mod ends;
 mod few_ends;
 mod forgery;
 mod heard;
+mod joined;
 mod lawful;
 mod ledger;
 mod noted_first;
@@ -24,6 +25,7 @@ mod one_in_flight;
 mod pushed;
 mod rest;
 mod same_answer;
+mod same_id;
 mod shut_out;
 mod staged;
 mod told_once;
@@ -59,6 +61,9 @@ pub trait Invariant {
         Ok(())
     }
 
+    /// A hostile server does something, for which nobody else is to blame.
+    fn overhears(&mut self, _sight: &Sight<'_>) {}
+
     /// A step of the plan is over, and the time that follows it.
     ///
     /// # Errors
@@ -85,6 +90,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::<OneInFlight>::default(),
         Box::<SameAnswer>::default(),
+        Box::<same_id::SameId>::default(),
         Box::<noted_first::NotedFirst>::default(),
         Box::<notices::InOrder>::default(),
         Box::<forgery::NothingForged>::default(),
@@ -105,6 +111,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(agreement::SameRedactions),
         Box::new(agreement::SameServers),
         Box::new(heard::Heard),
+        Box::<joined::JoinedAndKnown>::default(),
         Box::<pushed::Pushed>::default(),
     ]
 }

@@ -97,15 +97,21 @@ impl Invariant for ShutOut {
         "whom an access list denies is not listened to"
     }
 
+    fn overhears(&mut self, sight: &Sight<'_>) {
+        if let Sight::Requested(asked, request) = sight
+            && asked.is_transaction()
+        {
+            self.bodies.insert(asked.number, request.body().clone());
+        }
+    }
+
     fn sees(&mut self, _: Monotonic, sight: &Sight<'_>) -> Result<(), String> {
         match sight {
             Sight::Written(server, batch) => {
                 let ledger = self.ledgers.entry((*server).to_owned()).or_default();
                 ledger.note(batch);
             }
-            Sight::Requested(asked, request) if asked.is_transaction() => {
-                self.bodies.insert(asked.number, request.body().clone());
-            }
+            Sight::Requested(..) => self.overhears(sight),
             Sight::Arrived(asked) => self.arrives(*asked),
             Sight::Answered(asked, response)
                 if asked.is_transaction() && response.status() == StatusCode::OK =>

@@ -450,7 +450,8 @@ impl Network {
     fn show(&mut self, sight: &Sight<'_>) {
         self.chronicle.sees(self.now, sight);
         if self.hostile.contains_key(sight.subject()) {
-            return;
+            let invariants = self.invariants.iter_mut();
+            return invariants.for_each(|invariant| invariant.overhears(sight));
         }
         let at = self.now.monotonic;
         let complaints = self.invariants.iter_mut().map(|invariant| {

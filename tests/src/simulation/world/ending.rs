@@ -15,6 +15,9 @@ use crate::simulation::{
 /// tried again.
 const REST: Duration = Duration::from_secs(30 * 60 * 60);
 
+/// Longer than servers go by what they could not have, or were told falsely, of keys and events.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(15 * 60);
+
 impl World {
     /// Everything works again, and the world comes to rest.
     pub(super) fn heal(&mut self) {
@@ -31,6 +34,8 @@ impl World {
             self.start(name.as_str());
         }
         self.settle();
+        self.network.pass(FORGIVEN_AFTER);
+        self.gather();
     }
 
     fn settle(&mut self) {
@@ -93,6 +98,7 @@ impl World {
             })?;
         }
         network.chronicle.count_events(&stored);
+        network.chronicle.count_soft_failures(&stored);
         Ok(())
     }
 
