@@ -38,6 +38,8 @@ pub struct Pdu {
     auth_content: AuthContent,
     text: EventText,
     unescaped: Option<Box<Unescaped>>,
+    /// [`Pdu::has_claimed_content`], if it was found out when the event was named.
+    has_claimed_content: Option<bool>,
 }
 
 /// What the text of an event hardly ever writes with escapes, if it does.
@@ -74,11 +76,14 @@ impl Pdu {
     }
 
     fn from_text(text: EventText, version: RoomVersion) -> Result<Self, FormatError> {
-        let event_id = hash::event_id(&text, version).map_err(|source| FormatError::InvalidId {
+        let hashes = hash::hashes(&text, version);
+        let has_claimed_content = text.claimed_hash() == Some(hashes.content);
+        let event_id = hash::name(&text, version, || hashes.reference);
+        let event_id = event_id.map_err(|source| FormatError::InvalidId {
             field: "event_id",
             source,
         })?;
-        Self::assemble(event_id, text, version)
+        Self::assemble(event_id, text, version, Some(has_claimed_content))
     }
 
     /// Restores an event from what [`Pdu::event_id`] and [`Pdu::json`] said when it was stored.
@@ -89,13 +94,15 @@ impl Pdu {
         json: impl AsRef<[u8]>,
         version: RoomVersion,
     ) -> Result<Self, FormatError> {
-        Self::assemble(event_id, EventText::parse(json.as_ref(), version)?, version)
+        let text = EventText::parse(json.as_ref(), version)?;
+        Self::assemble(event_id, text, version, None)
     }
 
     fn assemble(
         event_id: OwnedEventId,
         text: EventText,
         version: RoomVersion,
+        has_claimed_content: Option<bool>,
     ) -> Result<Self, FormatError> {
         format::check_envelope(&text, version)?;
         format::check_state_key(&text)?;
@@ -112,6 +119,7 @@ impl Pdu {
             auth_content: auth_content(&event_type, content, version),
             unescaped: Unescaped::of(&text).map(Box::new),
             text,
+            has_claimed_content,
         })
     }
 
@@ -268,7 +276,8 @@ impl Pdu {
     /// Whether the event holds what its content hash says: check 3 on receipt of a PDU. If not, the
     /// checks go on with [`Pdu::redacted`].
     pub fn has_claimed_content(&self) -> bool {
-        self.text.claimed_hash() == Some(hash::content_hash(&self.text))
+        self.has_claimed_content
+            .unwrap_or_else(|| self.text.claimed_hash() == Some(hash::content_hash(&self.text)))
     }
 
     /// The event after a redaction: same id, same signatures, without the content that its room
@@ -280,6 +289,7 @@ impl Pdu {
             redacts: redaction_target(&text, self.event_type(), self.version),
             auth_content: auth_content(self.event_type(), content, self.version),
             text,
+            has_claimed_content: None,
             ..self.clone()
         }
     }

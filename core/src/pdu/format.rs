@@ -193,6 +193,11 @@ fn read_event_id(scanner: &mut Scanner<'_>, field: &'static str) -> Result<(), F
     begin(scanner, b'"', field, NAMED_EVENTS)?;
     let id = scanner.characters()?;
     check_length(&id, field)?;
+    // An id without a colon, as all that are hashes, is one if it has the sigil.
+    let has_colon = id.bytes().fold(false, |found, byte| found | (byte == b':'));
+    if id.starts_with('$') && !has_colon {
+        return Ok(());
+    }
     let id = <&EventId>::try_from(&*id);
     id.map(drop)
         .map_err(|source| FormatError::InvalidId { field, source })

@@ -3,6 +3,8 @@
 //! (server-server API, "Calculating the content hash for an event", "Calculating the reference hash
 //! for an event").
 
+use std::mem;
+
 use ruma_common::{EventId, IdParseError, OwnedEventId, OwnedRoomId, RoomId};
 use sha2::{Digest, Sha256};
 
@@ -12,6 +14,12 @@ use super::{
     room_version::{EventIds, RoomVersion},
     unpadded_base64,
 };
+
+/// The two hashes of one event.
+pub(super) struct Hashes {
+    pub content: [u8; 32],
+    pub reference: [u8; 32],
+}
 
 /// SHA-256 over the event without `unsigned`, `signatures` and `hashes`.
 pub fn content_hash(event: &EventText) -> [u8; 32] {
@@ -27,9 +35,51 @@ pub fn reference_hash(event: &EventText, version: RoomVersion) -> [u8; 32] {
     hasher.finalize().into()
 }
 
+/// Both hashes of an event. The two texts begin alike, and that is hashed once.
+pub(super) fn hashes(event: &EventText, version: RoomVersion) -> Hashes {
+    let mut begun = common_beginning(event);
+    let common = Sha256::new().chain_update(begun);
+    let [first, rest @ ..] = event.without_hashes_and_signatures();
+    let first = first.get(begun.len()..).unwrap_or_default();
+    let content = rest
+        .iter()
+        .fold(common.clone().chain_update(first), Sha256::chain_update);
+    let mut reference = common;
+    signed_pieces(event, version, |piece| {
+        // Only the first piece begins so.
+        let begun = mem::take(&mut begun);
+        reference.update(piece.get(begun.len()..).unwrap_or_default());
+    });
+    Hashes {
+        content: content.finalize().into(),
+        reference: reference.finalize().into(),
+    }
+}
+
+/// The entry that stands first in nearly every event; neither text leaves it out.
+fn common_beginning(event: &EventText) -> &str {
+    let auth_events = event.place(Field::AuthEvents).map(|place| place.entry);
+    let end = auth_events
+        .filter(|entry| entry.start == 1)
+        .map(|entry| entry.end);
+    event
+        .json()
+        .get(..end.unwrap_or_default())
+        .unwrap_or_default()
+}
+
 /// The event's id: what its server chose, or `$` and its reference hash (room versions, "Event
 /// IDs").
 pub fn event_id(event: &EventText, version: RoomVersion) -> Result<OwnedEventId, IdParseError> {
+    name(event, version, || reference_hash(event, version))
+}
+
+/// The same of an event whose reference hash is at hand.
+pub(super) fn name(
+    event: &EventText,
+    version: RoomVersion,
+    reference_hash: impl FnOnce() -> [u8; 32],
+) -> Result<OwnedEventId, IdParseError> {
     let is_url_safe = match version.rules().event_ids {
         EventIds::Chosen => {
             let chosen = event.string(Field::EventId).unwrap_or_default();
@@ -38,8 +88,7 @@ pub fn event_id(event: &EventText, version: RoomVersion) -> Result<OwnedEventId,
         EventIds::Base64 => false,
         EventIds::UrlSafeBase64 => true,
     };
-    let hash = reference_hash(event, version);
-    let id = unpadded_base64::name_of_hash(b'$', &hash, is_url_safe);
+    let id = unpadded_base64::name_of_hash(b'$', &reference_hash(), is_url_safe);
     OwnedEventId::try_from(std::str::from_utf8(&id).unwrap_or_default())
 }
 

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, cmp::Ordering, mem};
 
+use wide::u8x16;
+
 use super::{JsonError, MAX_DEPTH, Numbers, number, read::unescaped};
 
 /// Walks over one JSON value, from its first byte to its last.
@@ -375,15 +377,16 @@ fn special_bytes(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Without branches, so that the processor looks at many bytes at once.
 fn special_bytes_of(block: &[u8; BLOCK]) -> u64 {
-    // Moves the lowest bits of eight bytes into the highest byte.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let special = block.map(|byte| u8::from((byte < b' ') | (byte == b'"') | (byte == b'\\')));
-    let (words, _) = special.as_chunks();
-    let gather = |word: &[u8; 8]| u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56;
-    words
-        .iter()
-        .rev()
-        .fold(0, |bits, word| bits << 8 | gather(word))
+    let (parts, _) = block.as_chunks();
+    let join = |bits: u64, part: &[u8; 16]| bits << 16 | u64::from(special_bytes_of_part(*part));
+    parts.iter().rev().fold(0, join)
+}
+
+/// With instructions for all bytes at once, which every processor of today has.
+fn special_bytes_of_part(part: [u8; 16]) -> u32 {
+    let [last_control, quote, backslash] = [0x1f, b'"', b'\\'].map(u8x16::splat);
+    let bytes = u8x16::new(part);
+    let is_control = bytes.min(last_control).simd_eq(bytes);
+    (is_control | bytes.simd_eq(quote) | bytes.simd_eq(backslash)).to_bitmask()
 }
