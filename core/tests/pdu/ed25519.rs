@@ -19,6 +19,9 @@ use crate::room::same_cases_each_time;
 /// beside the file.
 const LIBSODIUM_VERDICTS: &str = include_str!("ed25519/libsodium_verdicts.txt");
 
+/// The vectors of "Taming the many EdDSAs": a line each for message, key and signature.
+const SPECCHECK_CASES: &str = include_str!("ed25519/speccheck_cases.txt");
+
 /// Our verdict, with and without kept multiples, which must be one.
 fn ours(base: &BasePoint, key: [u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     let key = PublicKey::new(key);
@@ -47,6 +50,43 @@ fn edge_cases_are_judged_as_libsodium_and_strict_verification_do() {
         let strict = strict(&case.key, &case.message, &case.signature);
         assert_eq!(strict, expected, "{what}");
     }
+}
+
+#[test]
+fn of_the_vectors_of_taming_the_many_eddsas_only_the_one_that_libsodium_accepts_counts() {
+    let values = SPECCHECK_CASES
+        .lines()
+        .filter_map(|line| line.split_once('='));
+    let values: Vec<_> = values.map(|(_, hex)| bytes_of_hex(hex)).collect();
+    let (base, (vectors, rest)) = (BasePoint::default(), values.as_chunks());
+    let verdicts = vectors.iter().map(|[message, key, signature]| {
+        let (key, signature) = (
+            key[..].try_into().unwrap(),
+            signature[..].try_into().unwrap(),
+        );
+        assert_eq!(
+            ours(&base, key, message, &signature),
+            strict(&key, message, &signature)
+        );
+        ours(&base, key, message, &signature)
+    });
+    let accepted: Vec<_> = verdicts
+        .enumerate()
+        .filter(|(_, accepted)| *accepted)
+        .collect();
+    assert_eq!(
+        (vectors.len(), rest.len(), accepted),
+        (12, 0, vec![(3, true)])
+    );
+}
+
+fn bytes_of_hex(text: &str) -> Vec<u8> {
+    let (digits, _) = text.as_bytes().as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| {
+        let pair = std::str::from_utf8(pair).unwrap();
+        u8::from_str_radix(pair, 16).unwrap()
+    };
+    digits.iter().map(byte).collect()
 }
 
 /// The vectors of Project Wycheproof say of each signature whether it is valid.
