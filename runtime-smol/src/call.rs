@@ -12,16 +12,19 @@ use comity_core::{
     action::Call,
     input::CallError,
     transport::{
-        connection_pool::ConnectionPool, http1::ClientConnection, server_address::ServerAddress,
+        connection_attempts::{ATTEMPT_TIME_OUT, ConnectionAttempts, NextAttempt},
+        connection_pool::ConnectionPool,
+        http1::ClientConnection,
+        server_address::ServerAddress,
     },
 };
 use comity_runtime::{
     Clock, READ_BYTES,
-    outgoing::{bad_response, certified_name, fair_share, io_failed, not_sent, response_limits},
+    outgoing::{bad_response, certified_name, io_failed, not_sent, response_limits},
 };
 use futures_rustls::{TlsConnector, client::TlsStream, rustls::ClientConfig};
 use smol::{
-    Async,
+    Async, channel,
     io::{AsyncReadExt, AsyncWriteExt},
     lock::Semaphore,
 };
@@ -94,13 +97,51 @@ impl Caller {
         deadline: Instant,
     ) -> Result<Connection, CallError> {
         let name = certified_name(address)?;
-        let socket = connect_to_any(&address.addresses, deadline).await?;
+        let socket = self.connect_to_any(&address.addresses, deadline).await?;
         let stream = by(deadline, self.tls.connect(name, socket)).await;
         let stream = stream.map_err(|error| io_failed(&error))?;
         Ok(Connection {
             stream,
             http: ClientConnection::new(),
         })
+    }
+
+    /// Connects to the first address that accepts. Errors with what the last one said.
+    async fn connect_to_any(
+        &self,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> Result<Async<TcpStream>, CallError> {
+        let mut attempts = ConnectionAttempts::new(addresses);
+        let (outcomes, ended) = channel::unbounded();
+        let mut failure = CallError::TimedOut;
+        // A task that is dropped ends.
+        let mut under_way = Vec::new();
+        while Instant::now() < deadline {
+            match attempts.next(self.clock.now().monotonic) {
+                NextAttempt::Connect(address) => {
+                    let end = deadline.min(Instant::now() + ATTEMPT_TIME_OUT);
+                    let outcomes = outcomes.clone();
+                    under_way.push(smol::spawn(async move {
+                        let _ = outcomes.try_send(by(end, connect(address)).await);
+                    }));
+                }
+                NextAttempt::Exhausted => return Err(failure),
+                NextAttempt::Wait(until) => {
+                    let until = until.map_or(deadline, |until| self.clock.instant(until));
+                    let outcome = by(until.min(deadline), async { Ok(ended.recv().await) }).await;
+                    match outcome {
+                        Ok(Ok(Ok(socket))) => return Ok(socket),
+                        Ok(Ok(Err(error))) => {
+                            failure = io_failed(&error);
+                            attempts.failed(self.clock.now().monotonic);
+                        }
+                        Ok(Err(_)) | Err(_) => {}
+                    }
+                }
+            }
+        }
+        Err(CallError::TimedOut)
     }
 
     fn kept(&self) -> MutexGuard<'_, ConnectionPool<Connection>> {
@@ -150,22 +191,6 @@ impl Connection {
         let peeked = self.stream.get_ref().0.get_ref().peek(&mut [0]);
         !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
-}
-
-/// Connects to the first address that accepts. Errors with what the last one said.
-async fn connect_to_any(
-    addresses: &[SocketAddr],
-    deadline: Instant,
-) -> Result<Async<TcpStream>, CallError> {
-    let mut failure = CallError::TimedOut;
-    for (tried, address) in addresses.iter().enumerate() {
-        let end = Instant::now() + fair_share(deadline, addresses.len() - tried);
-        match by(end, connect(*address)).await {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failure = io_failed(&error),
-        }
-    }
-    Err(failure)
 }
 
 async fn connect(address: SocketAddr) -> io::Result<Async<TcpStream>> {

@@ -3,8 +3,12 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{self, Sender},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -12,16 +16,22 @@ use comity_core::{
     action::Call,
     input::CallError,
     transport::{
-        connection_pool::ConnectionPool, http1::ClientConnection, server_address::ServerAddress,
+        connection_attempts::{ATTEMPT_TIME_OUT, ConnectionAttempts, NextAttempt},
+        connection_pool::ConnectionPool,
+        http1::ClientConnection,
+        server_address::ServerAddress,
     },
 };
 use comity_runtime::{
     Clock, OpenSockets, Place, READ_BYTES,
-    outgoing::{bad_response, certified_name, fair_share, io_failed, not_sent, response_limits},
+    outgoing::{bad_response, certified_name, io_failed, not_sent, response_limits},
 };
 use rustls::{ClientConfig, StreamOwned};
 
 use crate::timed_stream::{TimedSocket, TimedStream};
+
+/// The least that the system lets a time-out be.
+const INSTANT: Duration = Duration::from_millis(1);
 
 /// Sends requests over connections that it keeps for the next request. Dropping it breaks them.
 pub(crate) struct Caller {
@@ -91,7 +101,7 @@ impl Caller {
 
     fn connect(&self, address: &ServerAddress, deadline: Instant) -> Result<Connection, CallError> {
         let name = certified_name(address)?;
-        let socket = connect_to_any(&address.addresses, deadline)?;
+        let socket = self.connect_to_any(&address.addresses, deadline)?;
         let place = self
             .sockets
             .add(&socket)
@@ -110,6 +120,38 @@ impl Caller {
             http: ClientConnection::new(),
             place,
         })
+    }
+
+    /// Connects to the first address that accepts. Errors with what the last one said.
+    fn connect_to_any(
+        &self,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> Result<TcpStream, CallError> {
+        let mut attempts = ConnectionAttempts::new(addresses);
+        let (outcomes, ended) = mpsc::channel();
+        let mut failure = CallError::TimedOut;
+        while Instant::now() < deadline {
+            match attempts.next(self.clock.now().monotonic) {
+                NextAttempt::Connect(address) => attempt(address, deadline, &outcomes),
+                NextAttempt::Exhausted => return Err(failure),
+                NextAttempt::Wait(until) => {
+                    let until = until.map_or(deadline, |until| self.clock.instant(until));
+                    let left = until
+                        .min(deadline)
+                        .saturating_duration_since(Instant::now());
+                    match ended.recv_timeout(left) {
+                        Ok(Ok(socket)) => return without_delay(socket).map_err(|e| io_failed(&e)),
+                        Ok(Err(error)) => {
+                            failure = io_failed(&error);
+                            attempts.failed(self.clock.now().monotonic);
+                        }
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+        Err(CallError::TimedOut)
     }
 
     fn kept(&self) -> MutexGuard<'_, ConnectionPool<Connection>> {
@@ -152,20 +194,18 @@ impl Connection {
     }
 }
 
-/// Connects to the first address that accepts. Errors with what the last one said.
-fn connect_to_any(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, CallError> {
-    let mut failure = CallError::TimedOut;
-    for (tried, address) in addresses.iter().enumerate() {
-        let patience = fair_share(deadline, addresses.len() - tried);
-        if patience.is_zero() {
-            return Err(CallError::TimedOut);
-        }
-        match TcpStream::connect_timeout(address, patience) {
-            Ok(socket) => return without_delay(socket).map_err(|error| io_failed(&error)),
-            Err(error) => failure = io_failed(&error),
-        }
+/// Begins to connect in a thread of its own.
+fn attempt(address: SocketAddr, deadline: Instant, outcomes: &Sender<io::Result<TcpStream>>) {
+    let end = deadline.min(Instant::now() + ATTEMPT_TIME_OUT);
+    let (outcome, failed) = (outcomes.clone(), outcomes.clone());
+    let connect = move || {
+        let left = end.saturating_duration_since(Instant::now());
+        let _ = outcome.send(TcpStream::connect_timeout(&address, left.max(INSTANT)));
+    };
+    let thread = thread::Builder::new().name("comity-connect".to_owned());
+    if let Err(error) = thread.spawn(connect) {
+        let _ = failed.send(Err(error));
     }
-    Err(failure)
 }
 
 /// Small writes go out at once; each request is one write.

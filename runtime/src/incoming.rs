@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use comity_core::transport::{
-    http1::{ServerConnection, ServerPhase},
+    http1::{Pace, ServerConnection, ServerPhase},
     matrix_error::MatrixError,
 };
 use http::{Request, Response, header};
 
-use crate::{ConnectionLimits, Place};
+use crate::{Clock, ConnectionLimits, Place};
 
 /// How long a connection is still read from after [`Step::Close`].
 pub const LINGER: Duration = Duration::from_secs(1);
@@ -28,8 +28,8 @@ pub struct Incoming {
     place: Place,
     /// What is to be written before anything else.
     unsent: Option<Bytes>,
-    /// When the request that is arriving must be complete.
-    request_due: Option<Instant>,
+    clock: Clock,
+    pace: Pace,
     peer_closed: bool,
 }
 
@@ -57,7 +57,8 @@ impl Incoming {
             limits,
             place,
             unsent: None,
-            request_due: None,
+            clock: Clock::start(),
+            pace: Pace::new(limits.pace),
             peer_closed: false,
         }
     }
@@ -89,7 +90,7 @@ impl Incoming {
 
     /// Takes the answer to the request that was handed out last.
     pub fn respond(&mut self, mut response: Response<Bytes>) {
-        self.request_due = None;
+        self.pace.answered();
         if self.place.is_stopping() {
             let close = header::HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
@@ -104,18 +105,16 @@ impl Incoming {
         if self.peer_closed {
             return Step::Close;
         }
-        match self.http.phase() {
-            ServerPhase::Idle if self.place.note_idle() => {
-                Step::Read(Instant::now() + self.limits.idle)
-            }
-            ServerPhase::Receiving => self.receive_more(),
-            ServerPhase::Idle | ServerPhase::Answering | ServerPhase::Closed => Step::Close,
+        let may_wait = match self.http.phase() {
+            ServerPhase::Idle => self.place.note_idle(),
+            ServerPhase::Receiving => true,
+            ServerPhase::Answering | ServerPhase::Closed => false,
+        };
+        if !may_wait {
+            return Step::Close;
         }
-    }
-
-    fn receive_more(&mut self) -> Step {
-        let due = || Instant::now() + self.limits.request;
-        let due = *self.request_due.get_or_insert_with(due);
+        let due = self.pace.due(&self.http, self.clock.now().monotonic);
+        let due = self.clock.instant(due);
         match self.http.take_interim_response() {
             Some(interim) => Step::Write(interim, due),
             None => Step::Read(due),

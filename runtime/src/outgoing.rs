@@ -1,9 +1,6 @@
 //! What every way of sending our requests has in common.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::io;
 
 use comity_core::{
     action::Call,
@@ -24,14 +21,6 @@ pub fn certified_name(address: &ServerAddress) -> Result<ServerName<'static>, Ca
         Host::Name(name) => ServerName::try_from(name.clone())
             .map_err(|error| CallError::Tls(format!("{name}: {error}"))),
     }
-}
-
-/// How long one of `addresses` addresses may take to accept a connection: a fair share of the
-/// time that is left.
-#[must_use]
-pub fn fair_share(deadline: Instant, addresses: usize) -> Duration {
-    let left = deadline.saturating_duration_since(Instant::now());
-    left / u32::try_from(addresses.max(1)).unwrap_or(u32::MAX)
 }
 
 /// How large the response to a call may be.
@@ -70,6 +59,7 @@ pub fn bad_response(error: BadResponse) -> CallError {
             CallError::Connect(error.to_string())
         }
         BadResponse::Framing(_)
+        | BadResponse::Coding(_)
         | BadResponse::Unsolicited
         | BadResponse::TooManyInterimResponses
         | BadResponse::SwitchedProtocols => CallError::BadResponse(error.to_string()),

@@ -70,7 +70,8 @@ pub fn sign(
     let mut builder = Request::builder()
         .method(endpoint.method())
         .uri(uri.clone())
-        .header(header::ACCEPT, endpoint.accept());
+        .header(header::ACCEPT, endpoint.accept())
+        .header(header::ACCEPT_ENCODING, "gzip");
     if body.is_some() {
         builder = builder.header(header::CONTENT_TYPE, "application/json");
     }

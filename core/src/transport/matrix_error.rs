@@ -7,7 +7,7 @@ use http::header::{HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 
-use super::http1::{BadRequest, FramingError};
+use super::http1::{BadRequest, CodingError, FramingError};
 use super::json::json_response;
 
 /// An error response: `errcode` and `error`, and whatever else the code calls for
@@ -153,6 +153,15 @@ impl From<BadRequest> for MatrixError {
         let (code, status) = match &bad {
             BadRequest::Framing(framing) => framing_code(framing),
             BadRequest::Host | BadRequest::Target => (ErrorCode::Unknown, StatusCode::BAD_REQUEST),
+            BadRequest::Coding(CodingError::Unsupported) => {
+                (ErrorCode::Unknown, StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            }
+            BadRequest::Coding(CodingError::Malformed) => {
+                (ErrorCode::Unknown, StatusCode::BAD_REQUEST)
+            }
+            BadRequest::Coding(CodingError::TooLarge) => {
+                (ErrorCode::TooLarge, StatusCode::PAYLOAD_TOO_LARGE)
+            }
             BadRequest::Expectation => (ErrorCode::Unknown, StatusCode::EXPECTATION_FAILED),
         };
         Self::new(code, bad.to_string()).with_status(status)
@@ -248,6 +257,8 @@ mod tests {
             (BadRequest::Host, 400),
             (BadRequest::Target, 400),
             (BadRequest::Expectation, 417),
+            (CodingError::Unsupported.into(), 415),
+            (CodingError::TooLarge.into(), 413),
             (FramingError::BodyTooLarge.into(), 413),
             (FramingError::HeadTooLong.into(), 431),
             (FramingError::AmbiguousLength.into(), 400),

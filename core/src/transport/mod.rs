@@ -10,6 +10,7 @@
 pub mod address_guard;
 pub mod authenticate;
 pub mod client;
+pub mod connection_attempts;
 pub mod connection_pool;
 pub mod discovery;
 pub mod dns;

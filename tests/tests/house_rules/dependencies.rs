@@ -10,6 +10,7 @@ use super::source;
 /// `web-time` and `time` come with `ruma-common`; the first is another name for the standard
 /// library's clocks, which no part of the core may name (see `purity.rs`).
 const COMPILED_INTO_CORE: &[&str] = &[
+    "adler2",
     "aho-corasick",
     "as_variant",
     "base64",
@@ -46,6 +47,7 @@ const COMPILED_INTO_CORE: &[&str] = &[
     "js_int",
     "litemap",
     "memchr",
+    "miniz_oxide",
     "num-conv",
     "once_cell",
     "percent-encoding",

@@ -72,6 +72,16 @@ impl IncomingBody {
         }
     }
 
+    /// How many bytes may come.
+    pub(super) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// How many bytes have come.
+    pub(super) fn len(&self) -> usize {
+        self.received.len()
+    }
+
     /// Whether the connection's end is this body's end.
     pub(super) fn ends_with_connection(&self) -> bool {
         match self.end {

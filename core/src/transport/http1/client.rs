@@ -6,6 +6,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 
 use super::body::IncomingBody;
 use super::error::FramingError;
+use super::gzip::{self, CodingError};
 use super::head::{self, DeclaredLength, ResponseHead};
 use super::limits::{HttpLimits, INTERIM_RESPONSES_MAX};
 use super::receive_buffer::ReceiveBuffer;
@@ -41,6 +42,9 @@ pub enum BadResponse {
     /// The response cannot be read, or is too large.
     #[error(transparent)]
     Framing(#[from] FramingError),
+    /// Its body cannot be unpacked.
+    #[error(transparent)]
+    Coding(#[from] CodingError),
     /// The peer closed before the first byte of a response. On a connection kept from an earlier
     /// request this is how its idle timeout shows: try again on a new one.
     #[error("the connection was closed before a response came")]
@@ -188,7 +192,9 @@ impl ClientConnection {
                 if !at_end {
                     return self.closed_early();
                 }
-                let response = std::mem::take(&mut **response).map(|()| body.take());
+                let (mut head, ()) = std::mem::take(&mut **response).into_parts();
+                let body = gzip::unpack(&mut head.headers, body.take(), body.bytes_max())?;
+                let response = Response::from_parts(head, body);
                 self.state = match persistence {
                     Persistence::KeepAlive => State::Free,
                     Persistence::Close => State::Closed,

@@ -11,8 +11,9 @@
 //! - A message whose end two readers could see in different places is refused: both framing
 //!   headers, repeated lengths, unknown transfer codings, bare line feeds, folded headers, loose
 //!   chunk sizes. That is what request smuggling is made of.
-//! - Deadlines are the caller's: [`ServerConnection::phase`] and
-//!   [`ClientConnection::is_reusable`] say what is being waited for.
+//! - Bodies in the `gzip` coding are unpacked, and packed for whoever accepts that.
+//! - Waiting is the caller's: [`ServerConnection::phase`] and [`ClientConnection::is_reusable`] say
+//!   what for, and [`Pace`] for how long.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -31,16 +32,20 @@ mod body;
 mod chunked;
 mod client;
 mod error;
+mod gzip;
 mod head;
 mod limits;
+mod pace;
 mod receive_buffer;
 mod server;
 mod write;
 
 pub use client::{BadResponse, CannotSend, ClientConnection};
 pub use error::FramingError;
+pub use gzip::CodingError;
 pub use limits::{
     BODY_BYTES_DEFAULT, CHUNK_LINE_BYTES_MAX, HEAD_BYTES_DEFAULT, HEADERS_MAX, HttpLimits,
     INTERIM_RESPONSES_MAX, TRAILER_BYTES_MAX,
 };
+pub use pace::{Pace, PaceLimits};
 pub use server::{BadRequest, NoRequestToAnswer, ServerConnection, ServerPhase};

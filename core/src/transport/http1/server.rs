@@ -7,6 +7,7 @@ use http::{Method, Request, Response, Uri, Version};
 
 use super::body::IncomingBody;
 use super::error::FramingError;
+use super::gzip::{self, CodingError};
 use super::head::{self, DeclaredLength, RequestHead};
 use super::limits::HttpLimits;
 use super::receive_buffer::ReceiveBuffer;
@@ -52,6 +53,9 @@ pub enum BadRequest {
     /// The message cannot be read, or is too large.
     #[error(transparent)]
     Framing(#[from] FramingError),
+    /// Its body cannot be unpacked.
+    #[error(transparent)]
+    Coding(#[from] CodingError),
     /// Not exactly one `Host` header (none is tolerated in HTTP/1.0).
     #[error("there must be exactly one Host header")]
     Host,
@@ -86,6 +90,14 @@ enum State {
 struct Answer {
     body: ResponseBody,
     persistence: Persistence,
+    packing: Packing,
+}
+
+/// Whether an answer may have the gzip coding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    Accepted,
+    NotAccepted,
 }
 
 /// Whether the client waits for `100 Continue` before it sends the body.
@@ -137,6 +149,7 @@ impl ServerConnection {
             self.state = State::Answering(Answer {
                 body: ResponseBody::Sent,
                 persistence: Persistence::Close,
+                packing: Packing::NotAccepted,
             });
         })
     }
@@ -171,8 +184,12 @@ impl ServerConnection {
             Persistence::KeepAlive => State::Head,
             Persistence::Close => State::Closed,
         };
+        let packed = match answer.packing {
+            Packing::Accepted => gzip::pack(response),
+            Packing::NotAccepted => None,
+        };
         Ok(write::response_bytes(
-            response,
+            packed.as_ref().unwrap_or(response),
             answer.body,
             answer.persistence,
         ))
@@ -186,6 +203,14 @@ impl ServerConnection {
             State::Head | State::Body { .. } => ServerPhase::Receiving,
             State::Answering(_) => ServerPhase::Answering,
             State::Closed => ServerPhase::Closed,
+        }
+    }
+
+    /// How many bytes of a body have come; `None` while no body is being received.
+    pub fn body_received(&self) -> Option<usize> {
+        match &self.state {
+            State::Body { body, .. } => Some(body.len()),
+            State::Head | State::Answering(_) | State::Closed => None,
         }
     }
 
@@ -212,7 +237,9 @@ impl ServerConnection {
         if !body.read(&mut self.input)? {
             return Ok(None);
         }
-        let request = std::mem::take(&mut **request).map(|()| body.take());
+        let (mut head, ()) = std::mem::take(&mut **request).into_parts();
+        let body = gzip::unpack(&mut head.headers, body.take(), body.bytes_max())?;
+        let request = Request::from_parts(head, body);
         self.state = State::Answering(*answer);
         Ok(Some(request))
     }
@@ -239,6 +266,10 @@ fn begin(head: RequestHead, limits: &HttpLimits) -> Result<State, BadRequest> {
             Persistence::Close
         } else {
             Persistence::KeepAlive
+        },
+        packing: match gzip::is_accepted(&head.headers) {
+            true => Packing::Accepted,
+            false => Packing::NotAccepted,
         },
     };
     let mut request = Box::new(Request::new(()));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::limits::TRAILER_BYTES_MAX;
+use super::super::{ServerConnection, limits::TRAILER_BYTES_MAX};
 use super::*;
 
 const LIMITS: HttpLimits = HttpLimits {
@@ -394,9 +394,46 @@ fn a_switch_of_protocols_is_refused() {
 }
 
 #[test]
-fn what_the_server_side_writes_the_client_side_reads() {
-    use super::super::server::ServerConnection;
+fn what_one_side_packs_the_other_unpacks() {
+    let body = Bytes::from("so much of the same ".repeat(200));
+    let mut server = ServerConnection::new(HttpLimits::default());
+    server.receive(b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    server.next_request().unwrap().unwrap();
+    let bytes = server.respond(&Response::new(body.clone())).unwrap();
+    assert!(bytes.len() < body.len() / 4);
 
+    let mut client = ClientConnection::new();
+    let asked = request(Method::GET, "");
+    client.send(&asked, HttpLimits::default()).unwrap();
+    client.receive(&bytes);
+    let response = client.next_response().unwrap().unwrap();
+    assert_eq!(response.body(), &body);
+    assert!(!response.headers().contains_key("content-encoding"));
+    assert!(client.is_reusable());
+
+    let head_end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let packed = bytes.slice(head_end.unwrap() + 4..);
+    let head = format!(
+        "PUT / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        packed.len()
+    );
+    server.receive(head.as_bytes());
+    server.receive(&packed);
+    assert_eq!(server.next_request().unwrap().unwrap().body(), &body);
+}
+
+#[test]
+fn nothing_is_packed_for_who_did_not_ask() {
+    let body = Bytes::from("so much of the same ".repeat(200));
+    let mut server = ServerConnection::new(HttpLimits::default());
+    server.receive(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    server.next_request().unwrap().unwrap();
+    let bytes = server.respond(&Response::new(body.clone())).unwrap();
+    assert!(bytes.ends_with(&body));
+}
+
+#[test]
+fn what_the_server_side_writes_the_client_side_reads() {
     let mut client = ClientConnection::new();
     let mut server = ServerConnection::new(LIMITS);
     for body in ["{}", "", "\r\n\r\n"] {
