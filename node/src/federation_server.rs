@@ -26,8 +26,8 @@ pub struct Parts {
     pub keys: KeySettings,
     /// Where it listens.
     pub listeners: Vec<TcpListener>,
-    /// What it shows to those who connect.
-    pub certificate: Certificate,
+    /// What it shows to those who connect; plain HTTP without.
+    pub certificate: Option<Certificate>,
     /// Authorities to trust besides the system's (PEM).
     pub extra_ca: Vec<Vec<u8>>,
 }
@@ -70,6 +70,17 @@ impl FederationServer {
         match self {
             Self::Smol(server) => server.handle().stop_reason().map(ToOwned::to_owned),
             Self::Sync(server) => server.handle().stop_reason().map(ToOwned::to_owned),
+        }
+    }
+
+    /// Shows another certificate from now on.
+    ///
+    /// # Errors
+    /// When the key does not fit the certificate; the old one is then still shown.
+    pub fn show_certificate(&self, certificate: &Certificate) -> Result<(), rustls::Error> {
+        match self {
+            Self::Smol(server) => server.show_certificate(certificate),
+            Self::Sync(server) => server.show_certificate(certificate),
         }
     }
 

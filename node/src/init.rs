@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(config.server_name, "localhost:18448");
         assert_eq!(config.federation.listen, ["0.0.0.0:18448".parse().unwrap()]);
         assert_eq!(config.federation.extra_ca, [Path::new("/etc/ca.pem")]);
-        assert!(config.federation.tls.certificate.exists());
+        assert!(config.federation.tls.unwrap().certificate.exists());
         signing_key::read(&config.federation.signing_key).unwrap();
     }
 

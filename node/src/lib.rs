@@ -6,6 +6,7 @@
 //! [`Homeserver`](homeserver::Homeserver).
 
 pub mod accounts;
+mod certificate_files;
 pub mod certificates;
 pub mod cli;
 pub mod client_api;

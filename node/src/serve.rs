@@ -10,17 +10,18 @@ use std::{
     time::Duration,
 };
 
-use comity_sync::{Certificate, ConnectionLimits, http::HttpListener, tls};
+use comity_sync::{ConnectionLimits, http::HttpListener, tls::ShownCertificate};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 
 use crate::{
     accounts::Accounts,
+    certificate_files::{CertificateFiles, certificate},
     cli::{CommandResult, ServeArguments},
     client_api::Api,
-    config::{Config, TlsPaths},
+    config::Config,
     federation_server::{FederationServer, Parts},
     logging, signing_key,
 };
@@ -39,7 +40,7 @@ pub fn run(arguments: &ServeArguments) -> CommandResult {
     let config = Config::load(&arguments.config)?;
     logging::start(&config.log_filter);
     let signals = signals()?;
-    let server = Server::start(&config, arguments.runtime.unwrap_or(config.runtime))?;
+    let mut server = Server::start(&config, arguments.runtime.unwrap_or(config.runtime))?;
     let reason = server.wait_for_the_end(&signals);
     server.stop();
     match reason {
@@ -53,6 +54,7 @@ struct Server {
     federation: FederationServer,
     api: Arc<Api>,
     clients: HttpListener,
+    certificates: CertificateFiles,
 }
 
 impl Server {
@@ -66,7 +68,8 @@ impl Server {
             accounts,
         )?;
         let api = Arc::new(api.operated_by(config.client.operators.clone()));
-        let clients = serve_clients(config, client_listener, api.clone())?;
+        let certificates = CertificateFiles::of(config)?;
+        let clients = serve_clients(&certificates, client_listener, api.clone())?;
         tracing::info!(
             server_name = %config.server_name,
             runtime = runtime.name(),
@@ -78,18 +81,24 @@ impl Server {
             federation,
             api,
             clients,
+            certificates,
         })
     }
 
-    /// Why the federation stopped by itself; `None` if a signal came.
-    fn wait_for_the_end(&self, signals: &mpsc::Receiver<i32>) -> Option<String> {
+    /// Why the federation stopped by itself; `None` if a signal came. Certificates are read again
+    /// meanwhile.
+    fn wait_for_the_end(&mut self, signals: &mpsc::Receiver<i32>) -> Option<String> {
         loop {
             match signals.recv_timeout(LOOK_EVERY) {
+                Ok(SIGHUP) => self.certificates.read_again(&self.federation),
                 Ok(signal) => {
                     tracing::info!(signal, "stopping");
                     return None;
                 }
                 Err(_) => {
+                    if self.certificates.have_changed() {
+                        self.certificates.read_again(&self.federation);
+                    }
                     if let Some(reason) = self.federation.stop_reason() {
                         return Some(reason);
                     }
@@ -108,7 +117,7 @@ impl Server {
 
 fn signals() -> io::Result<mpsc::Receiver<i32>> {
     let (sender, receiver) = mpsc::channel();
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let forward = move || {
         for signal in signals.forever() {
             let _ = sender.send(signal);
@@ -135,7 +144,7 @@ fn federation_parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
             .copied()
             .map(bind)
             .collect::<Result<_, _>>()?,
-        certificate: certificate(&federation.tls)?,
+        certificate: federation.tls.as_ref().map(certificate).transpose()?,
         extra_ca: federation
             .extra_ca
             .iter()
@@ -145,21 +154,15 @@ fn federation_parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
 }
 
 fn serve_clients(
-    config: &Config,
+    certificates: &CertificateFiles,
     listener: TcpListener,
     api: Arc<Api>,
 ) -> Result<HttpListener, Box<dyn Error>> {
-    let tls = match &config.client.tls {
-        Some(paths) => Some(tls::server_config(&certificate(paths)?)?),
-        None => None,
-    };
+    let tls = certificates.of_clients();
+    let tls = tls.map(ShownCertificate::server_config).transpose()?;
     let handler = Arc::new(move |request| api.handle(&request));
-    Ok(HttpListener::start(
-        listener,
-        tls,
-        ConnectionLimits::default(),
-        handler,
-    )?)
+    let limits = ConnectionLimits::default();
+    Ok(HttpListener::start(listener, tls, limits, handler)?)
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -168,13 +171,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     })
 }
 
-fn certificate(paths: &TlsPaths) -> Result<Certificate, Box<dyn Error>> {
-    let (chain, key) = (read(&paths.certificate)?, read(&paths.private_key)?);
-    Certificate::from_pem(&chain, &key)
-        .map_err(|error| format!("{}: {error}", paths.certificate.display()).into())
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// The bytes of a file; an error names it.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }

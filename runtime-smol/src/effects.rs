@@ -19,7 +19,8 @@ use comity_core::{
     transport::names::{Lookup, LookupError},
 };
 use comity_runtime::{
-    Clock, Effects, Message, QuestionHandler, Resolver, ServerConfig, StartError, tls,
+    Clock, Effects, Message, QuestionHandler, Resolver, ServerConfig, StartError,
+    tls::{self, ShownCertificate},
 };
 use comity_store::{Store, StoreThread};
 use smol::{channel::Sender, unblock};
@@ -46,12 +47,13 @@ impl TaskEffects {
     /// Errors when one of them, or the certificate, is not usable.
     pub(crate) async fn start(
         config: &ServerConfig,
+        shown: Option<&ShownCertificate>,
         clock: Clock,
         inbox: &Sender<Message>,
     ) -> Result<Self, StartError> {
         let (extra_roots, platform_roots) = (config.extra_roots.clone(), config.use_platform_roots);
         let client_tls = unblock(move || tls::client_config(&extra_roots, platform_roots)).await?;
-        let server_tls = tls::server_config(&config.certificate)?;
+        let server_tls = shown.map(ShownCertificate::server_config).transpose()?;
         let database = config.database.clone();
         let store = unblock(move || Store::open(&database)).await?;
         let answers = inbox.clone();

@@ -15,7 +15,7 @@ use futures_rustls::{TlsAcceptor, rustls, server::TlsStream};
 use smol::{
     Async, Task, Timer,
     channel::{self, Sender},
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
 };
 
 use crate::{deadline::by, task_group::Spawner};
@@ -35,12 +35,12 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens on `socket` and puts what is asked into the inbox.
+    /// Listens on `socket`, with TLS if it is given how, and puts what is asked into the inbox.
     ///
     /// Errors when the socket has no address or cannot be made non-blocking.
     pub(crate) fn start(
         socket: TcpListener,
-        tls: Arc<rustls::ServerConfig>,
+        tls: Option<Arc<rustls::ServerConfig>>,
         limits: ConnectionLimits,
         inbox: Sender<Message>,
         tasks: Spawner,
@@ -49,7 +49,7 @@ impl Listener {
         let socket = Async::new(socket)?;
         let connections = OpenSockets::new(limits.connections);
         let acceptor = Acceptor {
-            tls: tls.into(),
+            tls: tls.map(TlsAcceptor::from),
             limits,
             inbox,
             connections: connections.clone(),
@@ -90,7 +90,7 @@ impl Listener {
 
 /// What the accepting task works with.
 struct Acceptor {
-    tls: TlsAcceptor,
+    tls: Option<TlsAcceptor>,
     limits: ConnectionLimits,
     inbox: Sender<Message>,
     connections: OpenSockets,
@@ -129,15 +129,28 @@ impl Acceptor {
 ///
 /// Errors when the peer breaks it or is too slow.
 async fn serve(
-    socket: Async<TcpStream>,
-    tls: TlsAcceptor,
+    mut socket: Async<TcpStream>,
+    tls: Option<TlsAcceptor>,
     limits: ConnectionLimits,
     inbox: &Sender<Message>,
     place: Place,
 ) -> io::Result<()> {
     socket.get_ref().set_nodelay(true)?;
+    let incoming = Incoming::new(limits, place);
+    let Some(tls) = tls else {
+        exchange(&mut socket, incoming, inbox).await?;
+        return by(Instant::now() + LINGER, drain(socket)).await;
+    };
     let mut stream = by(Instant::now() + limits.handshake, tls.accept(socket)).await?;
-    let mut incoming = Incoming::new(limits, place);
+    exchange(&mut stream, incoming, inbox).await?;
+    by(Instant::now() + LINGER, close(stream)).await
+}
+
+async fn exchange(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    mut incoming: Incoming,
+    inbox: &Sender<Message>,
+) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         match incoming.next_step() {
@@ -145,23 +158,26 @@ async fn serve(
                 let count = by(deadline, stream.read(&mut buffer)).await?;
                 incoming.receive(buffer.get(..count).unwrap_or_default());
             }
-            Step::Write(bytes, deadline) => by(deadline, send(&mut stream, &bytes)).await?,
+            Step::Write(bytes, deadline) => by(deadline, send(stream, &bytes)).await?,
             Step::Answer(request) => incoming.respond(answer(inbox, *request).await),
-            Step::Close => break,
+            Step::Close => return Ok(()),
         }
     }
-    by(Instant::now() + LINGER, close(stream)).await
 }
 
-async fn send(stream: &mut TlsStream<Async<TcpStream>>, bytes: &[u8]) -> io::Result<()> {
+async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await
 }
 
-/// Ends our side and waits for the peer to end its own.
+/// Ends our side of TLS, then the socket.
 async fn close(mut stream: TlsStream<Async<TcpStream>>) -> io::Result<()> {
     stream.close().await?;
-    let (mut socket, _) = stream.into_inner();
+    drain(stream.into_inner().0).await
+}
+
+/// Ends our side and waits for the peer to end its own.
+async fn drain(mut socket: Async<TcpStream>) -> io::Result<()> {
     socket.get_ref().shutdown(Shutdown::Write)?;
     let mut dropped = [0; 4096];
     while socket.read(&mut dropped).await? > 0 {}

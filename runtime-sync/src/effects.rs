@@ -23,7 +23,9 @@ use comity_core::{
     transport::names::Lookup,
 };
 use comity_runtime::{
-    Clock, Effects, Message, QuestionHandler, ServerConfig, StartError, tls, unavailable,
+    Clock, Effects, Message, QuestionHandler, ServerConfig, StartError,
+    tls::{self, ShownCertificate},
+    unavailable,
 };
 use comity_store::{Store, StoreThread};
 
@@ -53,11 +55,12 @@ impl ThreadEffects {
     /// Errors when one of them, or the certificate, is not usable.
     pub(crate) fn start(
         config: &ServerConfig,
+        shown: Option<&ShownCertificate>,
         clock: Clock,
         inbox: &Sender<Message>,
     ) -> Result<Self, StartError> {
         let client_tls = tls::client_config(&config.extra_roots, config.use_platform_roots)?;
-        let server_tls = tls::server_config(&config.certificate)?;
+        let server_tls = shown.map(ShownCertificate::server_config).transpose()?;
         let store = Store::open(&config.database)?;
         let answers = inbox.clone();
         let store = StoreThread::spawn(store, move |id, answer| {
@@ -68,7 +71,7 @@ impl ThreadEffects {
             let handler = Arc::new(move |request| answer(&inbox, request));
             HttpListener::start(
                 listener.try_clone()?,
-                Some(server_tls.clone()),
+                server_tls.clone(),
                 config.connections,
                 handler,
             )

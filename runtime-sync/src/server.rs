@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use comity_runtime::{Clock, Driver, Message, ServerConfig, StartError, State, StopReason};
+use comity_runtime::{
+    Certificate, Clock, Driver, Message, ServerConfig, StartError, State, StopReason,
+    tls::ShownCertificate,
+};
 
 use crate::{effects::ThreadEffects, handle::Handle};
 
@@ -21,6 +24,7 @@ pub struct Server {
     handle: Handle,
     inbox: Sender<Message>,
     addresses: Vec<SocketAddr>,
+    shown: Option<ShownCertificate>,
     core_thread: Option<JoinHandle<()>>,
 }
 
@@ -32,7 +36,9 @@ impl Server {
     pub fn start(config: ServerConfig) -> Result<Self, StartError> {
         let (inbox, messages) = mpsc::channel();
         let (clock, stop_reason) = (Clock::start(), StopReason::default());
-        let effects = ThreadEffects::start(&config, clock, &inbox)?;
+        let shown = config.certificate.as_ref().map(ShownCertificate::new);
+        let shown = shown.transpose()?;
+        let effects = ThreadEffects::start(&config, shown.as_ref(), clock, &inbox)?;
         let addresses = effects.local_addresses();
         let driver = Driver::start(config.core, clock, effects, stop_reason.clone());
         let handle = Handle::new(inbox.clone(), stop_reason);
@@ -41,6 +47,7 @@ impl Server {
             handle,
             inbox,
             addresses,
+            shown,
             core_thread: Some(core_thread),
         })
     }
@@ -55,6 +62,15 @@ impl Server {
     #[must_use]
     pub fn local_addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Shows another certificate to everybody who connects from now on. Does nothing for a server
+    /// that was started without one.
+    ///
+    /// Errors when the key does not fit the certificate; the old one is then still shown.
+    pub fn show_certificate(&self, certificate: &Certificate) -> Result<(), rustls::Error> {
+        let replace = |shown: &ShownCertificate| shown.replace(certificate);
+        self.shown.as_ref().map_or(Ok(()), replace)
     }
 
     /// Takes nothing new, finishes what is under way, but for no longer than a few seconds, and

@@ -5,7 +5,7 @@ use std::{io, net::TcpListener, path::PathBuf, time::Duration};
 use crate::Resolver;
 use comity_core::{
     transaction::outgoing::{LIVING_AT_ONCE, PROBES_AT_ONCE},
-    transport::http1::HttpLimits,
+    transport::http1::{HttpLimits, PaceLimits},
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
@@ -18,8 +18,9 @@ pub struct ServerConfig {
     /// Where other servers connect to. They are bound by the caller, so that a test can bind port
     /// 0 and name the server after the port it got.
     pub listeners: Vec<TcpListener>,
-    /// What this server shows to those who connect.
-    pub certificate: Certificate,
+    /// What this server shows to those who connect. Without one it speaks plain HTTP: then a
+    /// reverse proxy has to stand before it.
+    pub certificate: Option<Certificate>,
     /// Certificates to trust as roots, beside the platform's.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Whether to trust what the operating system trusts; only tests and private federations
@@ -41,13 +42,13 @@ impl ServerConfig {
         core: comity_core::Config,
         database: impl Into<PathBuf>,
         listeners: Vec<TcpListener>,
-        certificate: Certificate,
+        certificate: impl Into<Option<Certificate>>,
     ) -> Self {
         Self {
             core,
             database: database.into(),
             listeners,
-            certificate,
+            certificate: certificate.into(),
             extra_roots: Vec::new(),
             use_platform_roots: true,
             connections: ConnectionLimits::default(),
@@ -110,10 +111,8 @@ pub struct ConnectionLimits {
     pub connections: usize,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
-    /// How long a request may take from its first byte to its last.
-    pub request: Duration,
-    /// How long a connection may stay open without a request.
-    pub idle: Duration,
+    /// How long a request may take to come, and a connection may stay open without one.
+    pub pace: PaceLimits,
     /// How long the peer may take to read an answer.
     pub response: Duration,
     /// How large a request may be.
@@ -129,8 +128,7 @@ impl Default for ConnectionLimits {
         Self {
             connections: 1024,
             handshake: Duration::from_secs(10),
-            request: Duration::from_secs(60),
-            idle: Duration::from_secs(120),
+            pace: PaceLimits::default(),
             response: Duration::from_secs(60),
             http: HttpLimits {
                 body_bytes: REQUEST_BYTES,

@@ -42,8 +42,10 @@ struct DatabaseSection {
 #[serde(deny_unknown_fields)]
 struct FederationSection {
     listen: Spanned<Vec<Spanned<String>>>,
-    certificate: PathBuf,
-    private_key: PathBuf,
+    certificate: Option<PathBuf>,
+    private_key: Option<PathBuf>,
+    #[serde(default)]
+    behind_proxy: bool,
     signing_key: PathBuf,
     #[serde(default)]
     extra_ca: Vec<PathBuf>,
@@ -105,9 +107,21 @@ impl FederationSection {
                 "there must be at least one address to listen on",
             ));
         }
-        let tls = TlsPaths {
-            certificate: self.certificate,
-            private_key: self.private_key,
+        let tls = match (self.certificate, self.private_key, self.behind_proxy) {
+            (Some(certificate), Some(private_key), false) => Some(
+                TlsPaths {
+                    certificate,
+                    private_key,
+                }
+                .relative_to(directory),
+            ),
+            (None, None, true) => None,
+            _ => {
+                return Err(wrong(
+                    &self.listen,
+                    "there must be certificate and private_key, or behind_proxy = true",
+                ));
+            }
         };
         let defaults = Settings::default();
         let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 60 * 60);
@@ -144,7 +158,7 @@ impl FederationSection {
                 .iter()
                 .map(address)
                 .collect::<Result<_, _>>()?,
-            tls: tls.relative_to(directory),
+            tls,
             signing_key: directory.join(self.signing_key),
             extra_ca: self
                 .extra_ca

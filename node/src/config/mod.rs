@@ -43,8 +43,8 @@ pub struct Config {
 pub struct Federation {
     /// The addresses to listen on.
     pub listen: Vec<SocketAddr>,
-    /// The certificate to show.
-    pub tls: TlsPaths,
+    /// The certificate to show; plain HTTP, for a reverse proxy, without one.
+    pub tls: Option<TlsPaths>,
     /// The key that signs our events and requests.
     pub signing_key: PathBuf,
     /// Files with certificate authorities to trust besides the system's.
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(config.database_directory, Path::new("/etc/comity/data"));
         assert_eq!(config.federation.listen, ["0.0.0.0:8448".parse().unwrap()]);
         assert_eq!(
-            config.federation.tls.certificate,
+            config.federation.tls.unwrap().certificate,
             Path::new("/etc/comity/c.pem")
         );
         assert_eq!(
@@ -301,6 +301,25 @@ mod tests {
         }
         let config = Config::parse(&example(), Path::new("/")).unwrap();
         assert_eq!(config.federation.keys, KeySettings::default());
+    }
+
+    #[test]
+    fn behind_a_proxy_no_certificate_is_needed_and_without_one_it_must_be_said() {
+        let text = example()
+            .replace("certificate = \"c.pem\"", "behind_proxy = true")
+            .replace("private_key = \"k.pem\"", "");
+        let config = Config::parse(&text, Path::new("/")).unwrap();
+        assert!(config.federation.tls.is_none());
+        for neither in ["behind_proxy = true", "behind_proxy = false"] {
+            let text = text.replace("behind_proxy = true", neither);
+            let text = text.replace("listen = [", "certificate = \"c.pem\"\nlisten = [");
+            let problem = Config::parse(&text, Path::new("/")).unwrap_err();
+            assert!(
+                problem.reason.contains("behind_proxy"),
+                "{}",
+                problem.reason
+            );
+        }
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Identity {
             settings: Settings::default(),
             keys: KeySettings::default(),
             listeners: vec![listener],
-            certificate: self.certificate.clone(),
+            certificate: Some(self.certificate.clone()),
             extra_ca: vec![self.authority.clone()],
         })
     }

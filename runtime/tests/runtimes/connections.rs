@@ -1,7 +1,8 @@
 //! Connections, commands and the ends of a server's life.
 
 use std::{
-    net::TcpListener,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     thread,
     time::{Duration, Instant},
 };
@@ -10,9 +11,9 @@ use comity_core::{
     messaging::command::{Command, CommandError, Reply},
     persistence::queries::Read,
 };
-use comity_runtime::{ConnectionLimits, NoNotice};
+use comity_runtime::{Certificate, ConnectionLimits, NoNotice};
 
-use crate::testing::{Client, Handle, Runtime, bind, config, request};
+use crate::testing::{Client, Handle, Runtime, bind, certificate, config, request};
 
 const VERSION: &str = "/_matrix/federation/v1/version";
 
@@ -33,6 +34,9 @@ on_each_runtime! {
     a_handshake_that_never_comes_is_cut_off,
     an_oversized_body_is_refused,
     a_full_house_drops_who_has_been_idle_for_longest,
+    a_new_certificate_is_shown_without_a_restart,
+    plain_http_is_spoken_to_a_proxy,
+    malformed_requests_leave_the_server_up_and_its_peers_served,
     a_command_is_answered,
     a_stopped_server_says_so,
     shutting_down_frees_port_and_database,
@@ -69,7 +73,7 @@ fn pipelined_requests_are_answered_in_order<R: Runtime>() {
 fn a_request_that_trickles_in_is_cut_off<R: Runtime>() {
     let folder = tempfile::tempdir().unwrap();
     let server = R::start(with_limits(folder.path(), |limits| {
-        limits.request = Duration::from_millis(300);
+        limits.pace.head = Duration::from_millis(300);
     }));
     let mut client = Client::connect(server.address());
     let start = Instant::now();
@@ -87,7 +91,7 @@ fn a_request_that_trickles_in_is_cut_off<R: Runtime>() {
 fn a_connection_without_requests_is_closed<R: Runtime>() {
     let folder = tempfile::tempdir().unwrap();
     let server = R::start(with_limits(folder.path(), |limits| {
-        limits.idle = Duration::from_millis(300);
+        limits.pace.idle = Duration::from_millis(300);
     }));
     let mut client = Client::connect(server.address());
     assert_eq!(client.get(VERSION), 200);
@@ -130,6 +134,66 @@ fn a_full_house_drops_who_has_been_idle_for_longest<R: Runtime>() {
         [clients[1].get(VERSION), clients[2].get(VERSION)],
         [200, 200]
     );
+}
+
+fn a_new_certificate_is_shown_without_a_restart<R: Runtime>() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = R::start(config(bind(), folder.path()));
+    let mut before = Client::connect(server.address());
+    assert_eq!(before.get(VERSION), 200);
+    let (new, other) = (certificate(), certificate());
+    server.show(&new).unwrap();
+    let mixed = Certificate {
+        chain: other.chain.clone(),
+        ..new.clone()
+    };
+    server.show(&mixed).unwrap_err();
+    let mut after = Client::trusting(new.chain[0].clone(), server.address());
+    assert_eq!(after.get(VERSION), 200);
+    assert_eq!(before.get(VERSION), 200);
+    let mut stranger = Client::connect(server.address());
+    let refused = stranger.send(request(VERSION)).unwrap_err();
+    assert!(refused.to_string().contains("certificate"), "{refused}");
+}
+
+fn plain_http_is_spoken_to_a_proxy<R: Runtime>() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(bind(), folder.path());
+    config.certificate = None;
+    let server = R::start(config);
+    let mut socket = TcpStream::connect(server.address()).unwrap();
+    let close = "GET /_matrix/federation/v1/version HTTP/1.0\r\n\r\n";
+    socket.write_all(close.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+/// A thousand here; a million in `cargo run --release -p comity-runtime --example flood`.
+fn malformed_requests_leave_the_server_up_and_its_peers_served<R: Runtime>() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(bind(), folder.path());
+    config.certificate = None;
+    let server = R::start(config);
+    let malformed = [
+        "GET /\r\n\r\n",
+        "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+        "GET / HTTP/1.1\nHost: a\n\n",
+        "\u{1}\u{2}\u{3}\r\n\r\n",
+    ];
+    let mut peer = TcpStream::connect(server.address()).unwrap();
+    for bytes in malformed.iter().cycle().take(1000) {
+        let mut socket = TcpStream::connect(server.address()).unwrap();
+        socket.write_all(bytes.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{bytes:?}: {answer}");
+    }
+    peer.write_all(request(VERSION).as_bytes()).unwrap();
+    let mut answer = [0; 15];
+    peer.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
 }
 
 fn a_command_is_answered<R: Runtime>() {

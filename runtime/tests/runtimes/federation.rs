@@ -257,7 +257,7 @@ fn connections_are_used_again<R: Runtime>() {
     let behind = listener.local_addr().unwrap();
     let mut config = config(proxy.try_clone().unwrap(), folder.path());
     config.listeners = vec![listener];
-    config.connections.idle = Duration::from_secs(1);
+    config.connections.pace.idle = Duration::from_secs(1);
     let connections = counting_proxy(proxy, behind);
     let b = Home::<Sync> {
         name: config.core.server_name.clone(),

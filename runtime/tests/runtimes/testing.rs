@@ -27,6 +27,7 @@ pub trait Runtime: Sized {
     fn start(config: ServerConfig) -> Self;
     fn address(&self) -> SocketAddr;
     fn handle(&self) -> Self::Handle;
+    fn show(&self, certificate: &Certificate) -> Result<(), rustls::Error>;
     fn shutdown(self);
     fn stop_hard(self);
 }
@@ -59,6 +60,10 @@ impl Runtime for comity_sync::Server {
 
     fn handle(&self) -> Self::Handle {
         self.handle()
+    }
+
+    fn show(&self, certificate: &Certificate) -> Result<(), rustls::Error> {
+        self.show_certificate(certificate)
     }
 
     fn shutdown(self) {
@@ -113,6 +118,10 @@ impl Runtime for comity_smol::Server {
         self.handle()
     }
 
+    fn show(&self, certificate: &Certificate) -> Result<(), rustls::Error> {
+        self.show_certificate(certificate)
+    }
+
     fn shutdown(self) {
         smol::block_on(self.shutdown());
     }
@@ -161,11 +170,14 @@ impl Handle for comity_smol::Handle {
 }
 
 /// A certificate for 127.0.0.1 that is its own root.
-static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(|| {
+static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(certificate);
+
+/// Another such certificate.
+pub fn certificate() -> Certificate {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     Certificate::from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
-});
+}
 
 pub fn root() -> CertificateDer<'static> {
     CERTIFICATE.chain[0].clone()
@@ -204,7 +216,12 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
-        let config = tls::client_config(&[root()], false).unwrap();
+        Self::trusting(root(), address)
+    }
+
+    /// A client that knows one certificate.
+    pub fn trusting(root: CertificateDer<'static>, address: SocketAddr) -> Self {
+        let config = tls::client_config(&[root], false).unwrap();
         let session = ClientConnection::new(config, address.ip().into()).unwrap();
         let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
