@@ -123,10 +123,20 @@ impl AwaitCosignature {
             return Err(CommandError::Invalid("nobody is invited".to_owned()).into());
         };
         let server = target.server_name().to_owned();
-        let cosigned = match facts.call(&server, self.request())? {
-            Ok(body) => self.cosigned(body),
+        let answer = facts.call(&server, self.request())?;
+        let is_old = [RoomVersion::V1, RoomVersion::V2].contains(&self.event.room_version());
+        let cosigned = match answer {
+            Ok(body) => remote_response::parse_borrowed(body),
+            Err(error) if is_old && error.is_of_unknown_endpoint() => {
+                match facts.call(&server, self.request_of_old())? {
+                    Ok(body) => remote_response::parse_borrowed(body)
+                        .map(|(_, cosigned): (u16, Cosigned<'_>)| cosigned),
+                    Err(error) => Err(error.clone()),
+                }
+            }
             Err(error) => Err(error.clone()),
         };
+        let cosigned = cosigned.and_then(|cosigned| self.cosigned(&cosigned));
         let event = cosigned.map_err(|error| CommandError::of_server(&server, &error))?;
         let keys = facts.keys_for([&event])?;
         signing::verify_event(&event, &keys)
@@ -151,9 +161,20 @@ impl AwaitCosignature {
         })
     }
 
+    /// As it was before it said the room's version (INVITE-2).
+    fn request_of_old(&self) -> Endpoint {
+        let state: Value = serde_json::from_str(&self.description).unwrap_or_default();
+        let mut event = self.event.object();
+        event.insert("unsigned".to_owned(), json!({ "invite_room_state": state }));
+        Endpoint::InviteOfOld(SignedEvent {
+            room_id: self.event.room_id().to_owned(),
+            event_id: self.event.event_id().to_owned(),
+            body: Value::Object(event).to_string(),
+        })
+    }
+
     /// The same event must come back (INVITE-3).
-    fn cosigned(&self, body: &Bytes) -> Result<Arc<Pdu>, RemoteError> {
-        let cosigned: Cosigned<'_> = remote_response::parse_borrowed(body)?;
+    fn cosigned(&self, cosigned: &Cosigned<'_>) -> Result<Arc<Pdu>, RemoteError> {
         let event = Pdu::parse(cosigned.event.get(), self.event.room_version())
             .map_err(|error| RemoteError::Nonsense(error.to_string()))?;
         match event.is_same_event(&self.event) && event.has_claimed_content() {
@@ -212,6 +233,8 @@ pub struct ServeInvite {
     event: Arc<Pdu>,
     target: OwnedUserId,
     stripped_state: Vec<Value>,
+    /// As the first version of the endpoint has it, the answer is a list of 200 and the object.
+    in_list: bool,
 }
 
 #[derive(Deserialize)]
@@ -234,10 +257,7 @@ impl ServeInvite {
         event_id: OwnedEventId,
         body: &Bytes,
     ) -> Result<Self, MatrixError> {
-        let bad = |reason: String| MatrixError::new(ErrorCode::BadJson, reason);
-        let invalid = |reason: &str| MatrixError::new(ErrorCode::InvalidParam, reason);
-        let invite: Invite<'_> =
-            serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
+        let invite: Invite<'_> = serde_json::from_slice(body).map_err(bad_json)?;
         let version = RoomVersion::parse(&invite.room_version).ok_or_else(|| {
             MatrixError::new(
                 ErrorCode::IncompatibleRoomVersion,
@@ -245,8 +265,49 @@ impl ServeInvite {
             )
             .with("room_version", invite.room_version.as_str())
         })?;
-        let event =
-            Pdu::parse(invite.event.get(), version).map_err(|error| bad(error.to_string()))?;
+        let event = Pdu::parse(invite.event.get(), version).map_err(bad_json)?;
+        Self::of(origin, room_id, event_id, event, invite.invite_room_state)
+    }
+
+    /// Reads a request as it was before it said the room's version: that is 1 or 2, whose events
+    /// look alike (INVITE-5).
+    ///
+    /// # Errors
+    /// As [`ServeInvite::new`].
+    pub fn of_old(
+        origin: OwnedServerName,
+        room_id: OwnedRoomId,
+        event_id: OwnedEventId,
+        body: &Bytes,
+    ) -> Result<Self, MatrixError> {
+        #[derive(Deserialize)]
+        struct Body {
+            #[serde(default)]
+            unsigned: Unsigned,
+        }
+        #[derive(Default, Deserialize)]
+        struct Unsigned {
+            #[serde(default)]
+            invite_room_state: Vec<Value>,
+        }
+        let Body { unsigned } = serde_json::from_slice(body).map_err(bad_json)?;
+        let event = Pdu::parse(body, RoomVersion::V1).map_err(bad_json)?;
+        let state = unsigned.invite_room_state;
+        let invite = Self::of(origin, room_id, event_id, event, state)?;
+        Ok(Self {
+            in_list: true,
+            ..invite
+        })
+    }
+
+    fn of(
+        origin: OwnedServerName,
+        room_id: OwnedRoomId,
+        event_id: OwnedEventId,
+        event: Pdu,
+        mut stripped_state: Vec<Value>,
+    ) -> Result<Self, MatrixError> {
+        let invalid = |reason: &str| MatrixError::new(ErrorCode::InvalidParam, reason);
         if event.room_id() != room_id || event.event_id() != event_id {
             return Err(invalid("the event is not the one that the path names"));
         }
@@ -260,7 +321,6 @@ impl ServeInvite {
         let Some(Ok(target)) = target else {
             return Err(invalid("nobody is invited"));
         };
-        let mut stripped_state = invite.invite_room_state;
         stripped_state.truncate(STRIPPED_STATE_MAX);
         stripped_state.retain(Value::is_object);
         Ok(Self {
@@ -268,6 +328,7 @@ impl ServeInvite {
             event: Arc::new(event),
             target,
             stripped_state,
+            in_list: false,
         })
     }
 
@@ -294,7 +355,12 @@ impl ServeInvite {
         let own = facts.own();
         let signed = self.event.signed_by(own.server_name(), own.signing_key());
         let signed = signed.map_err(|error| invalid(error.to_string()))?;
-        let answer = json_response(StatusCode::OK, &json!({ "event": signed.object() }));
+        let answer = json!({ "event": signed.object() });
+        let answer = match self.in_list {
+            true => json!([200, answer]),
+            false => answer,
+        };
+        let answer = json_response(StatusCode::OK, &answer);
         let mut outcome = Outcome::respond(answer);
         if room.is_none() {
             self.note(Arc::new(signed), facts, &mut outcome);
@@ -319,4 +385,8 @@ impl ServeInvite {
         outcome.writes.push(Write::Event(event));
         outcome.note_membership(membership);
     }
+}
+
+fn bad_json(error: impl std::fmt::Display) -> MatrixError {
+    MatrixError::new(ErrorCode::BadJson, error.to_string())
 }

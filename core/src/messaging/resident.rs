@@ -1,7 +1,7 @@
 //! The resident server's side of joining and leaving: the template ([`MakeMembership`]), the
 //! signed event ([`SendMembership`]), and the room for who joined ([`AnswerSendJoin`]).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -24,7 +24,7 @@ use crate::{
         world::Room,
     },
     pdu::{
-        Pdu, acl,
+        Pdu, RoomVersion, StateKey, StateMap, acl,
         admit::{Source, VerifyEvent},
         auth_content::MemberContent,
         build,
@@ -34,12 +34,18 @@ use crate::{
         signing,
         view::View,
     },
-    persistence::tables::Verdict,
+    persistence::tables::{StoredEvent, Verdict},
     transport::{
         json::{json_bytes_response, json_response},
         matrix_error::{ErrorCode, MatrixError},
     },
 };
+
+const NAME: &str = "m.room.name";
+const CANONICAL_ALIAS: &str = "m.room.canonical_alias";
+
+/// By how many members a room without a name is called (LIMIT-23).
+const HEROES: usize = 5;
 
 /// A fork that cannot be resolved for lack of events may be resolved later.
 impl From<Stop<MissingEvents>> for Stop<MatrixError> {
@@ -71,8 +77,11 @@ impl MakeMembership {
         origin: OwnedServerName,
         room_id: OwnedRoomId,
         user_id: OwnedUserId,
-        versions: Vec<String>,
+        mut versions: Vec<String>,
     ) -> Self {
+        if versions.is_empty() {
+            versions.push(RoomVersion::V1.to_string());
+        }
         Self {
             origin,
             room_id,
@@ -157,6 +166,15 @@ impl MakeMembership {
     }
 }
 
+/// How the answer to a membership event is wished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnswerForm {
+    /// As the first version of the endpoint has it: a list of the status and the object (JOIN-13).
+    pub in_list: bool,
+    /// To a join: without the members of the room (FJOIN-1).
+    pub omit_members: bool,
+}
+
 /// A signed membership event that another server hands in.
 #[derive(Clone, Debug)]
 pub struct SendMembership {
@@ -165,10 +183,11 @@ pub struct SendMembership {
     event_id: OwnedEventId,
     body: Bytes,
     membership: &'static str,
+    form: AnswerForm,
 }
 
 impl SendMembership {
-    /// `PUT /v2/send_join`, `/send_knock` or `/v2/send_leave`: the event has this membership.
+    /// `PUT /send_join`, `/send_knock` or `/send_leave`: the event has this membership.
     #[must_use]
     pub fn new(
         membership: &'static str,
@@ -183,7 +202,14 @@ impl SendMembership {
             event_id,
             body,
             membership,
+            form: AnswerForm::default(),
         }
+    }
+
+    /// The same, answered in another form.
+    #[must_use]
+    pub fn answered_as(self, form: AnswerForm) -> Self {
+        Self { form, ..self }
     }
 
     /// See [`crate::engine`] (JOIN-10, JOIN-11, LEAVE-3, KNOCK-2).
@@ -212,6 +238,7 @@ impl SendMembership {
         let then = AnswerSendJoin {
             event_id,
             membership: self.membership,
+            form: self.form,
         };
         Ok(Outcome::default().then(vec![first.into()], then))
     }
@@ -262,6 +289,7 @@ pub struct AnswerSendJoin {
     event_id: OwnedEventId,
     /// What the event says, on which depends what the answer holds.
     membership: &'static str,
+    form: AnswerForm,
 }
 
 impl AnswerSendJoin {
@@ -282,31 +310,77 @@ impl AnswerSendJoin {
                 return Err(forbidden(reason).into());
             }
         }
-        match self.membership {
-            "join" => {}
+        let body = match self.membership {
+            "join" => self.joined(&event, facts)?,
             "knock" => {
-                let room = facts.room(event.pdu.room_id())?;
-                let room = room.ok_or_else(|| forbidden("the room is gone"))?;
-                let state = description(room, facts)?;
-                let body = format!(r#"{{"knock_room_state":{state}}}"#);
-                return Ok(json_bytes_response(StatusCode::OK, body.into()));
+                let state = description(room_of(&event, facts)?, facts)?;
+                format!(r#"{{"knock_room_state":{state}}}"#)
             }
-            _ => return Ok(json_response(StatusCode::OK, &json!({}))),
-        }
+            _ => "{}".to_owned(),
+        };
+        let body = match self.form.in_list {
+            true => format!("[200,{body}]"),
+            false => body,
+        };
+        Ok(json_bytes_response(StatusCode::OK, body.into()))
+    }
+
+    /// The room for who joined it: all of its state or, if that is wished, a state without most of
+    /// the members, and which servers they are of.
+    fn joined(&self, event: &StoredEvent, facts: &Facts<'_>) -> Result<String, Stop<MatrixError>> {
         let state = event
             .state
             .ok_or_else(|| forbidden("the state before it is not known"))?;
         let state = facts.state(state.before)?;
-        let StateAndAuthChain { state, auth_chain } = with_auth_chain(&state, facts)?;
-        let body = format!(
-            r#"{{"origin":"{}","event":{},"state":{},"auth_chain":{},"members_omitted":false}}"#,
+        let (shown, more) = match self.form.omit_members {
+            false => (state, r#""members_omitted":false"#.to_owned()),
+            true => {
+                let room = room_of(event, facts)?;
+                let servers = servers_without(event.pdu.sender(), room);
+                let servers = json!(servers).to_string();
+                let more = format!(r#""members_omitted":true,"servers_in_room":{servers}"#);
+                (without_members(&state, event.pdu.sender(), room), more)
+            }
+        };
+        let StateAndAuthChain { state, auth_chain } = with_auth_chain(&shown, facts)?;
+        Ok(format!(
+            r#"{{"origin":"{}","event":{},"state":{},"auth_chain":{},{more}}}"#,
             facts.our_name(),
             event.pdu.json(),
             list(&state),
             list(&auth_chain),
-        );
-        Ok(json_bytes_response(StatusCode::OK, body.into()))
+        ))
     }
+}
+
+fn room_of<'f>(event: &StoredEvent, facts: &Facts<'f>) -> Result<&'f Room, Stop<MatrixError>> {
+    let room = facts.room(event.pdu.room_id())?;
+    Ok(room.ok_or_else(|| forbidden("the room is gone"))?)
+}
+
+/// A state without its members but for who joins and, in a room without a name, those by whom it
+/// is called (FJOIN-2).
+fn without_members(state: &StateMap, joining: &UserId, room: &Room) -> StateMap {
+    let has_name = [NAME, CANONICAL_ALIAS]
+        .into_iter()
+        .any(|event_type| state.get(event_type, "").is_some());
+    let heroes = room.joined.iter().filter(|user_id| *user_id != joining);
+    let heroes = heroes.take(if has_name { 0 } else { HEROES });
+    let kept: BTreeSet<&str> = heroes.chain([joining]).map(UserId::as_str).collect();
+    let entries = state.iter();
+    let entries = entries
+        .filter(|((event_type, state_key), _)| *event_type != MEMBER || kept.contains(state_key));
+    entries
+        .map(|(key, event_id)| (StateKey::from(key), event_id.to_owned()))
+        .collect()
+}
+
+/// The servers in a room, leaving out that of a user who joined just now if nobody else of it is
+/// there.
+fn servers_without<'r>(joined: &UserId, room: &'r Room) -> Vec<&'r ServerName> {
+    let servers = room.servers.iter();
+    let servers = servers.filter(|(name, users)| *name != joined.server_name() || **users > 1);
+    servers.map(|(name, _)| &**name).collect()
 }
 
 /// A room that we are in, for a server that may not be (yet).

@@ -65,6 +65,8 @@ pub enum Endpoint {
     SendLeave(SignedEvent),
     /// `PUT /v2/invite/{roomId}/{eventId}`; the body holds more than the event.
     Invite(SignedEvent),
+    /// `PUT /v1/invite/{roomId}/{eventId}`; the body holds more than the event.
+    InviteOfOld(SignedEvent),
     /// `GET /event/{eventId}`
     Event(OwnedEventId),
     /// `GET /state/{roomId}`
@@ -110,7 +112,7 @@ pub enum Endpoint {
     Question(Question),
     /// `GET /_matrix/media/v3/download/{serverName}/{mediaId}`, or `thumbnail`: of the past.
     OpenMedia(OwnedServerName, WantedMedia),
-    /// `POST /publicRooms`
+    /// `GET /publicRooms`, or `POST` with a filter.
     PublicRooms(WantedRooms),
     /// `GET /hierarchy/{roomId}`
     Hierarchy {
@@ -155,7 +157,9 @@ impl Endpoint {
             | Self::SendJoin(_)
             | Self::SendLeave(_)
             | Self::SendKnock(_)
-            | Self::Invite(_) => Method::PUT,
+            | Self::Invite(_)
+            | Self::InviteOfOld(_) => Method::PUT,
+            Self::PublicRooms(wanted) if wanted.filter.is_none() => Method::GET,
             Self::MissingEvents { .. }
             | Self::PolicySign(_)
             | Self::PublicRooms(_)
@@ -207,6 +211,7 @@ impl Endpoint {
             Self::SendJoin(event) => v2("send_join", &event.segments()),
             Self::SendLeave(event) => v2("send_leave", &event.segments()),
             Self::Invite(event) => v2("invite", &event.segments()),
+            Self::InviteOfOld(event) => v1("invite", &event.segments()),
             Self::Event(event_id) => v1("event", &[event_id.as_str()]),
             Self::State(room_id, event_id) => {
                 v1("state", &[room_id.as_str()]) + &query(&[("event_id", event_id.as_str())])
@@ -243,7 +248,22 @@ impl Endpoint {
             Self::PolicySign(_) => "/_matrix/policy/v1/sign".to_owned(),
             Self::Question(question) => homeserver_question::target(question),
             Self::OpenMedia(server, wanted) => homeserver_question::open_media(server, wanted),
-            Self::PublicRooms(_) => v1("publicRooms", &[]),
+            Self::PublicRooms(wanted) => {
+                let limit = wanted.limit.map(|limit| limit.to_string());
+                let pairs = [
+                    ("limit", limit.as_deref()),
+                    ("since", wanted.since.as_deref()),
+                    (
+                        "third_party_instance_id",
+                        wanted.third_party_instance_id.as_deref(),
+                    ),
+                ];
+                let pairs = pairs.into_iter().filter(|_| wanted.filter.is_none());
+                let pairs: Vec<_> = pairs
+                    .filter_map(|(name, value)| Some((name, value?)))
+                    .collect();
+                v1("publicRooms", &[]) + &query(&pairs)
+            }
             Self::Hierarchy {
                 room_id,
                 suggested_only,
@@ -269,7 +289,10 @@ impl Endpoint {
         match self {
             Self::SendTransaction { body, .. } => Some(body.clone()),
             Self::PolicySign(body) => Some(body.clone().into()),
-            Self::PublicRooms(wanted) => Some(json!(wanted).to_string().into()),
+            Self::PublicRooms(wanted) => {
+                let body = wanted.filter.is_some().then(|| json!(wanted));
+                body.map(|body| body.to_string().into())
+            }
             Self::NotaryQuery {
                 server,
                 key_id,
@@ -282,7 +305,8 @@ impl Endpoint {
             Self::SendJoin(event)
             | Self::SendLeave(event)
             | Self::SendKnock(event)
-            | Self::Invite(event) => Some(event.body.clone().into()),
+            | Self::Invite(event)
+            | Self::InviteOfOld(event) => Some(event.body.clone().into()),
             Self::MissingEvents {
                 earliest,
                 latest,
@@ -334,6 +358,7 @@ impl Endpoint {
             | Self::SendLeave(_)
             | Self::SendKnock(_)
             | Self::Invite(_)
+            | Self::InviteOfOld(_)
             | Self::Event(_)
             | Self::StateIds(..)
             | Self::EventAuth(..)
@@ -362,6 +387,7 @@ impl Endpoint {
             | Self::SendLeave(_)
             | Self::SendKnock(_)
             | Self::Invite(_)
+            | Self::InviteOfOld(_)
             | Self::Event(_)
             | Self::EventByTime { .. }
             | Self::PolicySign(_)

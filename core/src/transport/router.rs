@@ -13,7 +13,7 @@ use super::{
     path::split_path,
 };
 use crate::{
-    messaging::{media::WantedMedia, public_rooms::WantedRooms},
+    messaging::{media::WantedMedia, public_rooms::WantedRooms, resident::AnswerForm},
     persistence::queries::Direction,
     time::WallTime,
 };
@@ -42,18 +42,20 @@ pub enum ServerRoute {
     Send(OwnedTransactionId),
     /// `GET /make_join/{roomId}/{userId}`, with the room versions that the asker knows.
     MakeJoin(OwnedRoomId, OwnedUserId, Vec<String>),
-    /// `PUT /v2/send_join/{roomId}/{eventId}`
-    SendJoin(OwnedRoomId, OwnedEventId),
+    /// `PUT /send_join/{roomId}/{eventId}`, of either version.
+    SendJoin(OwnedRoomId, OwnedEventId, AnswerForm),
     /// `GET /make_knock/{roomId}/{userId}`, with the room versions that the asker knows.
     MakeKnock(OwnedRoomId, OwnedUserId, Vec<String>),
     /// `PUT /send_knock/{roomId}/{eventId}`
     SendKnock(OwnedRoomId, OwnedEventId),
     /// `GET /make_leave/{roomId}/{userId}`
     MakeLeave(OwnedRoomId, OwnedUserId),
-    /// `PUT /v2/send_leave/{roomId}/{eventId}`
-    SendLeave(OwnedRoomId, OwnedEventId),
+    /// `PUT /send_leave/{roomId}/{eventId}`, of either version.
+    SendLeave(OwnedRoomId, OwnedEventId, AnswerForm),
     /// `PUT /v2/invite/{roomId}/{eventId}`
     Invite(OwnedRoomId, OwnedEventId),
+    /// `PUT /v1/invite/{roomId}/{eventId}`
+    InviteOfOld(OwnedRoomId, OwnedEventId),
     /// `GET /event/{eventId}`
     Event(OwnedEventId),
     /// `GET /state/{roomId}`
@@ -144,9 +146,9 @@ fn server_route(
             Method::GET,
             both(room, user).map(|(room, user)| R::MakeJoin(room, user, query.all("ver"))),
         ),
-        ("v2", ["send_join", room, event]) => (
+        ("v1" | "v2", ["send_join", room, event]) => (
             Method::PUT,
-            both(room, event).map(|(r, e)| R::SendJoin(r, e)),
+            both(room, event).map(|(r, e)| R::SendJoin(r, e, query.answer_form(version))),
         ),
         ("v1", ["make_knock", room, user]) => (Method::GET, query.make_knock(room, user)),
         ("v1", ["send_knock", room, event]) => (
@@ -157,13 +159,17 @@ fn server_route(
             Method::GET,
             both(room, user).map(|(r, u)| R::MakeLeave(r, u)),
         ),
-        ("v2", ["send_leave", room, event]) => (
+        ("v1" | "v2", ["send_leave", room, event]) => (
             Method::PUT,
-            both(room, event).map(|(r, e)| R::SendLeave(r, e)),
+            both(room, event).map(|(r, e)| R::SendLeave(r, e, query.answer_form(version))),
         ),
         ("v2", ["invite", room, event]) => {
             (Method::PUT, both(room, event).map(|(r, e)| R::Invite(r, e)))
         }
+        ("v1", ["invite", room, event]) => (
+            Method::PUT,
+            both(room, event).map(|(r, e)| R::InviteOfOld(r, e)),
+        ),
         ("v1", ["event", event]) => (Method::GET, argument(event).map(R::Event)),
         ("v1", ["state", room]) => (
             Method::GET,
@@ -244,6 +250,7 @@ mod tests {
         }
     }
 
+    /// ERR-1, QUERY-3.
     #[test]
     fn gen_5_an_unknown_path_is_404_and_a_known_one_with_another_method_405() {
         let unknown = [
@@ -285,6 +292,7 @@ mod tests {
         assert_eq!(found, Route::Authenticated(expected));
     }
 
+    /// ERR-7.
     #[test]
     fn arguments_that_are_missing_or_malformed_are_400() {
         for target in [

@@ -79,13 +79,18 @@ impl ServeRequest {
                 SendMembership::new("knock", origin, room, event, body.clone()).into()
             }
             R::MakeLeave(room, user) => MakeMembership::leave(origin, room, user).into(),
-            R::SendJoin(room, event) => {
-                SendMembership::new("join", origin, room, event, body.clone()).into()
+            R::SendJoin(room, event, form) => {
+                SendMembership::new("join", origin, room, event, body.clone())
+                    .answered_as(form)
+                    .into()
             }
-            R::SendLeave(room, event) => {
-                SendMembership::new("leave", origin, room, event, body.clone()).into()
+            R::SendLeave(room, event, form) => {
+                SendMembership::new("leave", origin, room, event, body.clone())
+                    .answered_as(form)
+                    .into()
             }
             R::Invite(room, event) => ServeInvite::new(origin, room, event, body)?.into(),
+            R::InviteOfOld(room, event) => ServeInvite::of_old(origin, room, event, body)?.into(),
             R::Event(event) => events(None, Asked::Event(event)),
             R::State(room, event) => events(Some(room), Asked::State(event)),
             R::StateIds(room, event) => events(Some(room), Asked::StateIds(event)),

@@ -13,6 +13,7 @@ mod by_time;
 mod chosen_ids;
 mod device_keys;
 mod directories;
+mod endpoints;
 mod ends;
 mod ephemeral;
 mod explained;

@@ -9,6 +9,7 @@ use crate::{
     messaging::{
         media::{Thumbnail, WantedMedia},
         public_rooms::WantedRooms,
+        resident::AnswerForm,
     },
     persistence::queries::Direction,
     time::WallTime,
@@ -67,6 +68,15 @@ impl Query<'_> {
 
     pub(super) fn flag(&self, key: &str) -> bool {
         self.all(key).first().is_some_and(|value| value == "true")
+    }
+
+    /// In what form an answer is wished by an endpoint of this version.
+    pub(super) fn answer_form(&self, version: &str) -> AnswerForm {
+        let in_list = version == "v1";
+        AnswerForm {
+            in_list,
+            omit_members: !in_list && self.flag("omit_members"),
+        }
     }
 
     pub(super) fn public_rooms(&self) -> Result<ServerRoute, MatrixError> {
