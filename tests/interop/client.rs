@@ -296,6 +296,15 @@ impl Client {
         self.get(&path)
     }
 
+    /// Uploads JSON as a file. Returns its `mxc:` URI.
+    pub fn upload(&self, content: &Value) -> Result<String, Failure> {
+        let path = "/_matrix/media/v3/upload";
+        let answer = self
+            .door
+            .call("POST", path, Some(&self.token), Some(content))?;
+        text(&answer, "content_uri")
+    }
+
     /// Any other endpoint, by its path below `/_matrix/client/`.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let path = format!("/_matrix/client/{path}");

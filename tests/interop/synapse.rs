@@ -129,6 +129,8 @@ fn settings(
         "form_secret": "interop",
         "report_stats": false,
         "enable_registration": true,
+        "allow_public_rooms_over_federation": true,
+        "room_list_publication_rules": [{"action": "allow"}],
         "enable_registration_without_verification": true,
     });
     for part in [trust(authority), haste(), generosity()] {

@@ -59,4 +59,9 @@ pub const SCENARIOS: &[(&str, Scenario)] = &[
         "what_was_said_is_found_by_its_time",
         asking::what_was_said_when,
     ),
+    ("a_file_is_seen_on_the_other_server", asking::files),
+    ("a_published_room_is_listed", asking::published_rooms),
+    ("the_rooms_of_a_space_are_shown", asking::a_space),
+    ("who_knocks_is_let_in", asking::knocking),
+    ("devices_find_each_other", asking::devices),
 ];
