@@ -3,7 +3,9 @@
 //! [`simulation`] runs any number of complete servers, the real core over the real store, in one
 //! thread and under one clock. [`fuzzing`] holds the bodies of the fuzz targets. [`rooms`] makes up
 //! rooms with forks and hostile events. [`mutants`] builds bugs in, to see whether they are found.
+//! [`coverage`] says which tests prove what.
 
+pub mod coverage;
 pub mod fuzzing;
 pub mod mutants;
 pub mod rooms;

@@ -12,10 +12,13 @@ use clap::Parser;
 enum Program {
     /// Runs whole networks of servers under made-up trouble and checks every promise.
     Simulate(program::simulate::Simulate),
+    /// Prints the checklist of the specification, with the tests that prove each item.
+    Coverage,
 }
 
 fn main() -> ExitCode {
     match Program::parse() {
         Program::Simulate(simulate) => simulate.run(),
+        Program::Coverage => program::coverage::run(),
     }
 }

@@ -312,6 +312,7 @@ mod tests {
     use super::*;
 
     /// ROOMVER-1, ROOMVER-2
+    /// ID-7, LIMIT-8.
     #[test]
     fn only_versions_with_a_row_are_known() {
         for id in 1..=12 {

@@ -251,6 +251,7 @@ mod tests {
         assert_eq!(spellings.len(), ErrorCode::ALL.len());
     }
 
+    /// ERR-16.
     #[test]
     fn requests_that_cannot_be_read_get_the_status_that_http_has_for_them() {
         let table = [

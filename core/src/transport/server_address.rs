@@ -117,6 +117,7 @@ fn parse_port(port: &str) -> Result<u16, InvalidServerName> {
 mod tests {
     use super::*;
 
+    /// LIMIT-9.
     #[test]
     fn id_1_anything_else_is_refused() {
         let long = "a".repeat(256);

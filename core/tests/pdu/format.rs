@@ -182,6 +182,7 @@ fn pdu_2_room_id_is_absent_from_create_events_of_version_12_alone() {
     assert!(!pdu.json().contains("room_id"));
 }
 
+/// ID-5.
 #[test]
 fn pdu_2_room_ids_of_version_12_are_hashes() {
     for room in [

@@ -25,6 +25,7 @@ const NAMED: [&str; 7] = [
 
 /// In version 12 creators stand above all levels; before, the creator has 100 until there are
 /// power levels, and nothing by itself afterwards.
+/// LIMIT-7.
 #[test]
 fn auth_1_levels_that_the_room_does_not_give() {
     for version in EVERY_VERSION {

@@ -460,6 +460,7 @@ fn key_7_the_key_was_valid_when_the_event_was_made(version: RoomVersion) {
     assert!(verify_event(&event, &BTreeMap::new()).is_err());
 }
 
+/// JOIN-4.
 #[test]
 fn a_template_of_another_server_is_completed_and_signed() {
     for version in VERSIONS {

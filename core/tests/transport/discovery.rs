@@ -119,6 +119,7 @@ fn disc_7_cases_3_3_to_5_a_service_is_only_an_address() {
     }
 }
 
+/// LIMIT-11.
 #[test]
 fn disc_1_cases_3_5_and_6_without_a_service_the_host_serves_at_8448() {
     let mut internet = Internet::new()
@@ -313,6 +314,7 @@ fn disc_13_private_addresses_can_be_allowed_or_refused() {
     assert!(!with("localhost:8448", PrivateAddresses::Refused));
 }
 
+/// LIMIT-12.
 #[test]
 fn disc_5_a_delegation_is_believed_for_as_long_as_its_headers_say() {
     let hour = 60 * 60;

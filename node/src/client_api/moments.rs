@@ -205,6 +205,7 @@ mod tests {
         assert!(moments.typing(room(), before).unwrap().is_empty());
     }
 
+    /// EDU-8.
     #[test]
     fn edu_2_the_last_word_about_a_user_counts_and_nonsense_does_not() {
         let moments = Moments::default();

@@ -123,6 +123,7 @@ fn two_servers_hear_each_other<A: Runtime, B: Runtime>() {
     );
 }
 
+/// GEN-1.
 #[test]
 fn a_server_on_threads_and_one_on_smol_hear_each_other() {
     two_servers_hear_each_other::<Sync, Smol>();
@@ -222,6 +223,7 @@ fn nobody_talks_to_a_server_with_an_unknown_certificate<R: Runtime>() {
     );
 }
 
+/// DISC-9, DISC-10.
 #[test]
 fn no_runtime_talks_to_a_server_with_an_unknown_certificate() {
     nobody_talks_to_a_server_with_an_unknown_certificate::<Sync>();

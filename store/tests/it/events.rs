@@ -138,6 +138,7 @@ fn a_redaction_replaces_the_content_and_nothing_else() {
     assert!(!found.pdu.json().contains("secret"));
 }
 
+/// PDU-29.
 #[test]
 fn promotion_keeps_a_redaction() {
     let mut store = store();

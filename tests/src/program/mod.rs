@@ -1,4 +1,5 @@
 //! The sub-commands, one file each.
 
+pub mod coverage;
 pub mod mutants;
 pub mod simulate;

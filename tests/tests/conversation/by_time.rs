@@ -168,6 +168,7 @@ fn timestamp_2_our_own_history_is_enough_where_it_goes_back_far_enough() {
 
 /// TIMESTAMP-2: an answer that is no nearer, on the wrong side, or of an event of another time than
 /// it claims, is of no use.
+/// EVENT-2.
 #[test]
 fn timestamp_2_a_liar_cannot_give_a_worse_event_than_ours() {
     let mut stage = Stage::with(&["one", "two"], room(RoomVersion::DEFAULT, Preset::Public));

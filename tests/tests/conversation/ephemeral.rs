@@ -100,6 +100,7 @@ fn edu_3_nobody_reads_for_another_or_in_a_room_that_is_not_theirs() {
 }
 
 /// EDU-4, EDU-5, EDU-7: of the sender's users, to ours.
+/// TXN-12.
 #[test]
 fn edu_4_edu_5_edu_7_nobody_speaks_of_devices_in_anothers_name() {
     let (mut stage, _) = lied_to(RoomVersion::DEFAULT);

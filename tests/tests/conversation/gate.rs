@@ -86,6 +86,7 @@ fn text(body: &str) -> Value {
     json!({ "msgtype": "m.text", "body": body })
 }
 
+/// PDU-30.
 #[test]
 fn pdu_35_what_was_said_before_a_server_came_is_as_visible_as_the_room_says() {
     for version in VERSIONS {

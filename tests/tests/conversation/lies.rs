@@ -110,6 +110,7 @@ fn an_event_that_builds_on_one_of_another_room_is_dropped() {
     }
 }
 
+/// PDU-13.
 #[test]
 fn what_the_banned_says_on_an_old_fork_is_soft_failed_and_not_built_upon() {
     for version in VERSIONS {
@@ -161,6 +162,7 @@ fn txn_9_what_cannot_be_attributed_is_skipped_and_the_rest_stands() {
     assert_eq!(noticed(&mut stage.network, "one"), ["good"]);
 }
 
+/// LIMIT-1.
 #[test]
 fn txn_6_a_transaction_of_51_events_is_refused_whole() {
     let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);

@@ -90,6 +90,7 @@ fn media_1_another_server_gets_two_parts() {
 }
 
 /// MEDIA-2, ERR-18: what is not here, and what has no small picture.
+/// ERR-4.
 #[test]
 fn media_2_what_cannot_be_given_is_refused() {
     let mut network = with_files();

@@ -35,6 +35,7 @@ fn join_9_a_private_room_lets_in_only_the_invited() {
     }
 }
 
+/// INVITE-1.
 #[test]
 fn leave_1_a_refused_invite_shows_to_who_invited() {
     for version in RoomVersion::SUPPORTED {
@@ -251,6 +252,7 @@ fn restricted(version: RoomVersion) -> Stage {
     stage
 }
 
+/// RJOIN-1, RJOIN-3.
 #[test]
 fn rjoin_a_member_of_the_allowed_room_gets_in_with_a_countersignature_and_a_stranger_does_not() {
     let with_restricted = |version: &RoomVersion| version.rules().restricted;

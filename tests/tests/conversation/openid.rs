@@ -21,6 +21,7 @@ fn find(
 }
 
 /// OPENID-1: anybody may ask, with the token alone.
+/// ERR-15.
 #[test]
 fn openid_1_a_token_names_its_user() {
     let mut network = Network::of(&["one", "two"]);

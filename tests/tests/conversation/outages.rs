@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::stage::{Stage, noticed, object, texts};
 
+/// TXN-10.
 #[test]
 fn a_server_that_was_down_catches_up_in_order() {
     let servers = ["one", "two", "three"];
@@ -73,6 +74,7 @@ fn crash_in_conversation(who: &str, steps: usize) {
     assert_eq!(stage.said("two"), said, "{who} crashed after {steps} steps");
 }
 
+/// TXN-2: an id that was used before would be taken for a repetition.
 #[test]
 fn a_crash_of_the_sender_at_any_step_loses_nothing_and_repeats_nothing() {
     for steps in 0..25 {

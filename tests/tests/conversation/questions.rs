@@ -25,6 +25,7 @@ fn profile_request(header: Option<&str>) -> Request<bytes::Bytes> {
     request.body(bytes::Bytes::new()).unwrap()
 }
 
+/// ERR-2.
 #[test]
 fn xmtx_9_requests_that_prove_no_sender_are_401() {
     let (mut stage, _) = lied_to(RoomVersion::DEFAULT);
@@ -47,6 +48,7 @@ fn xmtx_9_requests_that_prove_no_sender_are_401() {
     }
 }
 
+/// XMTX-8.
 #[test]
 fn key_8_a_request_signed_with_an_expired_key_is_401() {
     let mut network = Network::of(&["one"]);
@@ -151,6 +153,7 @@ fn ids(answer: &Value, part: &str, version: RoomVersion) -> Vec<OwnedEventId> {
         .collect()
 }
 
+/// MISSING-2: oldest first.
 #[test]
 fn a_member_may_read_state_authorisation_and_history() {
     for version in VERSIONS {

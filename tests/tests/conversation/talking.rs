@@ -90,6 +90,7 @@ fn txn_3_what_is_sent_while_a_transaction_is_in_flight_goes_in_few_large_ones() 
     assert_eq!(noticed(&mut stage.network, "two"), texts(0..121));
 }
 
+/// PDU-23.
 #[test]
 fn state_shows_on_the_other_side_in_every_version() {
     for version in RoomVersion::SUPPORTED {
@@ -101,6 +102,7 @@ fn state_shows_on_the_other_side_in_every_version() {
     }
 }
 
+/// PDU-24.
 #[test]
 fn a_denied_change_says_which_level_is_wanted_and_is_sent_to_nobody() {
     let mut stage = Stage::of(&["one", "two"], RoomVersion::DEFAULT);

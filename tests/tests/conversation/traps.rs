@@ -64,6 +64,7 @@ fn join_6_a_room_without_a_create_event_is_no_room() {
     }
 }
 
+/// PDU-19.
 #[test]
 fn join_6_what_is_forged_or_of_another_room_is_left_out_and_the_join_goes_on() {
     for version in VERSIONS {

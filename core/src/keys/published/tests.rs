@@ -74,6 +74,7 @@ fn key_4_a_retired_key_is_kept_with_the_time_when_it_was_last_used() {
     assert_eq!(old.valid_until, WallTime(5));
 }
 
+/// LIMIT-13.
 #[test]
 fn key_6_no_key_is_believed_for_longer_than_a_week() {
     let until = |time: u64| {
@@ -90,6 +91,7 @@ fn key_6_no_key_is_believed_for_longer_than_a_week() {
     keys(&without).unwrap_err();
 }
 
+/// LIMIT-20.
 #[test]
 fn keys_of_other_algorithms_and_lengths_are_left_out() {
     let odd = object(&keys_of("one", 1), |object| {

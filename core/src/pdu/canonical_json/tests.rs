@@ -41,6 +41,7 @@ fn cj_2_escapes_nothing_but_quotes_backslashes_and_controls() {
     );
 }
 
+/// LIMIT-6.
 #[test]
 fn cj_3_integers_keep_their_value_and_minus_zero_is_zero() {
     assert_eq!(

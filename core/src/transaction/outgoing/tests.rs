@@ -164,6 +164,7 @@ fn what_goes_to_many_is_written_once_and_the_same_bytes_for_all() {
     assert_eq!(bodies, [bodies[0]; 100]);
 }
 
+/// TXN-1.
 #[test]
 fn txn_3_while_one_is_in_flight_nothing_else_goes_and_then_at_most_fifty_do() {
     let mut queues = queues();

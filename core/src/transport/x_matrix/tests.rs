@@ -18,6 +18,7 @@ fn usual() -> XMatrix {
     }
 }
 
+/// XMTX-3.
 #[test]
 fn xmtx_2_the_header_is_written_in_the_one_form_that_all_servers_read() {
     assert_eq!(
@@ -143,6 +144,7 @@ fn xmtx_1_the_signed_object_holds_the_target_as_sent() {
     assert_eq!(Value::Object(object), expected);
 }
 
+/// XMTX-7.
 #[test]
 fn xmtx_1_host_and_scheme_are_not_signed_and_an_absent_body_neither() {
     let (a, b) = (
