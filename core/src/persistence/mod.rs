@@ -11,5 +11,6 @@
 //! given a place in the timeline, may be promoted once from outlier to part of the graph, and its
 //! JSON changes only when a redaction is applied.
 
+mod direction;
 pub mod queries;
 pub mod tables;

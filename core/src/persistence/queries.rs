@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId};
 
+pub use super::direction::Direction;
 use super::tables::{
     AudienceId, BegunTransaction, DestinationRecord, Excess, InboxId, InboxRecord, JoinRecord,
     LocalMembership, OutgoingRecord, Outlook, PeerStream, Position, Queued, RoomRecord,
@@ -28,36 +29,6 @@ pub enum Query {
 pub struct Batch {
     /// In the order in which they are applied.
     pub writes: Vec<Write>,
-}
-
-/// Which way to walk a timeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// From newer to older events.
-    Backward,
-    /// From older to newer events.
-    Forward,
-}
-
-impl Direction {
-    /// As `dir` names it in the client-server and server-server APIs.
-    #[must_use]
-    pub fn letter(self) -> &'static str {
-        match self {
-            Self::Backward => "b",
-            Self::Forward => "f",
-        }
-    }
-
-    /// Reads `dir`.
-    #[must_use]
-    pub fn from_letter(letter: &str) -> Option<Self> {
-        match letter {
-            "b" => Some(Self::Backward),
-            "f" => Some(Self::Forward),
-            _ => None,
-        }
-    }
 }
 
 /// A question to the store. Two equal questions may share one answer, hence the ordering.

@@ -227,15 +227,7 @@ impl Endpoint {
                 room_id,
                 from,
                 limit,
-            } => {
-                let limit = limit.to_string();
-                let mut pairs: Vec<(&str, &str)> = from
-                    .iter()
-                    .map(|event_id| ("v", event_id.as_str()))
-                    .collect();
-                pairs.push(("limit", &limit));
-                v1("backfill", &[room_id.as_str()]) + &query(&pairs)
-            }
+            } => v1("backfill", &[room_id.as_str()]) + &backfill_query(from, *limit),
             Self::EventByTime {
                 room_id,
                 time,
@@ -248,22 +240,7 @@ impl Endpoint {
             Self::PolicySign(_) => "/_matrix/policy/v1/sign".to_owned(),
             Self::Question(question) => homeserver_question::target(question),
             Self::OpenMedia(server, wanted) => homeserver_question::open_media(server, wanted),
-            Self::PublicRooms(wanted) => {
-                let limit = wanted.limit.map(|limit| limit.to_string());
-                let pairs = [
-                    ("limit", limit.as_deref()),
-                    ("since", wanted.since.as_deref()),
-                    (
-                        "third_party_instance_id",
-                        wanted.third_party_instance_id.as_deref(),
-                    ),
-                ];
-                let pairs = pairs.into_iter().filter(|_| wanted.filter.is_none());
-                let pairs: Vec<_> = pairs
-                    .filter_map(|(name, value)| Some((name, value?)))
-                    .collect();
-                v1("publicRooms", &[]) + &query(&pairs)
-            }
+            Self::PublicRooms(wanted) => v1("publicRooms", &[]) + &public_rooms_query(wanted),
             Self::Hierarchy {
                 room_id,
                 suggested_only,
@@ -434,6 +411,29 @@ pub(super) fn path(prefix: &str, name: &str, segments: &[&str]) -> String {
         path.push_str(&path_segment(segment));
     }
     path
+}
+
+fn backfill_query(from: &[OwnedEventId], limit: u32) -> String {
+    let limit = limit.to_string();
+    let events = from.iter().map(|event_id| ("v", event_id.as_str()));
+    query(&events.chain([("limit", &*limit)]).collect::<Vec<_>>())
+}
+
+/// With a filter the body says everything.
+fn public_rooms_query(wanted: &WantedRooms) -> String {
+    if wanted.filter.is_some() {
+        return String::new();
+    }
+    let limit = wanted.limit.map(|limit| limit.to_string());
+    let network = wanted.third_party_instance_id.as_deref();
+    let pairs = [
+        ("limit", limit.as_deref()),
+        ("since", wanted.since.as_deref()),
+        ("third_party_instance_id", network),
+    ];
+    let given = pairs.into_iter();
+    let given = given.filter_map(|(name, value)| Some((name, value?)));
+    query(&given.collect::<Vec<_>>())
 }
 
 /// The room versions that we know, as a query.

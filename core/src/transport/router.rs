@@ -188,18 +188,7 @@ fn server_route(
             (Method::POST, argument(room).map(R::MissingEvents))
         }
         ("v1", ["timestamp_to_event", room]) => (Method::GET, query.event_by_time(room)),
-        ("v1", ["query", "directory"]) => {
-            (Method::GET, query.required("room_alias").map(R::Directory))
-        }
-        ("v1", ["query", "profile"]) => {
-            let field = query.all("field").into_iter().next();
-            (
-                Method::GET,
-                query
-                    .required("user_id")
-                    .map(|user| R::Profile(user, field)),
-            )
-        }
+        ("v1", ["query", what]) => query_route(what, query)?,
         ("v1", ["publicRooms"]) if *method == Method::POST => {
             (Method::POST, Ok(R::PublicRooms(None)))
         }
@@ -217,6 +206,20 @@ fn server_route(
         _ => return Err(unrecognised()),
     };
     Ok(found)
+}
+
+/// Everything below `/query/`.
+fn query_route(what: &str, query: &Query<'_>) -> Result<Found, MatrixError> {
+    let route = match what {
+        "directory" => query.required("room_alias").map(ServerRoute::Directory),
+        "profile" => {
+            let field = query.all("field").into_iter().next();
+            let user_id = query.required("user_id");
+            user_id.map(|user_id| ServerRoute::Profile(user_id, field))
+        }
+        _ => return Err(unrecognised()),
+    };
+    Ok((Method::GET, route))
 }
 
 /// Everything below `/user/`.

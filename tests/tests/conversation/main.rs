@@ -26,6 +26,7 @@ mod knocking;
 mod lies;
 mod media;
 mod memberships;
+mod of_old;
 mod openid;
 mod outages;
 mod outliers;
