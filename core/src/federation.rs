@@ -34,7 +34,7 @@ use crate::{
         read::{ReadStore, SummariseRoom},
         send::SendEventJob,
         settings::Settings,
-        status::{JobStatus, Status},
+        status::{JobStatus, Measurements, Status},
     },
     pdu::{event_type::REDACTION, signing::SigningKey},
     persistence::queries::{Answer, Query, Read, StoreError},
@@ -136,6 +136,18 @@ impl Federation {
     #[must_use]
     pub fn status(&self) -> Status {
         self.engine.status()
+    }
+
+    /// The engine in numbers.
+    #[must_use]
+    pub fn measurements(&self) -> Measurements {
+        self.engine.measurements()
+    }
+
+    /// How often states were resolved, as [`Measurements`] tells it, for those who watch closely.
+    #[must_use]
+    pub fn resolutions(&self) -> u64 {
+        self.engine.resolutions()
     }
 
     /// How the engine stands, as [`Command::Statistics`] tells it.

@@ -59,6 +59,23 @@ pub enum Input {
     Tick,
 }
 
+impl Input {
+    /// What happened, in one word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Request(..) => "request",
+            Self::Response(..) => "response",
+            Self::Found(..) => "found",
+            Self::Answer(..) => "answer",
+            Self::Computed(..) => "computed",
+            Self::Command(..) => "command",
+            Self::Told(..) => "told",
+            Self::Tick => "tick",
+        }
+    }
+}
+
 /// Why a request of ours got no HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {

@@ -16,6 +16,12 @@ pub trait Homeserver: Send + Sync {
     /// As [`CommandError`] says.
     fn command(&self, command: Command) -> Result<Reply, CommandError>;
 
+    /// What it measured of itself, as text of the type [`comity_sync::METRICS_TYPE`].
+    ///
+    /// # Errors
+    /// [`CommandError::Stopped`] once it has stopped.
+    fn metrics(&self) -> Result<String, CommandError>;
+
     /// Calls `callback` with every notice from now on; [`Lagged`] is the last one.
     ///
     /// # Errors
@@ -37,6 +43,10 @@ impl Homeserver for comity_sync::Handle {
         Self::command(self, command)
     }
 
+    fn metrics(&self) -> Result<String, CommandError> {
+        Self::metrics(self)
+    }
+
     fn on_notice(&self, callback: NoticeCallback) -> io::Result<()> {
         Self::on_notice(self, callback)
     }
@@ -49,6 +59,10 @@ impl Homeserver for comity_sync::Handle {
 impl Homeserver for comity_smol::Handle {
     fn command(&self, command: Command) -> Result<Reply, CommandError> {
         self.command_blocking(command)
+    }
+
+    fn metrics(&self) -> Result<String, CommandError> {
+        self.metrics_blocking()
     }
 
     fn on_notice(&self, callback: NoticeCallback) -> io::Result<()> {

@@ -20,6 +20,7 @@ pub mod init;
 pub mod logging;
 pub mod media;
 mod new_file;
+pub mod observing;
 pub mod questions;
 mod random;
 pub mod room_cli;

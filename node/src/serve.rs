@@ -23,7 +23,7 @@ use crate::{
     client_api::Api,
     config::Config,
     federation_server::{FederationServer, Parts},
-    logging, signing_key,
+    logging, observing, signing_key,
 };
 
 /// How long clients' requests may take to end when the server stops.
@@ -38,7 +38,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// When the configuration is wrong, something it names is not usable, or the database failed.
 pub fn run(arguments: &ServeArguments) -> CommandResult {
     let config = Config::load(&arguments.config)?;
-    logging::start(&config.log_filter);
+    logging::start(&config.log_filter, config.log_format);
     let signals = signals()?;
     let mut server = Server::start(&config, arguments.runtime.unwrap_or(config.runtime))?;
     let reason = server.wait_for_the_end(&signals);
@@ -55,6 +55,7 @@ struct Server {
     api: Arc<Api>,
     clients: HttpListener,
     certificates: CertificateFiles,
+    observers: Option<HttpListener>,
 }
 
 impl Server {
@@ -70,6 +71,10 @@ impl Server {
         let api = Arc::new(api.operated_by(config.client.operators.clone()));
         let certificates = CertificateFiles::of(config)?;
         let clients = serve_clients(&certificates, client_listener, api.clone())?;
+        let observers = config
+            .observe
+            .map(|address| serve_observers(address, &federation));
+        let observers = observers.transpose()?;
         tracing::info!(
             server_name = %config.server_name,
             runtime = runtime.name(),
@@ -82,6 +87,7 @@ impl Server {
             api,
             clients,
             certificates,
+            observers,
         })
     }
 
@@ -110,6 +116,9 @@ impl Server {
     fn stop(self) {
         self.api.stop_waiting();
         self.clients.stop(CLIENT_GRACE);
+        if let Some(observers) = self.observers {
+            observers.stop(Duration::ZERO);
+        }
         self.federation.shutdown();
         tracing::info!("stopped");
     }
@@ -163,6 +172,16 @@ fn serve_clients(
     let handler = Arc::new(move |request| api.handle(&request));
     let limits = ConnectionLimits::default();
     Ok(HttpListener::start(listener, tls, limits, handler)?)
+}
+
+fn serve_observers(
+    address: SocketAddr,
+    federation: &FederationServer,
+) -> Result<HttpListener, Box<dyn Error>> {
+    let homeserver = federation.homeserver();
+    let handler = Arc::new(move |request| observing::answer(homeserver.as_ref(), &request));
+    let (listener, limits) = (bind(address)?, ConnectionLimits::default());
+    Ok(HttpListener::start(listener, None, limits, handler)?)
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

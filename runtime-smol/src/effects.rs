@@ -150,6 +150,10 @@ impl Effects for TaskEffects {
         });
     }
 
+    fn store_statistics(&self) -> comity_store::Statistics {
+        self.store.statistics()
+    }
+
     fn stop_listening(&mut self) {
         self.listeners.iter_mut().for_each(Listener::stop_accepting);
     }

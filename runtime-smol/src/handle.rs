@@ -87,10 +87,32 @@ impl Handle {
         let _ = self.inbox.try_send(Message::OnQuestion(Arc::new(callback)));
     }
 
+    /// What the server measured of itself, as text of the type
+    /// [`METRICS_TYPE`](crate::METRICS_TYPE).
+    ///
+    /// Errors with [`CommandError::Stopped`] once the server has stopped.
+    pub async fn metrics(&self) -> Result<String, CommandError> {
+        let text = self.measure().recv().await;
+        text.map_err(|_| self.stop_reason.error())
+    }
+
+    /// As [`Handle::metrics`], for threads that run no tasks: it blocks.
+    pub fn metrics_blocking(&self) -> Result<String, CommandError> {
+        let text = self.measure().recv_blocking();
+        text.map_err(|_| self.stop_reason.error())
+    }
+
     /// Why the server stopped; `None` while it runs.
     #[must_use]
     pub fn stop_reason(&self) -> Option<&str> {
         self.stop_reason.get()
+    }
+
+    fn measure(&self) -> Receiver<String> {
+        let (sender, text) = channel::bounded(1);
+        let waiter = Box::new(move |measured| drop(sender.try_send(measured)));
+        let _ = self.inbox.try_send(Message::Measure(waiter));
+        text
     }
 
     /// The inbox has no bound, so this does not wait.

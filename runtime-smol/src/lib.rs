@@ -19,8 +19,8 @@ mod server;
 mod task_group;
 
 pub use comity_runtime::{
-    Certificate, CertificateError, ConnectionLimits, Lagged, Resolver, ServerConfig, StartError,
-    tls,
+    Certificate, CertificateError, ConnectionLimits, Lagged, METRICS_TYPE, Resolver, ServerConfig,
+    StartError, tls,
 };
 pub use handle::{Handle, NoticeStream};
 pub use server::Server;

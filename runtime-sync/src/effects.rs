@@ -148,6 +148,10 @@ impl Effects for ThreadEffects {
         });
     }
 
+    fn store_statistics(&self) -> comity_store::Statistics {
+        self.store.statistics()
+    }
+
     fn stop_listening(&mut self) {
         self.listeners
             .iter_mut()

@@ -84,6 +84,17 @@ impl Handle {
         let _ = self.inbox.send(Message::OnQuestion(Arc::new(callback)));
     }
 
+    /// What the server measured of itself, as text of the type
+    /// [`METRICS_TYPE`](crate::METRICS_TYPE).
+    ///
+    /// Errors with [`CommandError::Stopped`] once the server has stopped.
+    pub fn metrics(&self) -> Result<String, CommandError> {
+        let (sender, text) = mpsc::sync_channel(1);
+        let waiter = Box::new(move |text| drop(sender.send(text)));
+        let _ = self.inbox.send(Message::Measure(waiter));
+        text.recv().map_err(|_| self.stop_reason.error())
+    }
+
     /// Why the server stopped; `None` while it runs.
     #[must_use]
     pub fn stop_reason(&self) -> Option<&str> {

@@ -19,8 +19,8 @@ mod thread_pool;
 mod timed_stream;
 
 pub use comity_runtime::{
-    Certificate, CertificateError, ConnectionLimits, Lagged, NoNotice, Resolver, ServerConfig,
-    StartError, tls,
+    Certificate, CertificateError, ConnectionLimits, Lagged, METRICS_TYPE, NoNotice, Resolver,
+    ServerConfig, StartError, tls,
 };
 pub use handle::{Handle, NoticeStream};
 pub use server::Server;

@@ -24,7 +24,7 @@ use comity_core::{
     },
 };
 
-use crate::Clock;
+use crate::{Clock, metrics::Metrics};
 
 /// Commands that may wait for their outcome at once; more are refused as
 /// [`CommandError::Busy`].
@@ -77,6 +77,8 @@ pub enum Message {
     OnQuestion(QuestionHandler),
     /// An effect is done.
     Outcome(Input),
+    /// Somebody wants the metrics, as text of the type [`METRICS_TYPE`](crate::METRICS_TYPE).
+    Measure(Waiter<String>),
     /// Take nothing new; stop when all that is under way is done, or after this long.
     ShutDown(Duration),
     /// Stop now.
@@ -96,6 +98,8 @@ pub trait Effects {
     fn compute(&mut self, id: ComputationId, computation: Computation);
     /// Asks the application.
     fn ask(&mut self, id: QuestionId, question: Question, handler: QuestionHandler);
+    /// What the store has done.
+    fn store_statistics(&self) -> comity_store::Statistics;
     /// Lets no new connection in and ends each as soon as its present request is answered.
     fn stop_listening(&mut self);
 }
@@ -156,6 +160,7 @@ pub struct Driver<E> {
     on_question: QuestionHandler,
     calls_under_way: usize,
     queries_under_way: usize,
+    metrics: Metrics,
 }
 
 impl<E: Effects> Driver<E> {
@@ -179,6 +184,7 @@ impl<E: Effects> Driver<E> {
             on_question: Arc::new(|_| Told::NotFound),
             calls_under_way: 0,
             queries_under_way: 0,
+            metrics: Metrics::new(),
         };
         driver.begin_actions();
         driver
@@ -216,6 +222,7 @@ impl<E: Effects> Driver<E> {
             Message::Subscribe(subscriber) => self.subscribers.push(subscriber),
             Message::OnQuestion(handler) => self.on_question = handler,
             Message::Outcome(outcome) => self.outcome(outcome),
+            Message::Measure(waiter) => waiter(self.measure()),
             Message::ShutDown(grace) => self.shut_down(grace),
             Message::Stop => self.end(State::Stopped, "it was told to stop".to_owned()),
         }
@@ -233,6 +240,7 @@ impl<E: Effects> Driver<E> {
         }
         let id = RequestId(self.new_id());
         self.requests.insert(id, waiter);
+        self.metrics.request_begun(id, request.uri().path());
         self.tell_core(Input::Request(id, request));
     }
 
@@ -253,6 +261,7 @@ impl<E: Effects> Driver<E> {
     }
 
     fn outcome(&mut self, outcome: Input) {
+        self.metrics.outcome(&outcome);
         match &outcome {
             Input::Response(..) => self.calls_under_way = self.calls_under_way.saturating_sub(1),
             Input::Answer(..) => self.queries_under_way = self.queries_under_way.saturating_sub(1),
@@ -264,6 +273,11 @@ impl<E: Effects> Driver<E> {
             | Input::Tick => {}
         }
         self.tell_core(outcome);
+    }
+
+    fn measure(&mut self) -> String {
+        let engine = self.federation.measurements();
+        self.metrics.text(&engine, self.effects.store_statistics())
     }
 
     fn shut_down(&mut self, grace: Duration) {
@@ -301,10 +315,15 @@ impl<E: Effects> Driver<E> {
     }
 
     fn tell_core(&mut self, input: Input) {
-        if !self.state.is_over() {
-            self.federation.handle(self.clock.now(), input);
-            self.begin_actions();
+        if self.state.is_over() {
+            return;
         }
+        let (kind, since) = (input.kind(), Instant::now());
+        let resolutions = self.federation.resolutions();
+        self.federation.handle(self.clock.now(), input);
+        let resolved = self.federation.resolutions() > resolutions;
+        self.metrics.dealt_with(kind, since, resolved);
+        self.begin_actions();
     }
 
     fn begin_actions(&mut self) {
@@ -318,6 +337,7 @@ impl<E: Effects> Driver<E> {
     fn begin(&mut self, action: Action) {
         match action {
             Action::Respond(id, response) => {
+                self.metrics.request_ended(id, response.status());
                 if let Some(waiter) = self.requests.remove(&id) {
                     waiter(response);
                 }
@@ -331,6 +351,7 @@ impl<E: Effects> Driver<E> {
             Action::LookUp(id, lookup, deadline) => self.effects.look_up(id, lookup, deadline),
             Action::Query(id, query) => {
                 self.queries_under_way += 1;
+                self.metrics.query_begun(id, &query);
                 self.effects.query(id, query);
             }
             Action::Compute(id, computation) => self.effects.compute(id, computation),
@@ -349,6 +370,7 @@ impl<E: Effects> Driver<E> {
         let wanted = !self.requests.is_empty() || !self.commands.is_empty();
         if self.state == State::Running || wanted {
             self.calls_under_way += 1;
+            self.metrics.call_begun(&call);
             self.effects.call(call);
         }
     }

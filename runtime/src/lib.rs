@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod driver;
 mod incoming;
+mod metrics;
 mod open_sockets;
 pub mod outgoing;
 mod resolver;
@@ -21,5 +22,6 @@ pub use driver::{
     StopReason, Subscriber, Waiter, unavailable,
 };
 pub use incoming::{Incoming, LINGER, READ_BYTES, Step};
+pub use metrics::CONTENT_TYPE as METRICS_TYPE;
 pub use open_sockets::{OpenSockets, Place};
 pub use resolver::Resolver;

@@ -44,6 +44,9 @@ impl Effects for FakeEffects {
     }
     fn compute(&mut self, _: ComputationId, _: Computation) {}
     fn ask(&mut self, _: QuestionId, _: Question, _: QuestionHandler) {}
+    fn store_statistics(&self) -> comity_store::Statistics {
+        comity_store::Statistics::default()
+    }
     fn stop_listening(&mut self) {
         self.0.send(Asked::StopListening).unwrap();
     }

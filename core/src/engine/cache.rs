@@ -1,6 +1,8 @@
 //! A bounded map of things that can be loaded again.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
+
+use crate::messaging::status::Lookups;
 
 /// Keeps the newest entries: at least half of `capacity`, at most all of it. Reading needs no
 /// `&mut`, so nothing is kept for having been read; whatever falls out is loaded again.
@@ -9,6 +11,7 @@ pub(crate) struct Cache<K, V> {
     newer: BTreeMap<K, V>,
     older: BTreeMap<K, V>,
     half: usize,
+    lookups: Cell<Lookups>,
 }
 
 impl<K: Ord, V> Cache<K, V> {
@@ -17,6 +20,7 @@ impl<K: Ord, V> Cache<K, V> {
             newer: BTreeMap::new(),
             older: BTreeMap::new(),
             half: capacity.div_ceil(2).max(1),
+            lookups: Cell::default(),
         }
     }
 
@@ -24,7 +28,19 @@ impl<K: Ord, V> Cache<K, V> {
     where
         K: std::borrow::Borrow<Q>,
     {
-        self.newer.get(key).or_else(|| self.older.get(key))
+        let found = self.newer.get(key).or_else(|| self.older.get(key));
+        let mut lookups = self.lookups.get();
+        match found {
+            Some(_) => lookups.hits += 1,
+            None => lookups.misses += 1,
+        }
+        self.lookups.set(lookups);
+        found
+    }
+
+    /// How often something was looked for here.
+    pub(crate) fn lookups(&self) -> Lookups {
+        self.lookups.get()
     }
 
     pub(crate) fn insert(&mut self, key: K, value: V) {
@@ -51,6 +67,8 @@ mod tests {
             assert_eq!(cache.get(&number), Some(&number));
         }
         assert_eq!(cache.get(&0), None);
+        let told = cache.lookups();
+        assert_eq!((told.hits, told.misses), (5, 1));
     }
 
     #[test]

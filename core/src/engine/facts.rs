@@ -3,7 +3,7 @@
 mod abroad;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -72,6 +72,8 @@ pub struct Facts<'a> {
     pub(super) missing: RefCell<Missing>,
     /// The keys in memory that were asked for: whose, and which.
     pub(super) used_keys: RefCell<Vec<(OwnedServerName, String)>>,
+    /// How often states were resolved.
+    pub(super) resolutions: Cell<u64>,
 }
 
 /// What a blocked decision lacked.
@@ -82,6 +84,11 @@ pub(super) struct Missing {
 }
 
 impl<'a> Facts<'a> {
+    /// Counts that states were resolved.
+    pub fn note_resolution(&self) {
+        self.resolutions.set(self.resolutions.get() + 1);
+    }
+
     /// The time of the input that made this decision run.
     pub fn now(&self) -> Now {
         self.now

@@ -28,6 +28,7 @@ pub mod registry;
 mod run;
 pub mod searches;
 mod sending;
+mod span;
 mod staged;
 mod status;
 pub mod stop;
@@ -126,6 +127,8 @@ pub(crate) struct Engine {
     last_id: u64,
     now: Now,
     statistics: Statistics,
+    /// How often states were resolved.
+    resolutions: u64,
     halted: bool,
 }
 
@@ -157,6 +160,7 @@ impl Engine {
             last_id: 0,
             now: Now::default(),
             statistics: Statistics::default(),
+            resolutions: 0,
             halted: false,
         }
     }

@@ -2,7 +2,7 @@
 //! ended.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
 };
 
@@ -100,6 +100,7 @@ impl Engine {
         let Some(running) = self.jobs.get_mut(&id) else {
             return;
         };
+        let _span = running.job.span(id).entered();
         running.runs += 1;
         running.is_held_up = false;
         if running.runs > RUNS_MAX {
@@ -121,8 +122,11 @@ impl Engine {
             went_unanswered: running.went_unanswered,
             missing: RefCell::default(),
             used_keys: RefCell::default(),
+            resolutions: Cell::default(),
         };
-        match running.job.decide(&facts) {
+        let decided = running.job.decide(&facts);
+        self.resolutions += facts.resolutions.get();
+        match decided {
             Ok(outcome) => {
                 let used_keys = facts.used_keys.into_inner();
                 for (server, key_id) in used_keys {

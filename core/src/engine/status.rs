@@ -1,9 +1,9 @@
 //! How the engine stands, in words.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::{Engine, JobId, Running, need::Need};
-use crate::messaging::status::{JobStatus, LISTED_MAX, RoomStatus, Status};
+use crate::messaging::status::{JobStatus, LISTED_MAX, Measurements, RoomStatus, Status};
 
 impl Engine {
     /// See [`Status`].
@@ -19,6 +19,34 @@ impl Engine {
     pub(crate) fn jobs(&self) -> impl Iterator<Item = JobStatus> {
         let jobs = self.jobs.iter();
         jobs.map(|(id, running)| self.job(*id, running))
+    }
+
+    /// See [`Measurements`].
+    pub(crate) fn measurements(&self) -> Measurements {
+        let mut jobs = BTreeMap::new();
+        let mut oldest_job = Duration::ZERO;
+        for running in self.jobs.values() {
+            let kind = (running.job.name(), running.waits_for_what());
+            *jobs.entry(kind).or_default() += 1;
+            oldest_job = oldest_job.max(self.now.monotonic.since(running.since.monotonic));
+        }
+        let rooms = self.world.rooms();
+        let apart = rooms.filter(|room| room.extremities.len() > 1);
+        Measurements {
+            statistics: self.statistics(),
+            jobs,
+            oldest_job,
+            destinations: self.outgoing.queues(self.now),
+            rooms: self.world.rooms().count() as u64,
+            rooms_apart: apart.count() as u64,
+            resolutions: self.resolutions,
+            caches: self.world.lookups(),
+        }
+    }
+
+    /// See [`Measurements::resolutions`].
+    pub(crate) fn resolutions(&self) -> u64 {
+        self.resolutions
     }
 
     fn job(&self, id: JobId, running: &Running) -> JobStatus {
@@ -47,6 +75,37 @@ impl Engine {
         rooms.sort_by_key(|room| std::cmp::Reverse(room.extremities));
         rooms.truncate(LISTED_MAX);
         rooms
+    }
+}
+
+impl Running {
+    /// What kind of thing it waits for first.
+    fn waits_for_what(&self) -> &'static str {
+        match self.waits_for.first() {
+            Some(need) => need.kind(),
+            None if self.children > 0 => "jobs",
+            None => "nothing",
+        }
+    }
+}
+
+impl Need {
+    /// What kind of need it is, in one word.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Room(_) | Self::RoomAtPresent(_) => "room",
+            Self::Event(_) => "event",
+            Self::AuthChain(_) | Self::AuthDescendants(_) | Self::Snapshot(_) | Self::Read(_) => {
+                "store"
+            }
+            Self::Key { .. } => "key",
+            Self::Signatures(_) => "signatures",
+            Self::Call(_) => "call",
+            Self::Lookup(_) => "lookup",
+            Self::Page(_) => "page",
+            Self::Told(_) => "application",
+            Self::Turn(_) | Self::Service(_) => "turn",
+        }
     }
 }
 

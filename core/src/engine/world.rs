@@ -14,6 +14,7 @@ use super::{cache::Cache, outcome::Outcome};
 use crate::{
     keys::{OwnKeys, ring::KeyRing},
     messaging::settings::Settings,
+    messaging::status::Lookups,
     pdu::{RoomVersion, StateMap, place::NamedState, state::UserSet},
     persistence::{
         queries::{Boot, LoadedRoom, Write},
@@ -229,6 +230,15 @@ impl World {
     /// Every room that is loaded.
     pub(crate) fn rooms(&self) -> impl Iterator<Item = &Room> {
         self.rooms.values()
+    }
+
+    /// How often events and states were looked for here.
+    pub(crate) fn lookups(&self) -> BTreeMap<&'static str, Lookups> {
+        [
+            ("events", self.events.lookups()),
+            ("states", self.states.lookups()),
+        ]
+        .into()
     }
 
     pub(crate) fn room(&self, room_id: &RoomId) -> Option<&Room> {

@@ -1,12 +1,13 @@
 //! How a server stands, for the people who run it: whom it cannot reach, what it is at, and which
-//! rooms have come apart. Told by [`Command::Status`](super::command::Command::Status).
+//! rooms have come apart. [`Status`] is told
+//! by [`Command::Status`](super::command::Command::Status); a runtime publishes [`Measurements`].
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use ruma_common::{OwnedRoomId, OwnedServerName};
 use serde::{Deserialize, Serialize};
 
-use crate::time::WallTime;
+use crate::{messaging::command::Statistics, time::WallTime};
 
 /// At most so many destinations, jobs and rooms are told of.
 pub const LISTED_MAX: usize = 1000;
@@ -116,4 +117,45 @@ pub struct RoomStatus {
     pub room_id: OwnedRoomId,
     /// How many ends its graph has.
     pub extremities: u64,
+}
+
+/// The engine in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measurements {
+    /// What [`Command::Statistics`](super::command::Command::Statistics) tells.
+    pub statistics: Statistics,
+    /// How many jobs there are, by what kind of work they are and what they wait for first.
+    pub jobs: BTreeMap<(&'static str, &'static str), u64>,
+    /// For how long the job waits that waits longest in its present phase.
+    pub oldest_job: Duration,
+    /// How the destinations stand, by [their state](DestinationState::NAMES).
+    pub destinations: BTreeMap<&'static str, Queues>,
+    /// How many rooms are loaded.
+    pub rooms: u64,
+    /// How many of them have more than one end.
+    pub rooms_apart: u64,
+    /// How often states were resolved since the start.
+    pub resolutions: u64,
+    /// How often something was looked for in what is kept in memory, by what it was.
+    pub caches: BTreeMap<&'static str, Lookups>,
+}
+
+/// The queues of several destinations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queues {
+    /// How many destinations.
+    pub destinations: u64,
+    /// How many queued items of theirs are in memory.
+    pub queued: u64,
+    /// For how long the oldest transaction that was begun for one of them has not arrived.
+    pub lag: Duration,
+}
+
+/// How often something was looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// And was there.
+    pub hits: u64,
+    /// And was not.
+    pub misses: u64,
 }

@@ -36,6 +36,7 @@ pub fn resolve(
         citations: Citations::at_hand(room, facts),
         unanswered: RefCell::default(),
     };
+    facts.note_resolution();
     let resolved = resolution::resolve(room.version, states, &at_hand);
     let unanswered = at_hand.unanswered.into_inner();
     if !unanswered.is_empty() {

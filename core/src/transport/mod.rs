@@ -14,6 +14,7 @@ pub mod connection_attempts;
 pub mod connection_pool;
 pub mod discovery;
 pub mod dns;
+pub mod endpoint_name;
 mod homeserver_question;
 pub mod http1;
 pub mod json;

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use tracing_subscriber::EnvFilter;
 
-use super::{Client, Config, Federation, Problem, Runtime, TlsPaths};
+use super::{Client, Config, Federation, LogFormat, Problem, Runtime, TlsPaths};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +29,7 @@ pub(super) struct File {
     database: DatabaseSection,
     federation: FederationSection,
     client: ClientSection,
+    observe: Option<ObserveSection>,
     log: LogSection,
 }
 
@@ -81,8 +82,16 @@ struct ClientSection {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct ObserveSection {
+    listen: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LogSection {
     filter: Spanned<String>,
+    #[serde(default)]
+    format: LogFormat,
 }
 
 impl File {
@@ -93,7 +102,12 @@ impl File {
             database_directory: directory.join(self.database.directory),
             federation: self.federation.check(directory)?,
             client: self.client.check(directory)?,
+            observe: self
+                .observe
+                .map(|observe| address(&observe.listen))
+                .transpose()?,
             log_filter: log_filter(self.log.filter)?,
+            log_format: self.log.format,
             directory: directory.to_owned(),
         })
     }

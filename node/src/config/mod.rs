@@ -32,8 +32,12 @@ pub struct Config {
     pub federation: Federation,
     /// Where and how clients are served.
     pub client: Client,
+    /// Where metrics and the server's health are told, in plain HTTP; nowhere without it.
+    pub observe: Option<SocketAddr>,
     /// What is logged, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log_filter: String,
+    /// What lines of the log look like.
+    pub log_format: LogFormat,
     /// The directory of the configuration file.
     pub directory: PathBuf,
 }
@@ -64,6 +68,17 @@ pub struct Client {
     pub tls: Option<TlsPaths>,
     /// The local parts of the users who may look after the server itself.
     pub operators: Vec<String>,
+}
+
+/// See [`Config::log_format`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// What drives the federation's sockets, store and clock.

@@ -17,7 +17,7 @@ use std::{error::Error, path::Path, time::Instant};
 use crate::{
     certificates::Authority,
     cli::{CommandResult, DemoArguments},
-    config::Runtime,
+    config::{LogFormat, Runtime},
     logging,
 };
 use narrator::Narrator;
@@ -38,7 +38,7 @@ const CAST: [(&str, Runtime); 3] = [
 /// # Errors
 /// When a step of it does not happen in time, or the servers do not agree at the end.
 pub fn run(arguments: &DemoArguments) -> CommandResult {
-    logging::start(LOG_FILTER);
+    logging::start(LOG_FILTER, LogFormat::default());
     let temporary = tempfile::tempdir()?;
     let directory = arguments.keep.as_deref().unwrap_or(temporary.path());
     let narrator = Narrator::new(arguments.json, Instant::now());

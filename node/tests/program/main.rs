@@ -13,5 +13,6 @@ mod directories;
 mod explain;
 mod media;
 mod node;
+mod operating;
 mod refusals;
 mod restart;

@@ -9,7 +9,7 @@ use super::{
     destination::{Destination, State},
 };
 use crate::{
-    messaging::status::{DestinationState, DestinationStatus, Failure, LISTED_MAX},
+    messaging::status::{DestinationState, DestinationStatus, Failure, LISTED_MAX, Queues},
     time::{Now, WallTime},
 };
 
@@ -34,16 +34,24 @@ impl Outgoing {
         destinations
     }
 
-    /// How many destinations are in each state.
+    /// The destinations by their state, each of [`DestinationState::NAMES`].
     #[must_use]
-    pub fn states(&self) -> BTreeMap<&'static str, u64> {
-        let mut counts: BTreeMap<_, _> = DestinationState::NAMES.map(|name| (name, 0)).into();
+    pub fn queues(&self, now: Now) -> BTreeMap<&'static str, Queues> {
+        let mut queues: BTreeMap<_, Queues> = DestinationState::NAMES
+            .map(|name| (name, Queues::default()))
+            .into();
         for destination in self.destinations.values() {
-            *counts
-                .entry(told(destination.state, Now::default()).name())
-                .or_default() += 1;
+            let lag = destination
+                .begun()
+                .map(|begun| now.wall.since(begun.begun_at));
+            let queues = queues
+                .entry(told(destination.state, now).name())
+                .or_default();
+            queues.destinations += 1;
+            queues.queued += destination.in_memory() as u64;
+            queues.lag = queues.lag.max(lag.unwrap_or_default());
         }
-        counts
+        queues
     }
 
     fn standing(&self, name: &OwnedServerName, of: &Destination, now: Now) -> DestinationStatus {

@@ -278,6 +278,10 @@ impl Homeserver for World {
         })
     }
 
+    fn metrics(&self) -> Result<String, CommandError> {
+        Err(CommandError::NotFound("not here".into()))
+    }
+
     fn on_notice(&self, callback: NoticeCallback) -> io::Result<()> {
         self.listeners.lock().unwrap().push(callback);
         Ok(())
