@@ -58,7 +58,9 @@ impl fmt::Display for WallTime {
 }
 
 /// Time since an arbitrary moment that a runtime chooses once; it never goes back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Monotonic(pub Duration);
 
 impl Monotonic {
@@ -76,7 +78,7 @@ impl Monotonic {
 }
 
 /// The time at which an input happened, on both clocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Now {
     /// What goes into events and is compared with what other servers write.
     pub wall: WallTime,

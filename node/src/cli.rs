@@ -4,7 +4,9 @@ use std::{error::Error, io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{config::Runtime, demo, destination, explain, init, room_cli, serve, status, user};
+use crate::{
+    config::Runtime, demo, destination, explain, init, replay, room_cli, serve, status, user,
+};
 
 /// What every command comes to: nothing, or an error for people.
 pub type CommandResult = Result<(), Box<dyn Error>>;
@@ -38,6 +40,10 @@ enum Command {
     ///
     /// For users whom the configuration calls operators.
     Destination(destination::DestinationArguments),
+    /// Run a recorded log of a server again and tell where it comes out differently
+    ///
+    /// Fails if it does. `[recording]` in the configuration switches recording on.
+    Replay(replay::ReplayArguments),
     /// Tell why an event was accepted or refused, or how a room came by its state
     ///
     /// Reads the server's database, whether the server runs or not, and changes nothing.
@@ -149,6 +155,7 @@ pub fn main() -> ExitCode {
         Command::Room(arguments) => room_cli::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Destination(arguments) => destination::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
     };
     match result {

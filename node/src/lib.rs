@@ -23,6 +23,7 @@ mod new_file;
 pub mod observing;
 pub mod questions;
 mod random;
+pub mod replay;
 pub mod room_cli;
 pub mod serve;
 pub mod signing_key;

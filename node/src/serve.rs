@@ -154,6 +154,7 @@ fn federation_parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
             .map(bind)
             .collect::<Result<_, _>>()?,
         certificate: federation.tls.as_ref().map(certificate).transpose()?,
+        recording: config.recording.clone(),
         extra_ca: federation
             .extra_ca
             .iter()

@@ -20,7 +20,9 @@ mod task_group;
 
 pub use comity_runtime::{
     Certificate, CertificateError, ConnectionLimits, Lagged, METRICS_TYPE, Resolver, ServerConfig,
-    StartError, tls,
+    StartError,
+    recording::{self, RecordingConfig},
+    tls,
 };
 pub use handle::{Handle, NoticeStream};
 pub use server::Server;

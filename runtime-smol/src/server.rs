@@ -44,7 +44,8 @@ impl Server {
         let shown = shown.transpose()?;
         let effects = TaskEffects::start(&config, shown.as_ref(), clock, &inbox).await?;
         let addresses = effects.local_addresses();
-        let driver = Driver::start(config.core, clock, effects, stop_reason.clone());
+        let recorder = config.recorder()?;
+        let driver = Driver::start(config.core, clock, effects, stop_reason.clone(), recorder);
         let handle = Handle::new(inbox.clone(), stop_reason);
         let core_task = smol::spawn(drive(driver, messages));
         Ok(Self {

@@ -20,7 +20,9 @@ mod timed_stream;
 
 pub use comity_runtime::{
     Certificate, CertificateError, ConnectionLimits, Lagged, METRICS_TYPE, NoNotice, Resolver,
-    ServerConfig, StartError, tls,
+    ServerConfig, StartError,
+    recording::{self, RecordingConfig},
+    tls,
 };
 pub use handle::{Handle, NoticeStream};
 pub use server::Server;

@@ -40,7 +40,8 @@ impl Server {
         let shown = shown.transpose()?;
         let effects = ThreadEffects::start(&config, shown.as_ref(), clock, &inbox)?;
         let addresses = effects.local_addresses();
-        let driver = Driver::start(config.core, clock, effects, stop_reason.clone());
+        let recorder = config.recorder()?;
+        let driver = Driver::start(config.core, clock, effects, stop_reason.clone(), recorder);
         let handle = Handle::new(inbox.clone(), stop_reason);
         let core_thread = spawn_core(driver, messages)?;
         Ok(Self {

@@ -2,7 +2,10 @@
 
 use std::{io, net::TcpListener, path::PathBuf, time::Duration};
 
-use crate::Resolver;
+use crate::{
+    Resolver,
+    recording::{Recorder, RecordingConfig},
+};
 use comity_core::{
     transaction::outgoing::{LIVING_AT_ONCE, PROBES_AT_ONCE},
     transport::http1::{HttpLimits, PaceLimits},
@@ -33,6 +36,8 @@ pub struct ServerConfig {
     /// How many requests of ours may be under way at once; the rest wait, and their time runs. More
     /// than the core makes for transactions, so that there is room for others.
     pub calls_max: usize,
+    /// Where to record everything that goes into the core; nowhere if `None`.
+    pub recording: Option<RecordingConfig>,
 }
 
 impl ServerConfig {
@@ -54,7 +59,18 @@ impl ServerConfig {
             connections: ConnectionLimits::default(),
             resolver: Resolver::system(),
             calls_max: LIVING_AT_ONCE + PROBES_AT_ONCE + 64,
+            recording: None,
         }
+    }
+
+    /// The log to record into, begun.
+    ///
+    /// Errors when its file cannot be written.
+    pub fn recorder(&self) -> io::Result<Option<Recorder>> {
+        let recording = self.recording.as_ref();
+        recording
+            .map(|recording| Recorder::start(recording, &self.core))
+            .transpose()
     }
 }
 

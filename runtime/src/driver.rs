@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -24,7 +25,7 @@ use comity_core::{
     },
 };
 
-use crate::{Clock, metrics::Metrics};
+use crate::{Clock, metrics::Metrics, recording::Recorder};
 
 /// Commands that may wait for their outcome at once; more are refused as
 /// [`CommandError::Busy`].
@@ -161,6 +162,7 @@ pub struct Driver<E> {
     calls_under_way: usize,
     queries_under_way: usize,
     metrics: Metrics,
+    recorder: Option<Recorder>,
 }
 
 impl<E: Effects> Driver<E> {
@@ -170,6 +172,7 @@ impl<E: Effects> Driver<E> {
         clock: Clock,
         effects: E,
         stop_reason: StopReason,
+        recorder: Option<Recorder>,
     ) -> Self {
         let mut driver = Self {
             federation: Federation::new(config),
@@ -185,6 +188,7 @@ impl<E: Effects> Driver<E> {
             calls_under_way: 0,
             queries_under_way: 0,
             metrics: Metrics::new(),
+            recorder,
         };
         driver.begin_actions();
         driver
@@ -318,12 +322,24 @@ impl<E: Effects> Driver<E> {
         if self.state.is_over() {
             return;
         }
+        let now = self.clock.now();
+        self.record(|recorder| recorder.input(now, &input));
         let (kind, since) = (input.kind(), Instant::now());
         let resolutions = self.federation.resolutions();
-        self.federation.handle(self.clock.now(), input);
+        self.federation.handle(now, input);
         let resolved = self.federation.resolutions() > resolutions;
         self.metrics.dealt_with(kind, since, resolved);
         self.begin_actions();
+    }
+
+    /// A log that cannot be written is given up; the server goes on.
+    fn record(&mut self, write: impl FnOnce(&mut Recorder) -> io::Result<()>) {
+        if let Some(recorder) = &mut self.recorder
+            && let Err(error) = write(recorder)
+        {
+            tracing::warn!(%error, "the recording has ended");
+            self.recorder = None;
+        }
     }
 
     fn begin_actions(&mut self) {
@@ -335,6 +351,7 @@ impl<E: Effects> Driver<E> {
     }
 
     fn begin(&mut self, action: Action) {
+        self.record(|recorder| recorder.action(&action));
         match action {
             Action::Respond(id, response) => {
                 self.metrics.request_ended(id, response.status());

@@ -12,6 +12,7 @@ mod incoming;
 mod metrics;
 mod open_sockets;
 pub mod outgoing;
+pub mod recording;
 mod resolver;
 pub mod tls;
 

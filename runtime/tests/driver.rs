@@ -72,7 +72,7 @@ impl World {
         };
         let stop_reason = StopReason::default();
         let (clock, effects) = (Clock::start(), FakeEffects(sender));
-        let driver = Driver::start(config, clock, effects, stop_reason.clone());
+        let driver = Driver::start(config, clock, effects, stop_reason.clone(), None);
         let Ok(Asked::Query(id, boot)) = asked.try_recv() else {
             unreachable!("the core asks the store first");
         };

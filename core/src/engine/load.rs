@@ -2,7 +2,7 @@
 //!
 //! **Invariants.**
 //! - A request is counted from when it is taken on until its answer leaves.
-//! - A server that has proved to have sent its requests has [`AT_WORK`] of them worked on at once.
+//! - A server that has proved to have sent its requests has `AT_WORK` of them worked on at once.
 //!   The rest wait for their turn, so that whoever asks much delays itself and not the others.
 //! - No server holds more than its share, which shrinks as the whole fills: a quarter of what is
 //!   free. So one that floods us leaves room for all others.

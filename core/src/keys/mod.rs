@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use ruma_common::{OwnedServerName, ServerName};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -44,7 +45,7 @@ pub struct OwnKeys {
 
 /// A key of ours that signs no more. It stays published, so that what it signed can be checked
 /// (KEY-4).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetiredKey {
     /// The key's id, `ed25519:` and its version.
     pub key_id: String,
@@ -55,7 +56,7 @@ pub struct RetiredKey {
 }
 
 /// What a server chooses of its own keys, and of how it gets those of others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySettings {
     /// The keys that signed before the present one.
     pub retired: Vec<RetiredKey>,

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use ruma_common::{
     OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
@@ -29,7 +30,7 @@ use crate::{
 pub type Content = Map<String, Value>;
 
 /// Something a user or the application wants done.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     /// Create a room. → [`Reply::Room`]
     CreateRoom(Box<CreateRoom>),
@@ -187,7 +188,7 @@ pub enum Command {
 }
 
 /// For whom an ephemeral message is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EduAudience {
     /// Every server in a room.
     Room(OwnedRoomId),
@@ -199,7 +200,7 @@ pub enum EduAudience {
 
 /// See [`Command::CreateRoom`]. The events are made in the order that the client-server API
 /// gives for `createRoom`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CreateRoom {
     /// Our user.
     pub creator: OwnedUserId,
@@ -243,7 +244,7 @@ impl CreateRoom {
 }
 
 /// Which rules a new room starts with (client-server API, `createRoom`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Preset {
     /// By invitation only.
     #[default]
@@ -256,7 +257,7 @@ pub enum Preset {
 }
 
 /// One state event of a new room.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InitialState {
     /// Its type.
     pub event_type: String,
@@ -267,7 +268,7 @@ pub struct InitialState {
 }
 
 /// See [`Command::Send`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SendEvent {
     /// Our user.
     pub sender: OwnedUserId,

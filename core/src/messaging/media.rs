@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use ruma_common::OwnedServerName;
+use serde::{Deserialize, Serialize};
 
 use super::{
     command::{CommandError, Reply},
@@ -28,7 +29,7 @@ pub const MEDIA_BYTES_MAX: usize = 50 << 20;
 const MEDIA_ID_MAX: usize = 255;
 
 /// A file of one homeserver.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WantedMedia {
     /// Its id there.
     pub media_id: String,
@@ -47,7 +48,7 @@ impl WantedMedia {
 }
 
 /// A small picture of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Thumbnail {
     /// How wide it should be, in pixels.
     pub width: u32,
@@ -60,7 +61,7 @@ pub struct Thumbnail {
 }
 
 /// A file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Media {
     /// What is in it, or where that is.
     pub content: MediaContent,
@@ -71,7 +72,7 @@ pub struct Media {
 }
 
 /// What is in a file, or where that is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MediaContent {
     /// The bytes.
     Bytes(Bytes),

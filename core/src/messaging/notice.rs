@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -128,7 +129,7 @@ pub enum Question {
 }
 
 /// The application's answer to a [`Question`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Told {
     /// The room and servers in it.
     Directory {

@@ -1,11 +1,12 @@
 //! What a server may choose of how it takes part in rooms.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::transport::address_guard::PrivateAddresses;
 
 /// What a server may choose of how it takes part in rooms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Whether policy servers are heeded: in a room that has one, events of ours are sent with its
     /// signature or not at all, and events of others without it are soft-failed (server-server API,
@@ -33,7 +34,7 @@ pub struct Settings {
 
 /// How much of what other servers ask may be under way at once. Beyond that they are told to come
 /// back later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestLimits {
     /// Requests.
     pub requests: usize,
@@ -59,7 +60,7 @@ impl Default for RequestLimits {
 
 /// How much is kept for one server that does not answer. At either bound the oldest is given up,
 /// and the application is told; of events, the server can still ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueLimits {
     /// So many events, and so many ephemeral messages of those that must not be lost.
     pub depth: u32,

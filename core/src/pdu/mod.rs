@@ -46,6 +46,7 @@ pub mod hash;
 pub mod history;
 pub mod import;
 pub mod judging;
+mod kept;
 pub mod merge;
 pub mod place;
 pub mod policy;

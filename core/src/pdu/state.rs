@@ -18,6 +18,7 @@ mod tests;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use ruma_common::{EventId, OwnedEventId};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use self::tree::{Change, Tree, changed, size};
@@ -30,7 +31,7 @@ use super::unpadded_base64;
 pub type Entry<'a> = (&'a str, &'a str);
 
 /// What a state event is the state of.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StateKey {
     /// The event's type.
     pub event_type: Arc<str>,

@@ -1,7 +1,9 @@
 //! The two ways through time.
 
+use serde::{Deserialize, Serialize};
+
 /// Which way to walk a timeline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// From newer to older events.
     Backward,

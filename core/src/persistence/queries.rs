@@ -1,19 +1,24 @@
 //! Every query, typed: what the core may ask of the store and what it gets back.
 
+mod answers;
+
 use std::sync::Arc;
 
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedTransactionId, OwnedUserId};
+use serde::{Deserialize, Serialize};
 
 pub use super::direction::Direction;
 use super::tables::{
-    AudienceId, BegunTransaction, DestinationRecord, Excess, InboxId, InboxRecord, JoinRecord,
-    LocalMembership, OutgoingRecord, Outlook, PeerStream, Position, Queued, RoomRecord,
-    ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent, StateChange, StateEntry, StoredEvent,
+    AudienceId, BegunTransaction, Excess, InboxId, InboxRecord, JoinRecord, LocalMembership,
+    OutgoingRecord, Outlook, PeerStream, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId,
+    SnapshotRecord, StagedEvent, StateChange, StateEntry, StoredEvent,
 };
 use crate::{
     pdu::{RoomVersion, StateKey},
     time::WallTime,
 };
+
+pub use answers::{Boot, Counts, EventsAfter, InboxStanding, LoadedRoom};
 
 /// One unit of work for the store.
 #[derive(Clone, Debug)]
@@ -32,7 +37,7 @@ pub struct Batch {
 }
 
 /// A question to the store. Two equal questions may share one answer, hence the ordering.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Read {
     /// The counters and queues to start from; also counts this start. → [`Answer::Boot`]
     Boot,
@@ -192,7 +197,7 @@ pub enum Read {
 }
 
 /// Which ancestors [`Read::Ancestors`] asks for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ancestors {
     /// The room all of it must be of.
     pub room_id: OwnedRoomId,
@@ -207,7 +212,7 @@ pub struct Ancestors {
 }
 
 /// What the store answers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// The batch is durable.
     Committed,
@@ -253,81 +258,6 @@ pub enum Answer {
     PeerStream(Option<PeerStream>),
     /// To [`Read::Counts`].
     Counts(Counts),
-}
-
-/// How one server's reliable EDUs stand.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct InboxStanding {
-    /// How many the application has not acknowledged yet.
-    pub waiting: u64,
-    /// How many bytes their contents are.
-    pub bytes: u64,
-    /// Those of the names that have come before, sorted.
-    pub known: Vec<String>,
-}
-
-/// Where the last run ended.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Boot {
-    /// How often this database was started before this time.
-    pub starts: u64,
-    /// The highest snapshot id in use.
-    pub last_snapshot: SnapshotId,
-    /// The highest position in use.
-    pub newest_position: Position,
-    /// The lowest position in use, zero or negative.
-    pub oldest_position: Position,
-    /// The highest sequence ever queued.
-    pub last_sequence: u64,
-    /// The highest id ever given to a reliable EDU.
-    pub last_inbox: InboxId,
-    /// The newest audience ever made.
-    pub last_audience: AudienceId,
-    /// Every server that has something queued, or a failure or a begun transaction on record, by
-    /// name.
-    pub destinations: Vec<DestinationRecord>,
-    /// Every staged event, in the order in which they came.
-    pub staged: Vec<StagedEvent>,
-    /// Every join that has not ended, by room.
-    pub joins: Vec<JoinRecord>,
-    /// Every server that offers its stream.
-    pub streams: Vec<PeerStream>,
-}
-
-/// A part of our stream of events as one server shares it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct EventsAfter {
-    /// The events, oldest first.
-    pub events: Vec<Arc<StoredEvent>>,
-    /// Up to here there is nothing else. It may be further on than the last event, and is further
-    /// on than the position asked about if anything is.
-    pub through: Position,
-    /// The newest position in use.
-    pub newest: Position,
-}
-
-/// A room with what is needed to judge its next event.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoadedRoom {
-    /// The room.
-    pub record: RoomRecord,
-    /// Its current state.
-    pub state: Vec<StateEntry>,
-    /// Who is joined in that state.
-    pub joined: Vec<OwnedUserId>,
-}
-
-/// How much is stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Events, outliers and rejected ones included.
-    pub events: u64,
-    /// Rooms.
-    pub rooms: u64,
-    /// Events and ephemeral messages queued for other servers, counted once per destination.
-    pub queued: u64,
-    /// Transactions received whose response is kept.
-    pub received_transactions: u64,
 }
 
 /// One change to the database.
@@ -475,7 +405,7 @@ pub enum Write {
 }
 
 /// Why the store could not answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum StoreError {
     /// The database refused or the disk failed; for a commit, nothing of the batch is there.
     #[error("the database failed: {0}")]

@@ -31,7 +31,7 @@ pub struct Position(pub i64);
 
 /// What became of an event when it was judged.
 /// (Server-server API, "Checks performed on receipt of a PDU".)
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// Passed every check.
     Accepted,
@@ -51,7 +51,7 @@ impl Verdict {
 }
 
 /// The room's state around one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventState {
     /// The state before the event.
     pub before: SnapshotId,
@@ -60,7 +60,7 @@ pub struct EventState {
 }
 
 /// One row of the event table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredEvent {
     /// The event itself.
     pub pdu: Arc<Pdu>,
@@ -124,7 +124,7 @@ pub struct SnapshotRecord {
 }
 
 /// One entry of a whole state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateEntry {
     /// Which entry.
     pub key: StateKey,
@@ -134,7 +134,7 @@ pub struct StateEntry {
 
 /// What one state says of what one server's users may see of the events that stand in it
 /// (client-server API, "Room history visibility").
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outlook {
     /// The room's history visibility, if the state has one that is a text.
     pub history_visibility: Option<String>,
@@ -146,7 +146,7 @@ pub struct Outlook {
 }
 
 /// A room this server takes part in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomRecord {
     /// Its id.
     pub room_id: OwnedRoomId,
@@ -162,7 +162,7 @@ pub struct RoomRecord {
 }
 
 /// What we know about one of our own users in one room, also where we hold no state of the room.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LocalMembership {
     /// Our user.
     pub user_id: OwnedUserId,
@@ -180,7 +180,7 @@ pub struct LocalMembership {
 }
 
 /// One public key of another server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerKeyRecord {
     /// Whose key it is.
     pub server: OwnedServerName,
@@ -214,7 +214,7 @@ pub enum Queued {
 }
 
 /// One thing that waits to be sent to one server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutgoingRecord {
     /// Its place in the queues: ascending over everything this server ever queued.
     pub sequence: u64,
@@ -223,7 +223,7 @@ pub struct OutgoingRecord {
 }
 
 /// What a transaction can hold, as canonical JSON that all destinations share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OutgoingItem {
     /// An event.
     Pdu(Arc<str>),
@@ -238,7 +238,7 @@ pub enum OutgoingItem {
 pub struct InboxId(pub u64);
 
 /// An EDU that must not be lost on its way to the application.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InboxRecord {
     /// Names it.
     pub id: InboxId,
@@ -255,7 +255,7 @@ pub struct InboxRecord {
 }
 
 /// How far the judgement of a [`StagedEvent`] has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// Its format is right.
     Received,
@@ -265,7 +265,7 @@ pub enum Stage {
 
 /// An event that another server sent us and that cannot be judged before a server has answered.
 /// It waits here, so that its sender need not, and is found again after a crash.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StagedEvent {
     /// The event, as it is at this stage.
     pub event: Arc<Pdu>,
@@ -279,7 +279,7 @@ pub struct StagedEvent {
 
 /// A join that was handed in to another server and has not ended: whether our user is in the room
 /// is not known.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JoinRecord {
     /// The join, as we signed it. It names the room and our user.
     pub event: Arc<Pdu>,
@@ -294,7 +294,7 @@ pub struct JoinRecord {
 }
 
 /// The transaction that was last begun towards a server and not yet answered with 200.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BegunTransaction {
     /// Its id, never used again for this destination.
     pub transaction_id: String,
@@ -305,7 +305,7 @@ pub struct BegunTransaction {
 }
 
 /// Where we stand with one other server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DestinationRecord {
     /// The server.
     pub destination: OwnedServerName,
@@ -320,7 +320,7 @@ pub struct DestinationRecord {
 }
 
 /// What of a destination's queue is more than is kept for one server: the oldest of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excess {
     /// Of the events.
     pub events: OldestOf,
@@ -329,7 +329,7 @@ pub struct Excess {
 }
 
 /// The oldest things of one kind in a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OldestOf {
     /// How many.
     pub count: u64,
@@ -339,7 +339,7 @@ pub struct OldestOf {
 
 /// What we know of another server's stream of events, which it may offer us page by page
 /// ([`crate::transaction::after`]).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStream {
     /// The server.
     pub server: OwnedServerName,
@@ -350,7 +350,7 @@ pub struct PeerStream {
 }
 
 /// Where we stand in another server's stream. Positions are words of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamCursor {
     /// Pull what follows this position.
     pub pull_after: String,

@@ -6,11 +6,12 @@
 //! connects to no other (DISC-13).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use serde::{Deserialize, Serialize};
 
 use super::server_address::{Host, parse_server_name};
 
 /// Whether we connect to addresses that are not of the public internet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PrivateAddresses {
     /// Only if our own name is such an address, or `localhost`: nobody outside knows us then, and
     /// all whom we talk to are on our side.

@@ -1,6 +1,7 @@
 //! Questions to the domain name system, and their answers, as data.
 
 use core::net::IpAddr;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What is asked about a name.
@@ -14,7 +15,7 @@ pub enum Lookup {
 }
 
 /// What there is. That there is nothing of the kind is an answer too.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// The records.
     pub records: Records,
@@ -23,7 +24,7 @@ pub struct Found {
 }
 
 /// What was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Records {
     /// To [`Lookup::Addresses`].
     Addresses(Vec<IpAddr>),
@@ -32,7 +33,7 @@ pub enum Records {
 }
 
 /// Who offers a service (RFC 2782).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Service {
     /// Those with the lowest are tried first.
     pub priority: u16,
@@ -45,6 +46,6 @@ pub struct Service {
 }
 
 /// No answer came, or none that says whether there is something: another time there may be one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{0}")]
 pub struct LookupError(pub String);

@@ -13,6 +13,7 @@ use comity_core::{
     pdu::unpadded_base64,
     transport::address_guard::PrivateAddresses,
 };
+use comity_sync::RecordingConfig;
 use ruma_common::{OwnedServerName, ServerName};
 use serde::Deserialize;
 use toml::Spanned;
@@ -30,6 +31,7 @@ pub(super) struct File {
     federation: FederationSection,
     client: ClientSection,
     observe: Option<ObserveSection>,
+    recording: Option<RecordingSection>,
     log: LogSection,
 }
 
@@ -88,6 +90,13 @@ struct ObserveSection {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RecordingSection {
+    file: PathBuf,
+    megabytes: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct LogSection {
     filter: Spanned<String>,
     #[serde(default)]
@@ -106,6 +115,10 @@ impl File {
                 .observe
                 .map(|observe| address(&observe.listen))
                 .transpose()?,
+            recording: self.recording.map(|recording| RecordingConfig {
+                file: directory.join(recording.file),
+                limit: u64::from(recording.megabytes) * 1_000_000,
+            }),
             log_filter: log_filter(self.log.filter)?,
             log_format: self.log.format,
             directory: directory.to_owned(),

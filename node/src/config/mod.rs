@@ -14,6 +14,7 @@ use std::{
 };
 
 use comity_core::{keys::KeySettings, messaging::settings::Settings};
+use comity_sync::RecordingConfig;
 use ruma_common::OwnedServerName;
 use serde::Deserialize;
 
@@ -34,6 +35,8 @@ pub struct Config {
     pub client: Client,
     /// Where metrics and the server's health are told, in plain HTTP; nowhere without it.
     pub observe: Option<SocketAddr>,
+    /// Where the federation's inputs are recorded, for [`crate::replay`]; nowhere without it.
+    pub recording: Option<RecordingConfig>,
     /// What is logged, in the syntax of `tracing_subscriber::EnvFilter`.
     pub log_filter: String,
     /// What lines of the log look like.

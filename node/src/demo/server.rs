@@ -107,6 +107,7 @@ impl Identity {
             keys: KeySettings::default(),
             listeners: vec![listener],
             certificate: Some(self.certificate.clone()),
+            recording: None,
             extra_ca: vec![self.authority.clone()],
         })
     }

@@ -15,4 +15,5 @@ mod media;
 mod node;
 mod operating;
 mod refusals;
+mod replaying;
 mod restart;
