@@ -29,6 +29,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     STREAMS,
     JOINS,
     TIMES,
+    LOST_BEFORE,
 ];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
@@ -437,4 +438,20 @@ const JOINS: &str = "
 const TIMES: &str = "
     CREATE INDEX times ON events (room, json ->> '$.origin_server_ts', position)
         WHERE position IS NOT NULL;
+";
+
+/// A transaction holds what was not given up when it was begun, neither less nor more.
+const LOST_BEFORE: &str = "
+    ALTER TABLE destinations ADD COLUMN events_lost_before INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE destinations ADD COLUMN edus_lost_before INTEGER NOT NULL DEFAULT 0;
+    DROP VIEW owed;
+    CREATE VIEW owed AS
+        SELECT server, sequence, audience, queued_at, event, edu
+        FROM audience_members
+        JOIN destinations USING (server)
+        JOIN outgoing USING (audience)
+        WHERE sequence > acknowledged
+            AND sequence > iif(sequence <= coalesce(through, 0),
+                iif(event IS NULL, edus_lost_before, events_lost_before),
+                iif(event IS NULL, edus_lost, events_lost));
 ";

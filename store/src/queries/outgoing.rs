@@ -159,7 +159,8 @@ pub(super) fn begin(
         INSERT INTO destinations (server, transaction_id, through, begun_at)
         VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (server) DO UPDATE SET transaction_id = excluded.transaction_id,
-            through = excluded.through, begun_at = excluded.begun_at";
+            through = excluded.through, begun_at = excluded.begun_at,
+            events_lost_before = events_lost, edus_lost_before = edus_lost";
     let server = names::server(database, destination)?;
     let BegunTransaction {
         transaction_id,

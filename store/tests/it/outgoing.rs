@@ -137,6 +137,8 @@ fn what_exceeds_a_bound_is_measured_and_given_up() {
     assert_eq!(sequences(&mut store, "cal.example"), [2]);
     commit(&mut store, vec![delivered("bob.example", 1)]);
     assert_eq!(sequences(&mut store, "bob.example"), [3, 5]);
+    commit(&mut store, vec![begun("bob.example", "t2", 5)]);
+    assert_eq!(sequences(&mut store, "bob.example"), [3, 5]);
     commit(&mut store, vec![enqueue(6, 1, &events[0])]);
     assert_eq!(sequences(&mut store, "bob.example"), [3, 5, 6]);
 }

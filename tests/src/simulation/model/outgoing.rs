@@ -37,11 +37,14 @@ pub(super) fn owed<'t>(
 impl DestinationRow {
     /// Whether it was not given up: what was begun never is.
     fn keeps(&self, sequence: u64, queued: &Queued) -> bool {
-        let lost = match queued {
-            Queued::Event(_) => self.events_lost,
-            Queued::Edu(_) => self.edus_lost,
+        let was_begun = sequence <= self.through();
+        let lost = match (queued, was_begun) {
+            (Queued::Event(_), true) => self.events_lost_before,
+            (Queued::Event(_), false) => self.events_lost,
+            (Queued::Edu(_), true) => self.edus_lost_before,
+            (Queued::Edu(_), false) => self.edus_lost,
         };
-        sequence <= self.through() || sequence > lost
+        sequence > lost
     }
 
     fn through(&self) -> u64 {
@@ -144,9 +147,12 @@ pub(super) fn begin(tables: &mut Tables, destination: &ServerName, begun: &Begun
         begun_at: kept(begun.begun_at),
         ..begun.clone()
     };
+    let row = row(tables, destination);
     let row = DestinationRow {
         begun: Some(begun),
-        ..row(tables, destination)
+        events_lost_before: row.events_lost,
+        edus_lost_before: row.edus_lost,
+        ..row
     };
     tables.destinations.set(destination.to_owned(), row);
 }

@@ -96,6 +96,9 @@ pub(super) struct DestinationRow {
     /// … and up to which events, and other messages, were given up.
     pub(super) events_lost: u64,
     pub(super) edus_lost: u64,
+    /// The same when the transaction was begun.
+    pub(super) events_lost_before: u64,
+    pub(super) edus_lost_before: u64,
     pub(super) failures: u32,
     pub(super) retry_at: WallTime,
     pub(super) begun: Option<BegunTransaction>,
