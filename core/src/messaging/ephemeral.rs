@@ -172,7 +172,7 @@ fn may_speak_in(origin: &ServerName, room: &str, facts: &Facts<'_>) -> Result<bo
         return Ok(false);
     };
     match gate::enter(room_id, origin, facts) {
-        Ok(_) => Ok(true),
+        Ok(room) => Ok(room.has_server(facts.our_name())),
         Err(Stop::Refused(_)) => Ok(false),
         Err(Stop::Blocked) => Err(Blocked),
     }

@@ -27,8 +27,9 @@ use crate::{
 
 const HISTORY_VISIBILITY: &str = "m.room.history_visibility";
 
-/// A room, for a server that may read it and speak in it: a user of it is joined, as one of ours
-/// is, and the room's server ACL does not deny it (STATEREQ-2, ACL-6).
+/// A room, for a server that may read it: a user of it is joined, and the room's server ACL does not
+/// deny it (STATEREQ-2, ACL-6). Where no user of ours is joined any more, this is as it was when the
+/// last one left: what we said then may build on what only we can give.
 ///
 /// # Errors
 /// 403 `M_FORBIDDEN`.
@@ -38,7 +39,7 @@ pub fn enter<'f>(
     facts: &Facts<'f>,
 ) -> Result<&'f Room, Stop<MatrixError>> {
     let room = facts.room_at_present(room_id)?;
-    let room = room.filter(|room| room.has_server(facts.our_name()) && room.has_server(server));
+    let room = room.filter(|room| room.has_server(server));
     let room = room.ok_or_else(|| forbidden("your server is not in the room"))?;
     match acl::allows(facts, room, server)? {
         true => Ok(room),

@@ -158,6 +158,23 @@ fn statereq_2_who_left_learns_no_more_than_who_never_came() {
     }
 }
 
+/// What a server says on leaving may build on what nobody else gives.
+#[test]
+fn missing_1_a_server_that_has_left_still_gives_what_its_last_words_build_on() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    stage.network.add_server("two");
+    stage.join("two").unwrap();
+    stage.network.settle();
+    let whispered = forger.message("to two alone");
+    forger.push(&mut stage.network, "two", &[whispered.json().to_owned()]);
+    stage.network.settle();
+    stage.leave("two").unwrap();
+    stage.network.settle();
+    let heard = stage.held("one", &whispered.event_id().to_owned());
+    assert!(heard.is_some_and(|heard| !heard.is_outlier()));
+    stage.must_keep_promises("one");
+}
+
 #[test]
 fn acl_6_a_denied_server_learns_nothing_though_it_is_in_the_room() {
     let (mut stage, forger) = lied_to(RoomVersion::DEFAULT);
