@@ -3,7 +3,13 @@
 
 use std::sync::Arc;
 
-use super::{Pdu, StateMap, event_type::CREATE, judging::judge, place, redacting::redact_if_asked};
+use super::{
+    Pdu, StateMap,
+    event_type::CREATE,
+    judging::judge,
+    place,
+    redacting::{redact_if_asked, redact_target},
+};
 use crate::{
     engine::{
         facts::{Blocked, Facts},
@@ -82,12 +88,13 @@ impl ImportEvent {
             }),
             ..StoredEvent::clone(&event)
         };
-        let stored = redact_if_asked(stored, facts)?;
+        let stored = Arc::new(redact_if_asked(stored, facts)?);
+        redact_target(&stored, Some(&before.state), facts, &mut outcome)?;
         outcome.notices.push(Notice::Hole {
             room_id: self.event.room_id().to_owned(),
             event_id: self.event.event_id().to_owned(),
         });
-        outcome.writes.push(Write::Event(Arc::new(stored)));
+        outcome.writes.push(Write::Event(stored));
         Ok(outcome)
     }
 
