@@ -279,6 +279,12 @@ impl<'a> Facts<'a> {
         self.world.failed_often(event_id, self.now.monotonic)
     }
 
+    /// Whether an event was not taken in, just now, for lack of something: then nothing is known
+    /// against it, and it may be another time.
+    pub fn lacked_lately(&self, event_id: &EventId) -> bool {
+        self.world.lacked_lately(event_id, self.now.monotonic)
+    }
+
     /// Whether this server has answered, just now, when it was asked for this event in this way.
     pub fn asked_lately(&self, event_id: &EventId, server: &ServerName, stage: Stage) -> bool {
         let now = self.now.monotonic;

@@ -273,7 +273,9 @@ impl Engine {
             self.resolve(&need, &Met::InWorld);
         }
         if let Some((event_id, _)) = fate.reason() {
-            self.world.note_failure(event_id, self.now.monotonic);
+            let for_lack = matches!(fate, Fate::Lacking(..));
+            self.world
+                .note_failure(event_id, for_lack, self.now.monotonic);
         }
         let Some((parent, index)) = running.parent else {
             return;

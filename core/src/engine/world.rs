@@ -60,6 +60,8 @@ pub struct World {
 struct Failures {
     count: u32,
     since: Monotonic,
+    /// Whether the last of them was for lack of something.
+    for_lack: bool,
 }
 
 /// The last numbers taken. A decision copies them, takes more, and hands them back in its outcome.
@@ -283,22 +285,28 @@ impl World {
         self.states.insert(snapshot, state);
     }
 
-    /// Notes that an event was not taken in.
-    pub(crate) fn note_failure(&mut self, event_id: &EventId, now: Monotonic) {
+    /// Notes that an event was not taken in, perhaps `for_lack` of something.
+    pub(crate) fn note_failure(&mut self, event_id: &EventId, for_lack: bool, now: Monotonic) {
         let known = self.recent_failures(event_id, now);
-        let Failures { count, since } = known.unwrap_or(Failures {
-            count: 0,
-            since: now,
-        });
-        let count = count + 1;
-        self.failures
-            .insert(event_id.to_owned(), Failures { count, since });
+        let (count, since) = known.map_or((0, now), |known| (known.count, known.since));
+        let failures = Failures {
+            count: count + 1,
+            since,
+            for_lack,
+        };
+        self.failures.insert(event_id.to_owned(), failures);
     }
 
     /// Whether an event was not taken in again and again, just now.
     pub(crate) fn failed_often(&self, event_id: &EventId, now: Monotonic) -> bool {
         self.recent_failures(event_id, now)
             .is_some_and(|failures| failures.count >= FAILURES_MAX)
+    }
+
+    /// Whether an event was not taken in, just now, for lack of something.
+    pub(crate) fn lacked_lately(&self, event_id: &EventId, now: Monotonic) -> bool {
+        self.recent_failures(event_id, now)
+            .is_some_and(|failures| failures.for_lack)
     }
 
     fn recent_failures(&self, event_id: &EventId, now: Monotonic) -> Option<Failures> {
@@ -427,9 +435,10 @@ mod tests {
         let start = Monotonic::default();
         for _ in 0..FAILURES_MAX {
             assert!(!world.failed_often(&event_id, start));
-            world.note_failure(&event_id, start);
+            world.note_failure(&event_id, true, start);
         }
         assert!(world.failed_often(&event_id, start));
+        assert!(world.lacked_lately(&event_id, start));
         assert!(!world.failed_often(&event_id, start.plus(FAILURES_COUNT_FOR)));
     }
 }

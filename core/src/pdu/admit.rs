@@ -99,7 +99,11 @@ impl VerifyEvent {
             return Ok(Outcome::done());
         }
         if matches!(self.source, Source::Pulled(_)) && facts.failed_often(event_id) {
-            return Ok(Outcome::failed(event_id, "it failed again and again"));
+            let reason = "it failed again and again";
+            return Ok(match facts.lacked_lately(event_id) {
+                true => Outcome::lacking(event_id, reason),
+                false => Outcome::failed(event_id, reason),
+            });
         }
         let keys = facts.keys_for([&self.event])?;
         let signatures = signing::verify_event(&self.event, &keys);

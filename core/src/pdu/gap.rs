@@ -94,7 +94,7 @@ pub fn fill(
     let before_our_time = job.event.depth() <= room.least_depth;
     let stage = match job.gap {
         Stage::Walk if before_our_time => Stage::Bridge,
-        Stage::GiveUp => return given_up(job, &format!("previous events {missing:?}"), facts),
+        Stage::GiveUp => return given_up(job, "previous", &missing, facts),
         stage => stage,
     };
     let seek = SeekEvents::new(job, missing, stage);
@@ -108,7 +108,7 @@ pub fn fill(
 /// Has what authorises an event and is missing sought, once; then it is looked at again.
 pub fn authorise(job: &AdmitEvent, missing: Vec<OwnedEventId>, facts: &Facts<'_>) -> Outcome {
     if job.auth_asked {
-        return given_up(job, &format!("auth events {missing:?}"), facts);
+        return given_up(job, "auth", &missing, facts);
     }
     let seek = SeekEvents::new(job, missing, Stage::Authorise);
     let then = AdmitEvent {
@@ -118,15 +118,17 @@ pub fn authorise(job: &AdmitEvent, missing: Vec<OwnedEventId>, facts: &Facts<'_>
     Outcome::default().then(vec![seek.into()], then)
 }
 
-fn given_up(job: &AdmitEvent, what: &str, facts: &Facts<'_>) -> Outcome {
+fn given_up(job: &AdmitEvent, kind: &str, missing: &[OwnedEventId], facts: &Facts<'_>) -> Outcome {
     let event_id = job.event.event_id();
-    match was_pulled_enough(&job.event, &job.from, facts) {
-        true => {
-            let reason = format!("too much was asked of {} lately; it lacks {what}", job.from);
-            Outcome::lacking(event_id, reason)
-        }
-        false => Outcome::in_vain(event_id, format!("its {what} are nowhere to be had"), facts),
+    let what = format!("{kind} events {missing:?}");
+    if was_pulled_enough(&job.event, &job.from, facts) {
+        let reason = format!("too much was asked of {} lately; it lacks {what}", job.from);
+        return Outcome::lacking(event_id, reason);
     }
+    if missing.iter().any(|id| facts.lacked_lately(id)) {
+        return Outcome::lacking(event_id, format!("its {what} could not be judged"));
+    }
+    Outcome::in_vain(event_id, format!("its {what} are nowhere to be had"), facts)
 }
 
 /// Whether a server has made us fetch so much of the event's room lately that it is not asked now.
