@@ -235,8 +235,9 @@ enum Received {
     Refuse(OwnedEventId, String),
 }
 
-/// How long the response to a transaction is kept: longer than any sender repeats one.
-const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long the response to a transaction is kept: longer than a sender of our kind repeats one
+/// ([`QueueLimits::age`](crate::messaging::settings::QueueLimits::age)).
+const KEPT_FOR: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// How many responses to one server are kept, and how many bytes of responses in all. A sender
 /// repeats only its last transaction.
