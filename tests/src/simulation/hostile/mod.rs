@@ -58,6 +58,8 @@ pub(super) struct Hostile {
     rooms: Vec<OwnedRoomId>,
     /// Rooms of which it told so false a tale that who believed it need agree with nobody.
     misled: BTreeSet<OwnedRoomId>,
+    /// For each lie about its keys, the rooms in which no harm came of it.
+    unharmed: Vec<BTreeSet<OwnedRoomId>>,
 }
 
 impl Hostile {
@@ -71,6 +73,7 @@ impl Hostile {
             withheld: Vec::new(),
             rooms: Vec::new(),
             misled: BTreeSet::new(),
+            unharmed: Vec::new(),
         }
     }
 
@@ -97,9 +100,9 @@ impl Hostile {
         &self.rooms
     }
 
-    /// Honest servers cannot be expected to agree in these rooms.
-    pub(super) fn mislead(&mut self, rooms: impl IntoIterator<Item = OwnedRoomId>) {
-        self.misled.extend(rooms);
+    /// Somebody was lied to about its keys, which is no harm in these rooms alone.
+    pub(super) fn lied_about_keys(&mut self, unharmed: BTreeSet<OwnedRoomId>) {
+        self.unharmed.push(unharmed);
     }
 
     /// Corrupts no more answers.
@@ -139,8 +142,9 @@ impl Hostile {
         Parcel { id, ..parcel }
     }
 
-    /// The rooms in which honest servers cannot be expected to agree.
-    pub(super) fn misled(&self) -> &BTreeSet<OwnedRoomId> {
-        &self.misled
+    /// Whether honest servers cannot be expected to agree in this room.
+    pub(super) fn misleads_in(&self, room_id: &OwnedRoomId) -> bool {
+        let about_keys = |unharmed: &BTreeSet<_>| !unharmed.contains(room_id);
+        self.misled.contains(room_id) || self.unharmed.iter().any(about_keys)
     }
 }

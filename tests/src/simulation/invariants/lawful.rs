@@ -27,7 +27,7 @@ use comity_core::{
         tables::{EventState, SnapshotId, StoredEvent, Verdict},
     },
 };
-use ruma_common::{EventId, OwnedServerName, RoomId};
+use ruma_common::{EventId, OwnedRoomId, OwnedServerName, RoomId};
 
 use super::{Ending, Invariant, StoredEvents};
 use crate::simulation::network::Network;
@@ -54,6 +54,7 @@ impl Invariant for Lawful {
                 network: end.network,
                 stored: &end.stored[server],
                 keys: &keys,
+                ambiguous: end.ambiguous,
                 states: BTreeMap::new(),
             };
             court.sit()?;
@@ -73,6 +74,7 @@ struct Court<'w> {
     network: &'w mut Network,
     stored: &'w StoredEvents,
     keys: &'w KnownKeys,
+    ambiguous: &'w BTreeSet<OwnedRoomId>,
     /// States that were looked up.
     states: BTreeMap<SnapshotId, Rc<Vec<Arc<StoredEvent>>>>,
 }
@@ -141,15 +143,17 @@ impl Court<'_> {
         }
     }
 
-    /// Nothing rejected, and nothing of another room, is in a state.
+    /// Nothing rejected, and nothing of another room, is in a state. Who was misled may reject what
+    /// stands in a state that another server told.
     fn check_state(&mut self, room_id: &RoomId, id: SnapshotId) -> Result<(), String> {
         if self.states.contains_key(&id) {
             return Ok(());
         }
         let state = self.state(id);
+        let clear = !self.ambiguous.contains(room_id);
         let intruder = state
             .iter()
-            .find(|event| event.verdict.is_rejected() || event.pdu.room_id() != room_id);
+            .find(|event| (clear && event.verdict.is_rejected()) || event.pdu.room_id() != room_id);
         match intruder {
             None => Ok(()),
             Some(intruder) => Err(format!("in a state of {room_id} stands {intruder:?}")),

@@ -38,11 +38,17 @@ impl Network {
         self.hostile.contains_key(name)
     }
 
-    /// The rooms in which honest servers cannot be expected to agree, since they were told too
-    /// much that nobody can check.
-    pub fn misled(&self) -> BTreeSet<OwnedRoomId> {
-        let hostile = self.hostile.values();
-        hostile.flat_map(|it| it.misled().clone()).collect()
+    /// Those of these rooms in which honest servers cannot be expected to agree, since they were told
+    /// too much that nobody can check.
+    pub fn misled<'r>(
+        &'r self,
+        rooms: &'r [OwnedRoomId],
+    ) -> impl Iterator<Item = OwnedRoomId> + 'r {
+        let is_misled = |room_id: &&OwnedRoomId| {
+            let mut hostile = self.hostile.values();
+            hostile.any(|it| it.misleads_in(room_id))
+        };
+        rooms.iter().filter(is_misled).cloned()
     }
 
     /// Whether a hostile server will corrupt its answer to this.
@@ -163,8 +169,12 @@ impl Network {
                 .count_lie(&format!("{}Answer", chronicle::kind(&corruption)));
             if exchange.is_for_keys() {
                 let asking = self.servers.get_mut(exchange.from());
-                let rooms = asking.map(|server| outside(server, hostile.rooms()));
-                hostile.mislead(rooms.unwrap_or_default());
+                let unharmed = match corruption {
+                    // Events are forged to who knows other keys.
+                    Corruption::Rotated | Corruption::Expired => BTreeSet::new(),
+                    _ => asking.map_or_else(BTreeSet::new, |it| entered(it, hostile.rooms())),
+                };
+                hostile.lied_about_keys(unharmed);
             }
         }
         match falsehood {
@@ -174,16 +184,15 @@ impl Network {
     }
 }
 
-/// Those of these rooms that a server may yet enter: where it cannot get keys, it will lack what it
-/// cannot verify then.
-fn outside(server: &mut Server, rooms: &[OwnedRoomId]) -> Vec<OwnedRoomId> {
-    let mut rooms = rooms.to_vec();
-    rooms.retain(|room_id| {
+/// Those of these rooms that a server is in: into others it may yet come, and where it cannot get
+/// keys, it will lack what it cannot verify then.
+fn entered(server: &mut Server, rooms: &[OwnedRoomId]) -> BTreeSet<OwnedRoomId> {
+    let is_in = |room_id: &&OwnedRoomId| {
         let state = server.current_state(room_id);
         let mut joined = state
             .iter()
             .filter(|event| event.pdu.membership() == Some("join"));
-        !joined.any(|event| event.pdu.origin() == server.name)
-    });
-    rooms
+        joined.any(|event| event.pdu.origin() == server.name)
+    };
+    rooms.iter().filter(is_in).cloned().collect()
 }

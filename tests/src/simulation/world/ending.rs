@@ -74,7 +74,7 @@ impl World {
         for room_id in &rooms {
             summaries.insert(room_id.clone(), self.inside(room_id));
         }
-        self.ambiguous.extend(self.network.misled());
+        self.ambiguous.extend(self.network.misled(&rooms));
         let network = &mut self.network;
         let mut stored = BTreeMap::new();
         for name in &self.honest {
