@@ -1,12 +1,9 @@
 //! PDU-27: redactions and their targets, in either order.
 
-use comity_core::{
-    messaging::notice::Notice, pdu::RoomVersion, transport::remote_request::Endpoint,
-};
-use serde_json::json;
+use comity_core::messaging::notice::Notice;
 
 use crate::{
-    forger::{body, lied_to, not_found},
+    forger::lied_to,
     stage::{VERSIONS, text},
 };
 
@@ -58,41 +55,4 @@ fn pdu_27_a_strangers_redaction_that_comes_first_is_not_applied() {
             "in version {version}: {verdict:?}"
         );
     }
-}
-
-/// A redaction is taken in with the state before it, since what it builds on is nowhere to be had.
-#[test]
-fn pdu_27_a_redaction_behind_a_hole_is_applied() {
-    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
-    let regretted = forger.message("regretted");
-    let id = regretted.event_id().to_owned();
-    assert_eq!(forger.push_one(&mut stage.network, &regretted), None);
-    let state = Endpoint::State(stage.room_id.clone(), id.clone());
-    let state = body(&stage.network.ask("liar", "one", state));
-    forger.last = regretted;
-    forger.last = forger.message("withheld");
-    let redaction = forger.redaction(&id);
-    forger.last = redaction.clone();
-    let after = forger.message("after it");
-    forger.last = after.clone();
-    let last = forger.message("last");
-    let told = [redaction.clone(), after];
-    stage.network.liar("liar").says(move |target, _| {
-        let asked = target.replace("%24", "$");
-        let is_asked = |id: &str| asked.contains("/event/") && asked.ends_with(id);
-        let event = told
-            .iter()
-            .find(|event| is_asked(event.event_id().as_str()));
-        match event {
-            Some(event) => (200, json!({ "pdus": [event.object()] })),
-            None if asked.contains("/state/") => (200, state.clone()),
-            None => not_found(),
-        }
-    });
-    forger.push_one(&mut stage.network, &last);
-    stage.network.settle();
-    let redaction = redaction.event_id().to_owned();
-    assert!(!stage.held("one", &redaction).unwrap().is_outlier());
-    let held = stage.held("one", &id).unwrap();
-    assert_eq!(held.redacted_because, Some(redaction));
 }
