@@ -93,22 +93,24 @@ impl Hostile {
                 let size = (answered.limit + 1).min(OVERSIZED_MAX + 1);
                 Falsehood::Says(response(200, " ".repeat(size)), now)
             }
-            _ => Falsehood::Says(self.rewritten(corruption, &answered, &truth), now),
+            _ => match self.rewritten(corruption, &answered, &truth) {
+                Some(untruth) => Falsehood::Says(untruth, now),
+                None => return (Falsehood::Says(truth, now), None),
+            },
         };
         (falsehood, Some(corruption))
     }
 
-    /// An answer with something in it changed. Who believes it about a whole state has another
-    /// state than the rest of the world.
+    /// An answer with something in it changed, if there is something to change. Who believes it about
+    /// a whole state has another state than the rest of the world.
     fn rewritten(
         &mut self,
         corruption: Corruption,
         answered: &Answered<'_>,
         truth: &Response<Bytes>,
-    ) -> Response<Bytes> {
-        let Ok(mut body) = serde_json::from_slice(truth.body()) else {
-            return truth.clone();
-        };
+    ) -> Option<Response<Bytes>> {
+        let unchanged: Value = serde_json::from_slice(truth.body()).ok()?;
+        let mut body = unchanged.clone();
         let about_state = ["/state_ids/", "/state/", "/send_join/"];
         if about_state.iter().any(|part| answered.line.contains(part)) {
             self.misled.extend(room_in(answered.line));
@@ -140,7 +142,7 @@ impl Hostile {
             }
             _ => {}
         }
-        response(truth.status().as_u16(), body.to_string())
+        (body != unchanged).then(|| response(truth.status().as_u16(), body.to_string()))
     }
 
     /// The truth, and the events that are told to those who ask.

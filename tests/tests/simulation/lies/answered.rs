@@ -58,7 +58,7 @@ fn a_slow_an_endless_and_an_oversized_answer_are_got_over() {
 #[test]
 fn a_join_whose_answer_holds_another_rooms_state_takes_none_of_it() {
     let comes_back = |scene: Scene| {
-        let scene = scene.does(0, Deed::Say(1, 1)).does(1, Deed::Join(1, 2));
+        let scene = scene.does(2, Deed::Topic(1, 7)).does(1, Deed::Join(1, 2));
         let scene = scene.does(1, Deed::Leave(0));
         let lie = Lie::Answer("/send_join/", Corruption::Foreign);
         scene.lies(lie).does(1, Deed::Join(0, 2))
