@@ -27,7 +27,7 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
-/// What [`Metrics::text`] is in HTTP.
+/// The type, in HTTP, of the text in which metrics are told.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Label = (&'static str, Cow<'static, str>);

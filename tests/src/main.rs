@@ -11,7 +11,7 @@ use clap::Parser;
 #[command(name = "comity-tests")]
 enum Program {
     /// Runs whole networks of servers under made-up trouble and checks every promise.
-    Simulate(program::simulate::Simulate),
+    Simulate(Box<program::simulate::Simulate>),
     /// Prints the checklist of the specification, with the tests that prove each item.
     Coverage,
 }

@@ -118,7 +118,7 @@ impl ListPublicRooms {
         }
         let answer = facts.call(&self.server, Endpoint::PublicRooms(self.wanted.clone()))?;
         let page = answer.as_ref().map_err(Clone::clone);
-        let page = page.and_then(|body| remote_response::parse::<PublicRooms>(&body));
+        let page = page.and_then(|body| remote_response::parse::<PublicRooms>(body));
         let page: Result<_, CommandError> =
             page.map_err(|error| CommandError::of_server(&self.server, &error));
         Ok(Outcome::complete(page.map(Reply::PublicRooms)))

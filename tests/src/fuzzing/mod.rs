@@ -6,6 +6,13 @@
 //!
 //! They live here, and not in `fuzz/`, so that every change of the code compiles them.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a body panics when what it tests breaks a promise"
+)]
+
 mod actors;
 mod authorisation;
 mod discovery;

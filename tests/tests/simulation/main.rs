@@ -1,7 +1,11 @@
 //! Made-up networks of servers under made-up trouble: whatever users do and whatever breaks, every
 //! promise is kept. More of the same: `cargo run --release -p comity-tests -- simulate`.
 
-#![allow(clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
 
 mod lies;
 mod shrinking;
