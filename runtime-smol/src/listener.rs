@@ -158,6 +158,7 @@ async fn exchange(
                 let count = by(deadline, stream.read(&mut buffer)).await?;
                 incoming.receive(buffer.get(..count).unwrap_or_default());
             }
+            Step::Pause(until) => drop(Timer::at(until).await),
             Step::Write(bytes, deadline) => by(deadline, send(stream, &bytes)).await?,
             Step::Answer(request) => incoming.respond(answer(inbox, *request).await),
             Step::Close => return Ok(()),

@@ -7,12 +7,16 @@ use comity_core::transport::{
     http1::{Pace, ServerConnection, ServerPhase},
     matrix_error::MatrixError,
 };
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 
 use crate::{Clock, ConnectionLimits, Place};
 
 /// How long a connection is still read from after [`Step::Close`].
 pub const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a refusal of what is too much (429) is held back: whoever asks again at once, as a flood
+/// does, would otherwise keep us busy with refusing.
+const REFUSAL_HELD_BACK: Duration = Duration::from_secs(1);
 
 /// How many bytes are worth reading at once.
 pub const READ_BYTES: usize = 16 * 1024;
@@ -28,6 +32,8 @@ pub struct Incoming {
     place: Place,
     /// What is to be written before anything else.
     unsent: Option<Bytes>,
+    /// Until when that has to wait.
+    held_back: Option<Instant>,
     clock: Clock,
     pace: Pace,
     peer_closed: bool,
@@ -38,6 +44,8 @@ pub struct Incoming {
 pub enum Step {
     /// Read from the connection by this moment and [`Incoming::receive`] it.
     Read(Instant),
+    /// Do nothing until this moment.
+    Pause(Instant),
     /// Write all of this by this moment.
     Write(Bytes, Instant),
     /// Answer this with [`Incoming::respond`].
@@ -57,6 +65,7 @@ impl Incoming {
             limits,
             place,
             unsent: None,
+            held_back: None,
             clock: Clock::start(),
             pace: Pace::new(limits.pace),
             peer_closed: false,
@@ -65,6 +74,9 @@ impl Incoming {
 
     /// What to do next.
     pub fn next_step(&mut self) -> Step {
+        if let Some(until) = self.held_back.take() {
+            return Step::Pause(until);
+        }
         if let Some(bytes) = self.unsent.take() {
             return Step::Write(bytes, Instant::now() + self.limits.response);
         }
@@ -91,6 +103,9 @@ impl Incoming {
     /// Takes the answer to the request that was handed out last.
     pub fn respond(&mut self, mut response: Response<Bytes>) {
         self.pace.answered();
+        if response.status() == StatusCode::TOO_MANY_REQUESTS && !self.place.is_stopping() {
+            self.held_back = Some(Instant::now() + REFUSAL_HELD_BACK);
+        }
         if self.place.is_stopping() {
             let close = header::HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);

@@ -1,6 +1,6 @@
 //! One connection, from its handshake to its end.
 
-use std::{io, net::TcpStream, sync::Arc, time::Instant};
+use std::{io, net::TcpStream, sync::Arc, thread, time::Instant};
 
 use comity_runtime::{ConnectionLimits, Incoming, LINGER, Place, READ_BYTES, Step};
 use rustls::StreamOwned;
@@ -44,6 +44,7 @@ fn exchange(
                 let count = stream.read(&mut buffer)?;
                 incoming.receive(buffer.get(..count).unwrap_or_default());
             }
+            Step::Pause(until) => thread::sleep(until.saturating_duration_since(Instant::now())),
             Step::Write(bytes, deadline) => {
                 stream.set_deadline(deadline);
                 stream.write_all(&bytes)?;
