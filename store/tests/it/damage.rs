@@ -26,9 +26,9 @@ fn errors_after(sql: &str) -> Vec<StoreError> {
     fill(&mut store);
     store.close().unwrap();
     let other = Connection::open(&path).unwrap();
-    other
-        .execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {sql}"))
-        .unwrap();
+    // An index over JSON lets nobody write what is none, which a disk does all the same.
+    let lenient = "PRAGMA ignore_check_constraints = ON; DROP INDEX times;";
+    other.execute_batch(&format!("{lenient} {sql}")).unwrap();
     drop(other);
     let mut store = Store::open(&path).unwrap();
     everything()

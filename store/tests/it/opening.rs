@@ -88,6 +88,7 @@ const QUEUES_BEFORE: &str = "
     DROP TABLE peer_streams;
     DROP TABLE joins;
     DROP INDEX stream;
+    DROP INDEX times;
     PRAGMA user_version = 5;
 ";
 
