@@ -4,7 +4,7 @@ use ruma_common::{OwnedUserId, UserId};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::{Accounts, AccountsError, Caller};
+use super::{Accounts, AccountsError, Caller, writing};
 
 /// That something about a user's devices changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl Accounts {
         announced: bool,
     ) -> Result<DeviceChange, AccountsError> {
         let connection = self.connection();
-        let transaction = connection.unchecked_transaction()?;
+        let transaction = writing(&connection)?;
         let change = change_devices(&transaction, user_id, announced)?;
         transaction.commit()?;
         Ok(change)

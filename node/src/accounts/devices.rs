@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rusqlite::{OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
-use super::{Accounts, AccountsError};
+use super::{Accounts, AccountsError, writing};
 use crate::random;
 
 /// The bytes of randomness in an access token.
@@ -56,7 +56,7 @@ impl Accounts {
     /// When the database fails.
     pub fn remove_device(&self, device: &Caller) -> Result<bool, AccountsError> {
         let connection = self.connection();
-        let transaction = connection.unchecked_transaction()?;
+        let transaction = writing(&connection)?;
         let mut had_keys = false;
         for table in [
             "tokens",

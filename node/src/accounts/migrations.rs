@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::AccountsError;
+use super::{AccountsError, writing};
 
 /// Step `n` leads from version `n` to `n + 1`. Steps are only ever added.
 const STEPS: &[&str] = &[
@@ -128,7 +128,7 @@ const STEPS: &[&str] = &[
 
 /// Brings the file to the newest version.
 pub(super) fn migrate(connection: &Connection) -> Result<(), AccountsError> {
-    let transaction = connection.unchecked_transaction()?;
+    let transaction = writing(connection)?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(version)
         .ok()

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OptionalExtension, Row, types::Type};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, types::Type};
 use serde_json::Value;
 
 use crate::new_file;
@@ -102,6 +102,12 @@ impl Accounts {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A transaction that writes, from its first moment on: one that turned from reading to writing while
+/// another process, such as `comity user add`, had written would be refused without any waiting.
+fn writing(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
+    Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
 }
 
 /// A column that holds JSON.

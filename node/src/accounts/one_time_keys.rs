@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::{Map, Value};
 
-use super::{Accounts, AccountsError, Caller};
+use super::{Accounts, AccountsError, Caller, writing};
 
 /// How many one-time keys of a device are kept.
 pub const ONE_TIME_KEYS_MAX: usize = 1_000;
@@ -35,7 +35,7 @@ impl Accounts {
         keys: &Map<String, Value>,
     ) -> Result<Added, AccountsError> {
         let connection = self.connection();
-        let transaction = connection.unchecked_transaction()?;
+        let transaction = writing(&connection)?;
         for (name, key) in keys {
             let known = one_time_key(&transaction, of, name)?;
             match known {
@@ -64,7 +64,7 @@ impl Accounts {
         keys: &Map<String, Value>,
     ) -> Result<(), AccountsError> {
         let connection = self.connection();
-        let transaction = connection.unchecked_transaction()?;
+        let transaction = writing(&connection)?;
         let sql = "INSERT OR REPLACE INTO fallback_keys \
                    (localpart, device_id, algorithm, name, key, used) VALUES (?, ?, ?, ?, ?, 0)";
         for (name, key) in keys {

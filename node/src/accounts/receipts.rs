@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Accounts, AccountsError};
+use super::{Accounts, AccountsError, writing};
 
 /// How many receipts of one user in one room are kept: one of each kind and thread, the newest.
 const OF_EACH_MAX: i64 = 50;
@@ -31,7 +31,7 @@ impl Accounts {
     /// When the database fails.
     pub fn set_receipt(&self, receipt: &Receipt) -> Result<(), AccountsError> {
         let connection = self.connection();
-        let transaction = connection.unchecked_transaction()?;
+        let transaction = writing(&connection)?;
         replace(&transaction, receipt)?;
         Ok(transaction.commit()?)
     }

@@ -1,6 +1,6 @@
 //! The store as its callers see it.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, thread};
 
 use super::*;
 
@@ -193,4 +193,26 @@ fn openid_1_a_token_proves_who_its_user_is_until_it_expires() {
     assert_eq!(user("comity_other", now), None);
     assert_eq!(user(&token, now + OPENID_TOKEN_TIME * 2), None);
     assert_eq!(accounts.caller(&token).unwrap(), None);
+}
+
+/// `comity user add` writes while the server does.
+#[test]
+fn two_processes_write_at_once_and_neither_is_refused() {
+    let (directory, server) = accounts();
+    server.add_user("alice").unwrap();
+    let token = server.add_token("alice").unwrap();
+    let caller = server.caller(&token).unwrap().unwrap();
+    let other = Accounts::open(directory.path()).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..40 {
+                other.add_token("alice").unwrap();
+            }
+        });
+        for number in 0..40 {
+            let name = format!("signed_curve25519:{number}");
+            let keys = [(name, Value::from(number))].into_iter().collect();
+            server.add_one_time_keys(&caller, &keys).unwrap();
+        }
+    });
 }

@@ -8,7 +8,7 @@ use ruma_common::OwnedUserId;
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
-use super::{Accounts, AccountsError, Caller, device_keys::change_devices};
+use super::{Accounts, AccountsError, Caller, device_keys::change_devices, writing};
 
 /// How many messages wait for one device; beyond them the oldest are dropped.
 pub const WAITING_MAX: i64 = 10_000;
@@ -37,7 +37,7 @@ impl Accounts {
         messages: &[DeviceMessage],
     ) -> Result<(), AccountsError> {
         let connection = self.connection();
-        let transaction = connection.unchecked_transaction()?;
+        let transaction = writing(&connection)?;
         let sql = "INSERT OR IGNORE INTO sent_to_devices (localpart, device_id, transaction_id) \
                    VALUES (?, ?, ?)";
         let row = params![from.localpart, from.device_id, transaction_id];
@@ -62,7 +62,7 @@ impl Accounts {
         changed: Option<&OwnedUserId>,
     ) -> Result<(), AccountsError> {
         let connection = self.connection();
-        let transaction = connection.unchecked_transaction()?;
+        let transaction = writing(&connection)?;
         for message in messages {
             keep(&transaction, message)?;
         }

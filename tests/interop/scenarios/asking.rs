@@ -116,13 +116,14 @@ pub fn devices(stage: &Stage) -> Result<(), Failure> {
     let key = &claimed["one_time_keys"][alice.id()][&device]["signed_curve25519:1"]["key"];
     demand(key == "used once", format!("it was {claimed}"))?;
 
-    // A first sync is answered by Synapse with the same again for two minutes.
-    let since = alice.client.sync(None, Duration::ZERO)?["next_batch"].clone();
+    // A sync that is asked again is answered by Synapse with the same again, for two minutes.
+    let mut since = alice.client.sync(None, Duration::ZERO)?["next_batch"].clone();
     let messages = json!({"messages": {alice.id(): {&device: {"said": "in private"}}}});
     let path = format!("v3/sendToDevice/org.example.test/{}", segment(&device));
     bob.client.ask("PUT", &path, Some(&messages))?;
     eventually("the message to the device arrives", || {
         let seen = alice.client.sync(since.as_str(), Duration::ZERO)?;
+        since = seen["next_batch"].clone();
         let mut events = seen["to_device"]["events"].as_array().into_iter().flatten();
         Ok(events.any(|event| event["content"]["said"] == "in private"))
     })
