@@ -1,6 +1,6 @@
 //! How the destinations stand, for people.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ruma_common::{OwnedServerName, ServerName};
 
@@ -17,7 +17,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct Contact {
     last_success: Option<WallTime>,
-    last_error: Option<Failure>,
+    /// Shared, since every success takes a copy of the rest.
+    last_error: Option<Arc<Failure>>,
 }
 
 impl Outgoing {
@@ -63,7 +64,7 @@ impl Outgoing {
             more_on_disk: of.has_more_on_disk(),
             failures: of.failures,
             last_success: contact.last_success,
-            last_error: contact.last_error,
+            last_error: contact.last_error.as_deref().cloned(),
         }
     }
 
@@ -75,10 +76,8 @@ impl Outgoing {
 
     pub(super) fn note_failure(&mut self, name: &ServerName, reason: &str, now: Now) {
         let mut contact = self.contacts.get(name).cloned().unwrap_or_default();
-        contact.last_error = Some(Failure {
-            at: now.wall,
-            reason: reason.to_owned(),
-        });
+        let (at, reason) = (now.wall, reason.to_owned());
+        contact.last_error = Some(Arc::new(Failure { at, reason }));
         self.contacts.insert(name.to_owned(), contact);
     }
 }
