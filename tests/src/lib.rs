@@ -3,10 +3,11 @@
 //! [`simulation`] runs any number of complete servers, the real core over the real store, in one
 //! thread and under one clock. [`fuzzing`] holds the bodies of the fuzz targets. [`rooms`] makes up
 //! rooms with forks and hostile events. [`mutants`] builds bugs in, to see whether they are found.
-//! [`coverage`] says which tests prove what.
+//! [`coverage`] says which tests prove what, and [`rust_files`] finds the project's sources.
 
 pub mod coverage;
 pub mod fuzzing;
 pub mod mutants;
 pub mod rooms;
+pub mod rust_files;
 pub mod simulation;

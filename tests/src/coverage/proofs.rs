@@ -1,26 +1,15 @@
 //! Which items the tests of the repository name.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
+
+use crate::rust_files;
 
 /// The names of the tests in all Rust files below a folder, by the items that they name.
 pub(super) fn below(folder: &Path) -> io::Result<BTreeMap<String, Vec<String>>> {
     let mut proofs: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut folders: Vec<PathBuf> = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if path.is_dir() && name != "target" && !name.starts_with('.') {
-                folders.push(path);
-            } else if name.ends_with(".rs") {
-                for (id, test) in named(&fs::read_to_string(&path)?) {
-                    proofs.entry(id).or_default().push(test);
-                }
-            }
+    for path in rust_files::below(folder)? {
+        for (id, test) in named(&fs::read_to_string(&path)?) {
+            proofs.entry(id).or_default().push(test);
         }
     }
     for tests in proofs.values_mut() {

@@ -167,9 +167,8 @@ fn pdu_17_a_join_that_is_handed_in_twice_and_pushed_is_one_join() {
     }
 }
 
-/// An event of the past is shown as such; a fork makes it part of the graph: it stays where it is.
-#[test]
-fn backfill_4_what_was_shown_of_the_past_is_not_shown_again_when_it_joins_the_graph() {
+/// A room in which a liar said four things before a second server joined it.
+fn joined_after_four() -> (Stage, Forger, Vec<Pdu>) {
     let mut stage = Stage::with(&["one"], room(RoomVersion::V10, Preset::Public));
     let mut forger = infiltrate(&mut stage, RoomVersion::V10);
     let past = forger.line(4);
@@ -179,6 +178,13 @@ fn backfill_4_what_was_shown_of_the_past_is_not_shown_again_when_it_joins_the_gr
     stage.network.add_server("two");
     stage.join("two").unwrap();
     stage.network.settle();
+    (stage, forger, past)
+}
+
+/// An event of the past is shown as such; a fork makes it part of the graph: it stays where it is.
+#[test]
+fn backfill_4_what_was_shown_of_the_past_is_not_shown_again_when_it_joins_the_graph() {
+    let (mut stage, mut forger, past) = joined_after_four();
     assert!(stage.backfill("two", 100) > 4);
     let positions = |stage: &mut Stage| -> Vec<(OwnedEventId, i64)> {
         let timeline = stage.timeline("two").into_iter();
@@ -209,15 +215,7 @@ fn backfill_4_what_was_shown_of_the_past_is_not_shown_again_when_it_joins_the_gr
 /// it, so that it is no end of the graph.
 #[test]
 fn backfill_4_what_was_shown_of_the_past_is_no_end_of_the_graph_when_it_joins_that() {
-    let mut stage = Stage::with(&["one"], room(RoomVersion::V10, Preset::Public));
-    let mut forger = infiltrate(&mut stage, RoomVersion::V10);
-    let past = forger.line(4);
-    for event in &past {
-        assert_eq!(forger.push_one(&mut stage.network, event), None);
-    }
-    stage.network.add_server("two");
-    stage.join("two").unwrap();
-    stage.network.settle();
+    let (mut stage, mut forger, past) = joined_after_four();
     let ends = stage.summary("two").extremities;
     assert!(stage.backfill("two", 100) > 4);
     let (status, _) = forger.push(&mut stage.network, "two", &[past[3].json().to_owned()]);

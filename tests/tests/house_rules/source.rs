@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use comity_tests::rust_files;
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// A Rust file.
@@ -46,18 +47,9 @@ impl Source {
 /// All Rust files below a folder of the repository; `""` is the whole repository.
 pub fn below(folder: &str) -> Result<Vec<Source>, Box<dyn Error>> {
     let mut sources = Vec::new();
-    let mut folders = vec![root().join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if path.is_dir() && name != "target" && !name.starts_with('.') {
-                folders.push(path);
-            } else if name.ends_with(".rs") {
-                let shown = path.strip_prefix(root())?.display().to_string();
-                sources.push(Source::parse(&shown, &fs::read_to_string(&path)?)?);
-            }
-        }
+    for path in rust_files::below(&root().join(folder))? {
+        let shown = path.strip_prefix(root())?.display().to_string();
+        sources.push(Source::parse(&shown, &fs::read_to_string(&path)?)?);
     }
     sources.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(sources)
