@@ -193,7 +193,7 @@ impl Chronicle {
                     self.tell(now, || format!("{} ← {}: {error}", asked.from, asked.to));
                 }
             }
-            Sight::Written(..) | Sight::Arrived(_) | Sight::Abandoned(_) => {}
+            Sight::Written(..) | Sight::Slowed(..) | Sight::Arrived(_) | Sight::Abandoned(_) => {}
         }
     }
 

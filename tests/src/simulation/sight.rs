@@ -1,5 +1,7 @@
 //! What can be seen of a network from outside.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use comity_core::{input::CallError, messaging::notice::Notice, persistence::queries::Batch};
 use http::{Request, Response};
@@ -53,6 +55,8 @@ pub enum Sight<'a> {
     Started(&'a ServerName),
     /// A server is down: it crashed, or its power failed, or its disk.
     Down(&'a ServerName),
+    /// From now on a server's disk takes so long for a query at most.
+    Slowed(&'a ServerName, Duration),
     /// A batch is on a server's disk, whether the server knows of it yet or not.
     Written(&'a ServerName, &'a Batch),
     /// The application is told something.
@@ -75,6 +79,7 @@ impl<'a> Sight<'a> {
         match self {
             Self::Started(server)
             | Self::Down(server)
+            | Self::Slowed(server, _)
             | Self::Written(server, _)
             | Self::Noticed(server, _) => server,
             Self::Requested(asked, _) | Self::Concluded(asked, _) | Self::Abandoned(asked) => {

@@ -53,17 +53,17 @@ impl Hostile {
         }
     }
 
-    /// The room of which events are added to the answer, if some are to be.
-    pub(in crate::simulation) fn needs_foreign(&self, line: &str) -> Option<OwnedRoomId> {
+    /// The rooms of which events may be added to the answer, if some are to be.
+    pub(in crate::simulation) fn foreign_rooms(&self, line: &str) -> Vec<OwnedRoomId> {
         let mut corruptions = self.corruptions.iter();
-        let (_, corruption) = corruptions.find(|(target, _)| line.contains(target))?;
+        let next = corruptions.find(|(target, _)| line.contains(target));
+        if next.is_none_or(|(_, corruption)| *corruption != Corruption::Foreign) {
+            return Vec::new();
+        }
         let asked = room_in(line);
-        let mut others = self
-            .rooms
-            .iter()
-            .filter(|room| asked.as_ref() != Some(*room));
-        let other = others.next().filter(|_| *corruption == Corruption::Foreign);
-        other.cloned()
+        let others = self.rooms.iter();
+        let others = others.filter(|room| asked.as_ref() != Some(*room));
+        others.cloned().collect()
     }
 
     /// What becomes of an answer, and by which corruption.
@@ -123,9 +123,10 @@ impl Hostile {
                 object.remove("signatures");
             }),
             Corruption::Foreign => {
-                let openly = self.dice.once_in(3);
-                let free = |event: &&Arc<StoredEvent>| openly || !is_taken(&body, &event.pdu);
-                let foreign: Vec<_> = foreign.iter().filter(free).cloned().collect();
+                let foreign = foreign.iter().cloned();
+                let (taken, free): (Vec<_>, Vec<_>) =
+                    foreign.partition(|event| is_taken(&body, &event.pdu));
+                let foreign = if free.is_empty() { taken } else { free };
                 add(&mut body, &foreign);
             }
             Corruption::Shortened => lists(&mut body, &|list| list.truncate(list.len() / 2)),

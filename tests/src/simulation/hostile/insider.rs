@@ -139,6 +139,16 @@ impl Insider {
         })
     }
 
+    /// The room.
+    pub fn room_id(&self) -> &RoomId {
+        &self.room_id
+    }
+
+    /// When that is.
+    pub fn now(&self) -> WallTime {
+        self.now
+    }
+
     /// The other servers that are in the room.
     pub fn peers(&self) -> Vec<OwnedServerName> {
         let joined = self

@@ -6,11 +6,13 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `flood` | what is asked to keep others busy |
 //! | `insider` | what it knows of a room, and events made from that |
 //! | `ruses` | what is pushed |
 //! | `corruption` | what becomes of answers |
 
 mod corruption;
+mod flood;
 mod insider;
 mod ruses;
 
@@ -25,6 +27,7 @@ use ruma_common::{OwnedRoomId, OwnedServerName};
 
 pub(super) use self::{
     corruption::{Answered, Falsehood},
+    flood::flood,
     insider::Insider,
     ruses::{Parcel, Tale, tell},
 };
@@ -126,7 +129,6 @@ impl Hostile {
         let parcels = match (ruse, last) {
             (Ruse::Replay, Some(last)) => vec![last],
             (Ruse::ReusedId, Some(Parcel { id, .. })) => vec![Parcel { id, ..parcel }],
-            (Ruse::Flood(count), _) => (0..count).map(|_| self.named(parcel.clone())).collect(),
             _ => vec![self.named(parcel)],
         };
         if let Some(last) = parcels.last() {
@@ -136,7 +138,7 @@ impl Hostile {
     }
 
     /// A transaction under a new id.
-    fn named(&mut self, parcel: Parcel) -> Parcel {
+    pub(super) fn named(&mut self, parcel: Parcel) -> Parcel {
         self.pushed += 1;
         let id = format!("lie{}", self.pushed);
         Parcel { id, ..parcel }

@@ -1,6 +1,9 @@
 //! What hostile servers push.
 
-use comity_core::pdu::{Pdu, format::MAX_DEPTH};
+use comity_core::{
+    pdu::{Pdu, format::MAX_DEPTH},
+    transport::remote_request::Endpoint,
+};
 use ruma_common::{OwnedEventId, OwnedUserId};
 use serde_json::{Value, json};
 
@@ -24,6 +27,15 @@ impl Parcel {
         let edus = Value::Array(self.edus.clone());
         let events = self.events.join(",");
         format!(r#"{{"origin":"liar","origin_server_ts":1,"pdus":[{events}],"edus":{edus}}}"#)
+    }
+}
+
+impl From<Parcel> for Endpoint {
+    fn from(parcel: Parcel) -> Self {
+        Self::SendTransaction {
+            transaction_id: parcel.id.as_str().into(),
+            body: parcel.body().into(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod agreement;
 mod allowed_now;
+mod answered;
 mod back_off;
 mod bounds;
 mod durable;
@@ -96,6 +97,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::<forgery::NothingForged>::default(),
         Box::<told_once::ToldOnce>::default(),
         Box::<bounds::WithinBounds>::default(),
+        Box::<answered::AnsweredInTime>::default(),
         Box::<back_off::LeftAlone>::default(),
         Box::<allowed_now::AllowedNow>::default(),
         Box::<ends::EndsAreEnds>::default(),

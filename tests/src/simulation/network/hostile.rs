@@ -20,7 +20,7 @@ use super::{
 };
 use crate::simulation::{
     chronicle,
-    hostile::{Answered, Falsehood, Hostile, Insider, Parcel, Tale, tell},
+    hostile::{Answered, Falsehood, Hostile, Insider, Tale, flood, tell},
     plan::lies::{Corruption, Ruse},
     server::Server,
 };
@@ -100,6 +100,14 @@ impl Network {
         let Some(hostile) = self.hostile.get_mut(&name).filter(|_| !peers.is_empty()) else {
             return;
         };
+        if let Ruse::Flood(count) = ruse {
+            let floods = peers.into_iter().map(|peer| {
+                let requests = flood(count, &room, other.as_ref(), hostile);
+                (peer, requests)
+            });
+            let floods: Vec<_> = floods.collect();
+            return self.pour(&room, floods);
+        }
         let mut tale: Option<Tale> = None;
         let mut parcels = Vec::new();
         for peer in peers {
@@ -118,18 +126,25 @@ impl Network {
         }
         self.chronicle.count_lie(&chronicle::kind(&ruse));
         for (peer, parcel) in parcels {
-            self.send_parcel(&room, peer, &parcel);
+            self.ask_falsely(&room, peer, parcel.into());
         }
     }
 
-    fn send_parcel(&mut self, room: &Insider, to: OwnedServerName, parcel: &Parcel) {
+    /// Asks servers for all of this at once.
+    fn pour(&mut self, room: &Insider, floods: Vec<(OwnedServerName, Vec<Endpoint>)>) {
+        self.chronicle.count_lie("Flood");
+        for (peer, requests) in floods {
+            for endpoint in requests {
+                self.ask_falsely(room, peer.clone(), endpoint);
+            }
+        }
+    }
+
+    fn ask_falsely(&mut self, room: &Insider, to: OwnedServerName, endpoint: Endpoint) {
         let own = room.own();
         let request = RemoteRequest {
             destination: to.clone(),
-            endpoint: Endpoint::SendTransaction {
-                transaction_id: parcel.id.as_str().into(),
-                body: parcel.body().into(),
-            },
+            endpoint,
         };
         let call = client::sign(own, CallId(0), &request, self.now_at(own.server_name()));
         let call = call.expect("the request can be sent");
@@ -153,10 +168,14 @@ impl Network {
             return Some((truth, Duration::ZERO));
         };
         let server = self.servers.get_mut(exchange.to())?;
-        let foreign: Vec<Arc<StoredEvent>> = match hostile.needs_foreign(line) {
-            Some(room_id) => server.current_state(&room_id),
-            None => Vec::new(),
+        // Best is a room in which the one who asks is too, and so knows what authorises its events.
+        let rooms = hostile.foreign_rooms(line).into_iter();
+        let states = rooms.map(|room_id| server.current_state(&room_id));
+        let knows = |event: &Arc<StoredEvent>| {
+            event.pdu.membership() == Some("join") && event.pdu.origin() == exchange.from()
         };
+        let foreign = states.max_by_key(|state| (state.iter().any(knows), state.len()));
+        let foreign = foreign.unwrap_or_default();
         let (falsehood, corruption) = hostile.corrupt(Answered {
             line,
             limit,

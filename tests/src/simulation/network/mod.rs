@@ -215,6 +215,13 @@ impl Network {
         self.server(name).renew_key(now);
     }
 
+    /// Makes every query take a server's disk so long at most.
+    pub fn set_slowness(&mut self, name: &str, slowness: Duration) {
+        let server = server_name(name);
+        self.show(&Sight::Slowed(&server, slowness));
+        self.server(name).disk.set_slowness(slowness);
+    }
+
     /// Sets a server's clock so many milliseconds forward, or back.
     pub fn set_skew(&mut self, name: &str, skew: i64) {
         self.skews.insert(server_name(name), skew);

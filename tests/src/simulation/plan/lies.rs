@@ -74,8 +74,8 @@ pub enum Ruse {
     Replay,
     /// Another transaction under the id of the last.
     ReusedId,
-    /// So many transactions at once.
-    Flood(u8),
+    /// So many requests of every kind at once.
+    Flood(u16),
 }
 
 /// What becomes of an answer.
@@ -134,7 +134,7 @@ impl fmt::Display for Ruse {
             Self::Fork(width) => return write!(f, "a fork of {width} branches"),
             Self::Depth(depth) => return write!(f, "an event of depth {depth}"),
             Self::Chain(length) => return write!(f, "the last of {length} events"),
-            Self::Flood(count) => return write!(f, "{count} transactions at once"),
+            Self::Flood(count) => return write!(f, "{count} requests of every kind at once"),
             Self::WrongTime(seconds) => return write!(f, "an event {seconds} s from now"),
             Self::Unsigned => "an event without signatures",
             Self::WrongSignature => "an event with a wrong signature",

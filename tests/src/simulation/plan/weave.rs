@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Deed, Plan, Slot, Step, User, What,
+    Deed, Fault, Plan, Slot, Step, User, What,
     lies::{Corruption, Lie, Ruse},
 };
 use crate::rooms::Dice;
@@ -46,7 +46,8 @@ const RUSES: &[(usize, Ruse)] = &[
     (1, Ruse::TooMany),
     (3, Ruse::Replay),
     (4, Ruse::ReusedId),
-    (1, Ruse::Flood(12)),
+    (1, Ruse::Flood(100)),
+    (1, Ruse::Flood(400)),
 ];
 
 /// What is answered wrongly.
@@ -120,7 +121,7 @@ pub(super) fn weave(plan: &mut Plan) {
         woven.push(step);
         woven.extend(company);
         if !weaver.rooms.is_empty() && weaver.dice.once_in(often) {
-            woven.push(weaver.lie());
+            woven.extend(weaver.lie());
         }
     }
     plan.steps = woven;
@@ -162,12 +163,40 @@ impl Weaver {
         steps.into()
     }
 
-    fn lie(&mut self) -> Step {
+    fn lie(&mut self) -> Vec<Step> {
         let lie = match self.dice.once_in(3) {
             true => self.answer(),
             false => self.push(),
         };
-        self.step(What::Lie(self.liar, lie))
+        let told = self.step(What::Lie(self.liar, lie));
+        match lie {
+            Lie::Push(room, Ruse::Flood(_), to) => self.while_busy(room, to, told),
+            _ => vec![told],
+        }
+    }
+
+    /// A flood falls on a disk that takes its time, while others have something to say and to ask.
+    fn while_busy(&mut self, room: Slot, to: Option<u8>, flood: Step) -> Vec<Step> {
+        let victim = to.unwrap_or_else(|| *self.dice.pick(&self.others));
+        let pace = *self.dice.pick(&[20, 200, 2_000]);
+        let speaker = User {
+            server: *self.dice.pick(&self.others),
+            name: 0,
+        };
+        let newcomer = User {
+            server: *self.dice.pick(&self.others),
+            name: 1,
+        };
+        let mut steps = vec![self.step(What::Fault(Fault::DiskSlow(victim, pace))), flood];
+        for what in [
+            What::Deed(speaker, Deed::Say(room, 3)),
+            What::Deed(newcomer, Deed::Join(room, victim)),
+            What::Deed(speaker, Deed::Say(room, 1)),
+            What::Fault(Fault::DiskSlow(victim, 0)),
+        ] {
+            steps.push(self.step(what));
+        }
+        steps
     }
 
     fn push(&mut self) -> Lie {

@@ -27,10 +27,7 @@ impl World {
         self.network.mend();
         self.network.relent();
         for name in self.network.names() {
-            self.network
-                .server(name.as_str())
-                .disk
-                .set_slowness(Duration::ZERO);
+            self.network.set_slowness(name.as_str(), Duration::ZERO);
             self.start(name.as_str());
         }
         self.settle();

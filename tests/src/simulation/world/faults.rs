@@ -29,7 +29,7 @@ impl World {
             }
             (Fault::DiskSlow(_, pace), [name, ..]) => {
                 let pace = Duration::from_millis(u64::from(*pace));
-                self.network.server(name).disk.set_slowness(pace);
+                self.network.set_slowness(name, pace);
             }
             (Fault::Start(_), [name, ..]) => self.start(name),
             (Fault::NewKey(_), [name, ..]) => {

@@ -203,15 +203,17 @@ fn another_transaction_under_a_used_id_gets_the_first_ones_answer() {
     }
 }
 
+/// That the others are answered in time, and never refused, is a promise.
 #[test]
-fn a_flood_of_transactions_is_put_off() {
+fn a_flood_is_held_back_and_refused_in_part() {
     let flood = |scene: Scene| {
-        let scene = scene
-            .breaks(Fault::DiskSlow(0, 500))
-            .breaks(Fault::DiskSlow(1, 500));
-        scene.lies(push(Ruse::Flood(12))).does(0, Deed::Say(0, 1))
+        let scene = scene.breaks(Fault::DiskSlow(0, 2_000));
+        let scene = scene.lies(Lie::Push(0, Ruse::Flood(400), Some(0)));
+        scene.does(1, Deed::Say(0, 1)).does(1, Deed::Topic(0, 1))
     };
     for told in in_all_rooms(flood) {
-        told.comes_to("Flood", "send: 429");
+        assert_eq!(told.lies("Flood"), 1);
+        assert!(told.came_to("too many requests are under way") >= 100);
+        assert!(told.came_to("too many of your transactions are being received") >= 10);
     }
 }
