@@ -35,6 +35,7 @@ use crate::{
         send::SendEventJob,
         settings::Settings,
         status::{JobStatus, Measurements, Status},
+        third_party_invite::ServeBinding,
     },
     pdu::{event_type::REDACTION, signing::SigningKey},
     persistence::queries::{Answer, Query, Read, StoreError},
@@ -68,6 +69,9 @@ pub struct Config {
     pub settings: Settings,
     /// What it chooses of its own keys and of getting those of others.
     pub keys: KeySettings,
+    /// To whom our name delegates, by the page `/.well-known/matrix/server`. Without it we serve
+    /// no such page (DISC-12).
+    pub delegates_to: Option<OwnedServerName>,
 }
 
 /// A server's federation, as a state machine without IO.
@@ -87,6 +91,7 @@ pub struct Federation {
     first: VecDeque<Action>,
     /// What arrived before the store answered; `None` once it has.
     waiting: Option<Vec<Input>>,
+    delegates_to: Option<OwnedServerName>,
 }
 
 impl Federation {
@@ -99,6 +104,7 @@ impl Federation {
             engine: Engine::new(own, notaries, config.settings, config.seed),
             first: [Action::Query(BOOT, Query::Read(Read::Boot))].into(),
             waiting: Some(Vec::new()),
+            delegates_to: config.delegates_to,
         }
     }
 
@@ -197,6 +203,7 @@ impl Federation {
                 let version = self.version();
                 return Ok(Routed::Answer(json_response(StatusCode::OK, &version)));
             }
+            Route::WellKnown => return self.delegation().map(Routed::Answer),
             Route::ServerKeys => return Ok(Routed::Answer(self.engine.published_keys())),
             Route::KeysOf(server, wanted_until) => {
                 admit(Sender::Anybody)?;
@@ -205,6 +212,10 @@ impl Federation {
             Route::KeysOfSeveral => {
                 admit(Sender::Anybody)?;
                 AnswerKeyQuery::several(&body)?.into()
+            }
+            Route::Binding => {
+                admit(Sender::Anybody)?;
+                ServeBinding::read(&body)?.into()
             }
             Route::OpenIdUser(token) => {
                 admit(Sender::Anybody)?;
@@ -228,6 +239,16 @@ impl Federation {
             false => json!({ "name": name, "version": version }),
         };
         json!({ "server": server })
+    }
+
+    /// Where those find us who know our name only.
+    fn delegation(&self) -> Result<Response<Bytes>, MatrixError> {
+        let delegate = self.delegates_to.as_ref();
+        let delegate = delegate.ok_or_else(router::unrecognised)?;
+        Ok(json_response(
+            StatusCode::OK,
+            &json!({ "m.server": delegate }),
+        ))
     }
 
     fn command(&mut self, id: CommandId, command: Command) {

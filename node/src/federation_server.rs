@@ -24,6 +24,8 @@ pub struct Parts {
     pub settings: Settings,
     /// What it chooses of its own keys and of getting those of others.
     pub keys: KeySettings,
+    /// To whom our name delegates, if we serve that page.
+    pub delegates_to: Option<OwnedServerName>,
     /// Where it listens.
     pub listeners: Vec<TcpListener>,
     /// What it shows to those who connect; plain HTTP without.
@@ -111,6 +113,7 @@ impl Parts {
             seed: random::bytes()?,
             settings: self.settings,
             keys: self.keys,
+            delegates_to: self.delegates_to,
         };
         let database = self.database_directory.join(DATABASE_FILE);
         let mut config = ServerConfig::new(core, database, self.listeners, self.certificate);

@@ -147,6 +147,7 @@ fn federation_parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
         database_directory: config.database_directory.clone(),
         settings: federation.settings,
         keys: federation.keys.clone(),
+        delegates_to: federation.delegates_to.clone(),
         listeners: federation
             .listen
             .iter()

@@ -40,6 +40,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         seed: random()?,
         settings: Settings::default(),
         keys: Default::default(),
+        delegates_to: None,
     };
     let database = folder.path().join("comity.sqlite");
     let config = ServerConfig::new(core, database, vec![listener], certificate);

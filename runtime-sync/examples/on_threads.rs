@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         seed: random()?,
         settings: Settings::default(),
         keys: Default::default(),
+        delegates_to: None,
     };
     let database = folder.path().join("comity.sqlite");
     let server = Server::start(ServerConfig::new(

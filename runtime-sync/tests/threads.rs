@@ -31,6 +31,7 @@ fn start(folder: &tempfile::TempDir) -> Server {
         seed: [2; 32],
         settings: Settings::default(),
         keys: Default::default(),
+        delegates_to: None,
         server_name: name.try_into().unwrap(),
     };
     let database = folder.path().join("comity.sqlite");

@@ -72,6 +72,7 @@ fn measure() -> Outcome<()> {
                 ..Settings::default()
             },
             keys: Default::default(),
+            delegates_to: None,
         };
         let database = folder.path().join(format!("{seed}.sqlite"));
         // The one that is asked speaks plain HTTP: TLS would be most of what is measured.

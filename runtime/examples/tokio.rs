@@ -126,6 +126,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         seed: [2; 32],
         settings: Settings::default(),
         keys: Default::default(),
+        delegates_to: None,
     };
     let (inbox, messages) = mpsc::unbounded_channel();
     let answers = inbox.clone();

@@ -69,6 +69,7 @@ impl World {
             seed: [2; 32],
             settings: Settings::default(),
             keys: Default::default(),
+            delegates_to: None,
         };
         let stop_reason = StopReason::default();
         let (clock, effects) = (Clock::start(), FakeEffects(sender));

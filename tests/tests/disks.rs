@@ -70,6 +70,7 @@ fn after_a_failed_commit_nothing_leaves_whatever_later_commits_do() {
         seed: [1; 32],
         settings: Settings::default(),
         keys: Default::default(),
+        delegates_to: None,
     });
     core.handle(Now::default(), Input::Command(CommandId(1), create()));
     core.handle(Now::default(), Input::Command(CommandId(2), create()));

@@ -34,6 +34,7 @@ use crate::{
         read::{ReadStore, SummariseRoom},
         resident::{AnswerSendJoin, MakeMembership, SendMembership},
         send::SendEventJob,
+        third_party_invite::{ServeBinding, ServeExchange},
     },
     pdu::{
         Pdu,
@@ -176,6 +177,10 @@ jobs! {
     AwaitCosignature(AwaitCosignature),
     /// Messaging: answers the command when the signed invite is judged.
     AnswerInvite(AnswerInvite),
+    /// Messaging: invites whom one of our users invited by an address.
+    ServeExchange(ServeExchange),
+    /// Messaging: gets the invites for one of our users that were made to an address.
+    ServeBinding(ServeBinding),
     /// Messaging: sends what is true for a moment.
     SendEphemeral(SendEphemeral),
     /// Messaging: asks other servers for older events.
@@ -293,6 +298,8 @@ impl Job {
             | Self::InviteUser(_)
             | Self::AwaitCosignature(_)
             | Self::AnswerInvite(_)
+            | Self::ServeExchange(_)
+            | Self::ServeBinding(_)
             | Self::SendEphemeral(_)
             | Self::BackfillRoom(_)
             | Self::FindByTime(_)

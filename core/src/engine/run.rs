@@ -15,14 +15,20 @@ use super::{
     outcome::{Fate, JobAnswer, Next, Outcome},
     registry::Identity,
 };
+use bytes::Bytes;
+use http::{Response, StatusCode};
 use ruma_common::OwnedEventId;
+use serde_json::json;
 
 use crate::{
     action::Action,
     input::QueryId,
-    messaging::command::CommandError,
+    messaging::command::{CommandError, Reply},
     persistence::queries::{Batch, Query, Write},
-    transport::matrix_error::{ErrorCode, MatrixError},
+    transport::{
+        json::json_response,
+        matrix_error::{ErrorCode, MatrixError},
+    },
 };
 
 impl Engine {
@@ -355,8 +361,10 @@ impl Engine {
                 (Asker::Command(command), JobAnswer::Command(result)) => {
                     Some(Action::Complete(command, result.clone()))
                 }
-                (Asker::Request(_), JobAnswer::Command(_))
-                | (Asker::Command(_), JobAnswer::Response(_)) => None,
+                (Asker::Request(request), JobAnswer::Command(result)) => {
+                    Some(Action::Respond(request, response_of(result)))
+                }
+                (Asker::Command(_), JobAnswer::Response(_)) => None,
             })
             .collect()
     }
@@ -379,5 +387,13 @@ impl Engine {
             Identity::Pull(server) => self.pulls.ended(server, self.now.monotonic),
             Identity::Once(_) | Identity::Ends(_) | Identity::After(_) | Identity::Keys(_) => {}
         }
+    }
+}
+
+/// What another server is told that wanted what our users may want too.
+fn response_of(result: &Result<Reply, CommandError>) -> Response<Bytes> {
+    match result {
+        Ok(_) => json_response(StatusCode::OK, &json!({})),
+        Err(error) => MatrixError::from(error).into_response(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use http::StatusCode;
 use ruma_common::{
     OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName,
 };
@@ -23,7 +24,10 @@ use crate::{
         tables::{InboxId, SnapshotId},
     },
     time::{Monotonic, WallTime},
-    transport::remote_response::RemoteError,
+    transport::{
+        matrix_error::{ErrorCode, MatrixError},
+        remote_response::RemoteError,
+    },
 };
 
 /// A JSON object, the content of an event.
@@ -441,6 +445,30 @@ impl CommandError {
                 Self::Unreachable(format!("{server}: {error}"))
             }
         }
+    }
+}
+
+/// What another server is told whose request came to a command.
+impl From<&CommandError> for MatrixError {
+    fn from(error: &CommandError) -> Self {
+        let (code, status) = match error {
+            CommandError::Forbidden(_) => (ErrorCode::Forbidden, StatusCode::FORBIDDEN),
+            CommandError::NotFound(_) => (ErrorCode::NotFound, StatusCode::NOT_FOUND),
+            CommandError::Invalid(_) => (ErrorCode::InvalidParam, StatusCode::BAD_REQUEST),
+            CommandError::UnsupportedRoomVersion(_) => {
+                (ErrorCode::IncompatibleRoomVersion, StatusCode::BAD_REQUEST)
+            }
+            CommandError::Refused { errcode, .. } if errcode == "M_FORBIDDEN" => {
+                (ErrorCode::Forbidden, StatusCode::FORBIDDEN)
+            }
+            CommandError::Unreachable(_)
+            | CommandError::NotLetIn(_)
+            | CommandError::Refused { .. } => (ErrorCode::Unknown, StatusCode::BAD_GATEWAY),
+            CommandError::Busy(_) | CommandError::Stopped(_) => {
+                (ErrorCode::Unknown, StatusCode::SERVICE_UNAVAILABLE)
+            }
+        };
+        Self::new(code, error.to_string()).with_status(status)
     }
 }
 

@@ -36,3 +36,4 @@ pub mod restricted;
 pub mod send;
 pub mod settings;
 pub mod status;
+pub mod third_party_invite;

@@ -384,7 +384,7 @@ fn servers_without<'r>(joined: &UserId, room: &'r Room) -> Vec<&'r ServerName> {
 }
 
 /// A room that we are in, for a server that may not be (yet).
-fn resident_room<'f>(
+pub(super) fn resident_room<'f>(
     room_id: &RoomId,
     origin: &ServerName,
     facts: &Facts<'f>,

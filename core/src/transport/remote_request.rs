@@ -67,6 +67,8 @@ pub enum Endpoint {
     Invite(SignedEvent),
     /// `PUT /v1/invite/{roomId}/{eventId}`; the body holds more than the event.
     InviteOfOld(SignedEvent),
+    /// `PUT /exchange_third_party_invite/{roomId}`, with the invite to make.
+    ExchangeThirdPartyInvite(OwnedRoomId, String),
     /// `GET /event/{eventId}`
     Event(OwnedEventId),
     /// `GET /state/{roomId}`
@@ -158,7 +160,8 @@ impl Endpoint {
             | Self::SendLeave(_)
             | Self::SendKnock(_)
             | Self::Invite(_)
-            | Self::InviteOfOld(_) => Method::PUT,
+            | Self::InviteOfOld(_)
+            | Self::ExchangeThirdPartyInvite(..) => Method::PUT,
             Self::PublicRooms(wanted) if wanted.filter.is_none() => Method::GET,
             Self::MissingEvents { .. }
             | Self::PolicySign(_)
@@ -212,6 +215,9 @@ impl Endpoint {
             Self::SendLeave(event) => v2("send_leave", &event.segments()),
             Self::Invite(event) => v2("invite", &event.segments()),
             Self::InviteOfOld(event) => v1("invite", &event.segments()),
+            Self::ExchangeThirdPartyInvite(room_id, _) => {
+                v1("exchange_third_party_invite", &[room_id.as_str()])
+            }
             Self::Event(event_id) => v1("event", &[event_id.as_str()]),
             Self::State(room_id, event_id) => {
                 v1("state", &[room_id.as_str()]) + &query(&[("event_id", event_id.as_str())])
@@ -265,7 +271,9 @@ impl Endpoint {
     pub fn body(&self) -> Option<Bytes> {
         match self {
             Self::SendTransaction { body, .. } => Some(body.clone()),
-            Self::PolicySign(body) => Some(body.clone().into()),
+            Self::PolicySign(body) | Self::ExchangeThirdPartyInvite(_, body) => {
+                Some(body.clone().into())
+            }
             Self::PublicRooms(wanted) => {
                 let body = wanted.filter.is_some().then(|| json!(wanted));
                 body.map(|body| body.to_string().into())
@@ -336,6 +344,7 @@ impl Endpoint {
             | Self::SendKnock(_)
             | Self::Invite(_)
             | Self::InviteOfOld(_)
+            | Self::ExchangeThirdPartyInvite(..)
             | Self::Event(_)
             | Self::StateIds(..)
             | Self::EventAuth(..)
@@ -365,6 +374,7 @@ impl Endpoint {
             | Self::SendKnock(_)
             | Self::Invite(_)
             | Self::InviteOfOld(_)
+            | Self::ExchangeThirdPartyInvite(..)
             | Self::Event(_)
             | Self::EventByTime { .. }
             | Self::PolicySign(_)

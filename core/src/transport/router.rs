@@ -21,6 +21,8 @@ use crate::{
 /// What a request asks for, with the arguments of its path and query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Route {
+    /// `GET /.well-known/matrix/server`
+    WellKnown,
     /// `GET /_matrix/federation/v1/version`
     Version,
     /// `GET /_matrix/key/v2/server`
@@ -29,6 +31,8 @@ pub enum Route {
     KeysOf(OwnedServerName, Option<WallTime>),
     /// `POST /_matrix/key/v2/query`
     KeysOfSeveral,
+    /// `PUT /_matrix/federation/v1/3pid/onbind`
+    Binding,
     /// `GET /_matrix/federation/v1/openid/userinfo`, with the token.
     OpenIdUser(String),
     /// Everything that only an authenticated server may ask.
@@ -56,6 +60,8 @@ pub enum ServerRoute {
     Invite(OwnedRoomId, OwnedEventId),
     /// `PUT /v1/invite/{roomId}/{eventId}`
     InviteOfOld(OwnedRoomId, OwnedEventId),
+    /// `PUT /exchange_third_party_invite/{roomId}`
+    ExchangeThirdPartyInvite(OwnedRoomId),
     /// `GET /event/{eventId}`
     Event(OwnedEventId),
     /// `GET /state/{roomId}`
@@ -100,6 +106,7 @@ pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
         .map_err(|error| MatrixError::new(ErrorCode::InvalidParam, error.to_string()))?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (expected, route) = match segments.as_slice() {
+        [".well-known", "matrix", "server"] => (Method::GET, Ok(Route::WellKnown)),
         ["_matrix", "key", "v2", "server"] | ["_matrix", "key", "v2", "server", _] => {
             (Method::GET, Ok(Route::ServerKeys))
         }
@@ -109,6 +116,7 @@ pub fn route(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
             (Method::GET, Query(query.unwrap_or("")).keys_of(server))
         }
         ["_matrix", "federation", "v1", "version"] => (Method::GET, Ok(Route::Version)),
+        ["_matrix", "federation", "v1", "3pid", "onbind"] => (Method::PUT, Ok(Route::Binding)),
         ["_matrix", "federation", "v1", "openid", "userinfo"] => {
             (Method::GET, Query(query.unwrap_or("")).openid_token())
         }
@@ -170,6 +178,9 @@ fn server_route(
             Method::PUT,
             both(room, event).map(|(r, e)| R::InviteOfOld(r, e)),
         ),
+        ("v1", ["exchange_third_party_invite", room]) => {
+            (Method::PUT, argument(room).map(R::ExchangeThirdPartyInvite))
+        }
         ("v1", ["event", event]) => (Method::GET, argument(event).map(R::Event)),
         ("v1", ["state", room]) => (
             Method::GET,
@@ -232,7 +243,7 @@ fn user_route(segments: &[&str]) -> Result<Found, MatrixError> {
     })
 }
 
-fn unrecognised() -> MatrixError {
+pub(crate) fn unrecognised() -> MatrixError {
     MatrixError::new(ErrorCode::Unrecognized, "there is no such endpoint")
 }
 

@@ -17,6 +17,7 @@ use crate::{
         notice::Question,
         public_rooms::ServePublicRooms,
         resident::{MakeMembership, SendMembership},
+        third_party_invite::ServeExchange,
     },
     pdu::serve::{Asked, ServeEvents},
     transaction::{after::serve::ServeAfter, incoming::ReceiveTransaction},
@@ -91,6 +92,7 @@ impl ServeRequest {
             }
             R::Invite(room, event) => ServeInvite::new(origin, room, event, body)?.into(),
             R::InviteOfOld(room, event) => ServeInvite::of_old(origin, room, event, body)?.into(),
+            R::ExchangeThirdPartyInvite(room) => ServeExchange::new(origin, room, body)?.into(),
             R::Event(event) => events(None, Asked::Event(event)),
             R::State(room, event) => events(Some(room), Asked::State(event)),
             R::StateIds(room, event) => events(Some(room), Asked::StateIds(event)),

@@ -1,6 +1,7 @@
 //! From a server's name to where and as whom it is contacted.
 
 use comity_core::{
+    keys::KeySettings,
     messaging::{command::Command, settings::Settings},
     transport::{
         address_guard::PrivateAddresses,
@@ -8,6 +9,8 @@ use comity_core::{
         server_address::{Host, ServerAddress},
     },
 };
+
+use http::Request;
 
 use crate::internet::{Internet, sockets};
 
@@ -444,4 +447,28 @@ fn disc_11_what_is_signed_keeps_the_undelegated_name() {
     assert_eq!(headers["host"], "b.example");
     let signed = headers["authorization"].to_str().unwrap();
     assert!(signed.contains(r#"destination="a.example""#), "{signed}");
+}
+
+/// DISC-12: those who look for us are told where we are, if our name delegates; and find it.
+#[test]
+fn disc_12_the_page_that_delegates_is_served_on_request() {
+    const PAGE: &str = "/.well-known/matrix/server";
+    let serving = |to| {
+        let (settings, keys) = (Settings::default(), KeySettings::default());
+        Internet::delegated("a.example", settings, keys, to)
+    };
+    let get = || Request::get(PAGE).body("").unwrap();
+    let page = serving(Some("b.example:443")).request(get());
+    assert_eq!(page.status(), 200);
+    assert_eq!(page.headers()["content-type"], "application/json");
+    let text = std::str::from_utf8(page.body()).unwrap();
+    let mut other = Internet::new()
+        .name("a.example", &["1.2.3.4"])
+        .name("b.example", &["9.9.9.9"])
+        .page(&page_of("a.example"), 200, &[], text);
+    let found = other.reach("a.example").unwrap();
+    assert_at(&found, &["9.9.9.9:443"], "b.example", "b.example:443");
+    assert_eq!(serving(None).request(get()).status(), 404);
+    let posted = Request::post(PAGE).body("").unwrap();
+    assert_eq!(serving(Some("b.example")).request(posted).status(), 405);
 }

@@ -64,6 +64,16 @@ impl Internet {
     }
 
     pub fn with(our_name: &str, settings: Settings, keys: KeySettings) -> Self {
+        Self::delegated(our_name, settings, keys, None)
+    }
+
+    /// A server whose name delegates to another.
+    pub fn delegated(
+        our_name: &str,
+        settings: Settings,
+        keys: KeySettings,
+        to: Option<&str>,
+    ) -> Self {
         // No requests but those that a test causes.
         let settings = Settings {
             pull_streams: false,
@@ -75,6 +85,7 @@ impl Internet {
             seed: [2; 32],
             settings,
             keys,
+            delegates_to: to.map(|to| to.try_into().unwrap()),
         };
         let mut internet = Self {
             core: Federation::new(config),

@@ -62,6 +62,7 @@ struct FederationSection {
     retired_keys: Vec<Spanned<RetiredKeyEntry>>,
     #[serde(default)]
     notaries: Vec<Spanned<String>>,
+    well_known: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -179,6 +180,7 @@ impl FederationSection {
         Ok(Federation {
             settings,
             keys,
+            delegates_to: self.well_known.as_ref().map(server_name).transpose()?,
             listen: self
                 .listen
                 .get_ref()

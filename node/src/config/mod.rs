@@ -60,6 +60,8 @@ pub struct Federation {
     pub settings: Settings,
     /// What we choose of our own keys and of getting those of others.
     pub keys: KeySettings,
+    /// The name with the port that our page for servers names, if we serve it.
+    pub delegates_to: Option<OwnedServerName>,
 }
 
 /// See [`Config::client`].
@@ -319,6 +321,18 @@ mod tests {
         }
         let config = Config::parse(&example(), Path::new("/")).unwrap();
         assert_eq!(config.federation.keys, KeySettings::default());
+    }
+
+    #[test]
+    fn the_page_for_servers_is_served_if_the_file_says_what_it_names() {
+        let written = example();
+        let line = "# well_known = \"matrix.example.org:443\"\n";
+        let chosen = |text: &str| Config::parse(text, Path::new("/")).map(|c| c.federation);
+        assert_eq!(chosen(&written).unwrap().delegates_to, None);
+        let named = chosen(&written.replace(line, &line[2..])).unwrap();
+        assert_eq!(named.delegates_to.unwrap(), "matrix.example.org:443");
+        let wrong = written.replace(line, "well_known = \"no name\"\n");
+        assert!(chosen(&wrong).unwrap_err().reason.contains("server name"));
     }
 
     #[test]

@@ -105,6 +105,7 @@ impl Identity {
             database_directory: self.directory.clone(),
             settings: Settings::default(),
             keys: KeySettings::default(),
+            delegates_to: None,
             listeners: vec![listener],
             certificate: Some(self.certificate.clone()),
             recording: None,

@@ -62,6 +62,9 @@ pub struct Heading {
     pub settings: Settings,
     /// [`Config::keys`].
     pub keys: KeySettings,
+    /// [`Config::delegates_to`].
+    #[serde(default)]
+    pub delegates_to: Option<OwnedServerName>,
 }
 
 /// One line of the log after the first.
@@ -104,6 +107,7 @@ impl Recorder {
             seed: unpadded_base64::encode(&config.seed),
             settings: config.settings,
             keys: config.keys.clone(),
+            delegates_to: config.delegates_to.clone(),
         })?;
         Ok(recorder)
     }

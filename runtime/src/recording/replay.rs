@@ -135,6 +135,7 @@ impl Run {
                 seed,
                 settings: heading.settings,
                 keys: heading.keys.clone(),
+                delegates_to: heading.delegates_to.clone(),
             }),
             computations: BTreeMap::new(),
         })

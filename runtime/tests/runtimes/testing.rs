@@ -201,6 +201,7 @@ pub fn config(listener: TcpListener, folder: &Path) -> ServerConfig {
             ..Settings::default()
         },
         keys: Default::default(),
+        delegates_to: None,
     };
     let mut config = ServerConfig::new(core, database, vec![listener], CERTIFICATE.clone());
     config.use_platform_roots = false;

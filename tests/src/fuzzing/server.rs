@@ -61,6 +61,7 @@ impl Server {
             seed: *seed,
             settings: Settings::default(),
             keys: KeySettings::default(),
+            delegates_to: None,
         };
         let mut server = Self {
             core: Federation::new(config),

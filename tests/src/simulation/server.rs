@@ -99,6 +99,7 @@ impl Server {
             seed,
             settings: self.settings,
             keys: self.keys.clone(),
+            delegates_to: None,
         };
         self.core = Some(Federation::new(config));
         self.handle(now, Input::Tick);

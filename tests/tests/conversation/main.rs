@@ -41,6 +41,7 @@ mod standing;
 mod stream_pulled;
 mod stream_served;
 mod talking;
+mod third_party_invites;
 mod to_devices;
 mod traps;
 mod unlucky_joins;

@@ -24,6 +24,7 @@ pub mod well_known;
 use core::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bytes::Bytes;
 use ruma_common::OwnedServerName;
 
 use self::{
@@ -141,6 +142,33 @@ impl DiscoverServer {
             ..Outcome::default()
         })
     }
+}
+
+/// The text of the page at an HTTPS URL; `None` if it cannot be had. Redirections are not followed.
+///
+/// The URL may be anybody's choice: it leads to no address to which we would not connect for a
+/// server's sake.
+pub fn page_at<'f>(url: &str, facts: &Facts<'f>) -> Result<Option<&'f Bytes>, Blocked> {
+    let Some(place) = Place::at(url) else {
+        return Ok(None);
+    };
+    let mut search = Search {
+        facts,
+        good_for: BELIEVED_MAX,
+        delegation: None,
+    };
+    let addresses = match search.addresses(&place.host) {
+        Ok(addresses) => at_port(&addresses, place.port),
+        Err(Stop::Refused(_)) => return Ok(None),
+        Err(Stop::Blocked) => return Err(Blocked),
+    };
+    let address = ServerAddress {
+        addresses,
+        tls_name: place.host.clone(),
+        host_header: place.host_header(),
+    };
+    let page = facts.page(address, place.target)?;
+    Ok(page.as_ref().ok().and_then(|page| page.text()))
 }
 
 /// One way through the specification's table.

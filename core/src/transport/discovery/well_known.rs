@@ -54,6 +54,12 @@ impl Place {
         }
     }
 
+    /// The page with this URL, if it is one to which we go.
+    pub(super) fn at(url: &str) -> Option<Self> {
+        let is_whole = url.starts_with("https://");
+        Self::of("").follow(url).filter(|_| is_whole)
+    }
+
     /// Where a redirection leads; `None` if that is nowhere we go. Only to HTTPS: whoever can
     /// change an answer on the way could otherwise delegate any server to themselves.
     pub(super) fn follow(&self, location: &str) -> Option<Self> {
@@ -155,6 +161,11 @@ impl Page {
             status if status.is_server_error() => Answer::Failed,
             _ => Answer::Absent,
         }
+    }
+
+    /// Its text, if there is such a page.
+    pub(super) fn text(&self) -> Option<&Bytes> {
+        (self.status == StatusCode::OK).then_some(&self.body)
     }
 
     fn believed_for(&self, now: WallTime) -> Duration {
