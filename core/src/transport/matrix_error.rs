@@ -188,7 +188,8 @@ fn framing_code(framing: &FramingError) -> (ErrorCode, StatusCode) {
         | FramingError::MalformedContentLength
         | FramingError::RepeatedContentLength
         | FramingError::AmbiguousLength
-        | FramingError::MalformedChunk => (ErrorCode::Unknown, StatusCode::BAD_REQUEST),
+        | FramingError::MalformedChunk
+        | FramingError::MalformedTrailer => (ErrorCode::Unknown, StatusCode::BAD_REQUEST),
     }
 }
 

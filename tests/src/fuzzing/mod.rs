@@ -19,6 +19,7 @@ mod discovery;
 mod engine;
 mod events;
 mod http;
+mod http_beside_hyper;
 mod names;
 mod pdu;
 mod resolution;
@@ -28,6 +29,7 @@ pub use authorisation::authorise;
 pub use discovery::{dns, well_known};
 pub use engine::{requests, responses, transaction};
 pub use http::{http_client, http_server};
+pub use http_beside_hyper::http_beside_hyper;
 pub use names::{router, x_matrix};
 pub use pdu::{canonical_json, pdu_from_bytes};
 pub use resolution::resolve_states;
@@ -40,6 +42,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("authorise", authorise),
     ("canonical_json", canonical_json),
     ("dns", dns),
+    ("http_beside_hyper", http_beside_hyper),
     ("http_client", http_client),
     ("http_server", http_server),
     ("pdu_from_bytes", pdu_from_bytes),

@@ -1,6 +1,7 @@
 //! The chunked transfer coding (RFC 9112, section 7.1), read strictly.
 
 use bytes::BytesMut;
+use http::header::{HeaderName, HeaderValue};
 
 use super::error::FramingError;
 use super::limits::{CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
@@ -54,6 +55,9 @@ impl ChunkedReader {
                     match input.take_line(*bytes_left).map_err(trailer_error)? {
                         None => return Ok(false),
                         Some(line) if line == "\r\n" => return Ok(true),
+                        Some(line) if !is_field(&line) => {
+                            return Err(FramingError::MalformedTrailer);
+                        }
                         Some(line) => *bytes_left = bytes_left.saturating_sub(line.len()),
                     }
                 }
@@ -91,6 +95,16 @@ fn chunk_size(line: &[u8]) -> Result<u64, FramingError> {
         return Err(FramingError::MalformedChunk);
     }
     u64::from_str_radix(digits, 16).map_err(|_| FramingError::MalformedChunk)
+}
+
+/// Whether a line is a header field: what is none could be the beginning of a chunk or a message to
+/// another reader.
+fn is_field(line: &[u8]) -> bool {
+    let mut parts = line.splitn(2, |byte| *byte == b':');
+    let name = parts.next().map(HeaderName::from_bytes);
+    let value = parts.next().map(<[u8]>::trim_ascii);
+    let value = value.map(HeaderValue::from_bytes);
+    matches!((name, value), (Some(Ok(_)), Some(Ok(_))))
 }
 
 fn chunk_error(error: NoLineEnd) -> FramingError {

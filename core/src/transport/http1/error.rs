@@ -35,6 +35,9 @@ pub enum FramingError {
     /// A chunk's size line or end breaks the grammar.
     #[error("malformed chunk")]
     MalformedChunk,
+    /// A line after the last chunk is no header field.
+    #[error("malformed trailer field")]
+    MalformedTrailer,
     /// Longer than [`TRAILER_BYTES_MAX`](super::TRAILER_BYTES_MAX).
     #[error("the trailer fields are too long")]
     TrailersTooLong,
