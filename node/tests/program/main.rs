@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod certificates;
 mod conversation;
 mod demo;
 mod devices;

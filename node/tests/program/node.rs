@@ -1,12 +1,12 @@
 //! A `comity serve` of its own, and clients of it.
 
 use std::{
-    fs,
+    fs::{self, File},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use comity::certificates::Authority;
@@ -80,6 +80,28 @@ impl Place {
             process: None,
         }
     }
+
+    /// Moves a new certificate, written at some time, into the place of a node's old one.
+    pub fn renew_certificate(&self, node: &Node, written: SystemTime) {
+        let name = node.server_name.as_str().try_into().unwrap();
+        let issued = self.authority.issue(name).unwrap();
+        let files = [
+            ("chain.pem", issued.certificate),
+            ("key.pem", issued.private_key),
+        ];
+        for (name, content) in files {
+            let new = node.file(&format!("{name}.new"));
+            fs::write(&new, content).unwrap();
+            let file = File::options().write(true).open(&new).unwrap();
+            file.set_modified(written).unwrap();
+            fs::rename(new, node.file(name)).unwrap();
+        }
+    }
+
+    /// Who signs the certificates of all nodes here (PEM).
+    pub fn authority(&self) -> &str {
+        self.authority.certificate()
+    }
 }
 
 pub fn free_port() -> u16 {
@@ -124,18 +146,23 @@ impl Node {
         }
     }
 
+    /// A file that was given to `comity init`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        let directory = self.config.parent().and_then(Path::parent).unwrap();
+        directory.join(name)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.process.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Asks it to stop and gives its exit code.
     pub fn stop(&mut self) -> Option<i32> {
-        let mut process = self.process.take().unwrap();
-        let pid = process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        process.wait().unwrap().code()
+        self.signal("-TERM");
+        self.process.take().unwrap().wait().unwrap().code()
     }
 
     /// A new user.
