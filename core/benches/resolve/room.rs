@@ -33,7 +33,7 @@ pub struct Case {
     pub events: HashMap<OwnedEventId, Arc<Pdu>>,
     pub states: Vec<StateMap>,
     /// Which events name an event among their auth events: what a store answers from an index.
-    cited_by: BTreeMap<OwnedEventId, Vec<OwnedEventId>>,
+    cited_by: HashMap<OwnedEventId, Vec<OwnedEventId>>,
 }
 
 impl EventLookup for Case {
@@ -133,7 +133,7 @@ impl Room {
     }
 
     fn with(self, states: Vec<StateMap>) -> Case {
-        let mut cited_by = BTreeMap::<OwnedEventId, Vec<OwnedEventId>>::new();
+        let mut cited_by = HashMap::<OwnedEventId, Vec<OwnedEventId>>::new();
         for (event_id, event) in &self.events {
             for cited in event.auth_events() {
                 let citing = cited_by.entry(cited.to_owned()).or_default();

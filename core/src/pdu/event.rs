@@ -4,10 +4,13 @@
 //! if the event is valid in the format of its room version; that says nothing about its
 //! signatures, its content hash or whether it was allowed.
 //!
-//! It keeps the event as canonical JSON without `unsigned`, which any server on the way may fill
-//! with anything: the text we store and serve, with all keys we do not know, since the content hash
-//! covers them. Of the parsed form it keeps what the rules of events read; who needs more parses the
-//! text again.
+//! It keeps the event's canonical JSON, with every key and value, also those that nobody knows: the
+//! text we store and serve. All that another server can tell of an event, its hashes, its id and
+//! whose signatures hold, is made of that text, so to others it is the event as it came. White
+//! space, the order of keys and escapes that are not needed are no part of it; of a key that is
+//! repeated the last one counts. Only `unsigned` is dropped, which no hash and no signature covers
+//! and any server on the way may fill with anything. Of the parsed form a [`Pdu`] keeps what the
+//! rules of events read; who needs more parses the text again.
 
 use std::fmt;
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ruma_common::{EventId, OwnedEventId};
+use wide::u8x16;
 
 use super::canonical_json::{Items, text};
 
@@ -90,7 +91,7 @@ impl<'a> Iterator for Texts<'a> {
         match self {
             Self::Strings(rest) => {
                 // Behind a bracket or a comma, and a quote.
-                let (id, behind) = rest.get(2..)?.split_once('"')?;
+                let (id, behind) = split_at_quote(rest.get(2..)?)?;
                 *rest = behind;
                 Some(id)
             }
@@ -114,6 +115,20 @@ pub(super) fn unescaped(list: &str) -> Box<[OwnedEventId]> {
     let ids = Items::of(list).filter_map(|item| text(id_in(item)?));
     ids.filter_map(|id| OwnedEventId::try_from(&*id).ok())
         .collect()
+}
+
+/// What stands before the first quote, and what behind it: as `split_once`, but for the ids of most
+/// room versions, which are 44 bytes long, several times as fast.
+fn split_at_quote(text: &str) -> Option<(&str, &str)> {
+    let (blocks, rest) = text.as_bytes().as_chunks();
+    let quotes = |block: &[u8; 16]| u8x16::new(*block).simd_eq(u8x16::splat(b'"')).to_bitmask();
+    let in_blocks = blocks.iter().enumerate().find_map(|(number, block)| {
+        let quotes = quotes(block);
+        (quotes != 0).then(|| 16 * number + quotes.trailing_zeros() as usize)
+    });
+    let in_rest = || Some(text.len() - rest.len() + rest.iter().position(|byte| *byte == b'"')?);
+    let quote = in_blocks.or_else(in_rest)?;
+    Some((text.get(..quote)?, text.get(quote + 1..)?))
 }
 
 fn unquoted(text: &str) -> Option<&str> {

@@ -99,7 +99,7 @@ pub fn changes(before: &StateMap, after: &StateMap) -> Vec<StateChange> {
         key: change.key.into(),
         event_id: change.after.map(ToOwned::to_owned),
     };
-    before.diff(after).into_iter().map(change).collect()
+    before.diff(after).map(change).collect()
 }
 
 /// Stores an event that is not to be shown: soft-failed or rejected.

@@ -140,13 +140,9 @@ impl StateMap {
     ///
     /// Costs about the number of differences, if one of the states was made from the other or both
     /// from a third.
-    pub fn diff<'a>(&'a self, other: &'a Self) -> Vec<StateChange<'a>> {
+    pub fn diff<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = StateChange<'a>> {
         let (mut before, mut after) = (Pending::start(&self.root), Pending::start(&other.root));
-        let mut changes = Vec::new();
-        while let Some(step) = Pending::compare(&mut before, &mut after) {
-            changes.extend(step);
-        }
-        changes
+        std::iter::from_fn(move || Pending::compare(&mut before, &mut after)).flatten()
     }
 
     /// SHA-256 over all entries in order: equal for equal states, whatever made them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use comity_core::pdu::{
     Pdu, RoomVersion, auth_events,
-    authorisation::{AuthEvent, Rule, check_auth_events},
+    authorisation::{AuthEvent, Rule, check_auth_events, check_state},
     build::reference_hashes,
     event_type::{CREATE, JOIN_RULES, MEMBER, POWER_LEVELS, THIRD_PARTY_INVITE},
 };
@@ -155,8 +155,8 @@ impl WithAuth {
             .collect()
     }
 
-    /// What denies the message with these auth events, of which one was rejected.
-    fn judge(&mut self, auth: &[Arc<Pdu>], rejected: Option<&EventId>) -> Option<Rule> {
+    /// The message with these auth events.
+    fn message(&mut self, auth: &[Arc<Pdu>]) -> Arc<Pdu> {
         let state = self.room.state.clone();
         let mut template = self
             .room
@@ -168,7 +168,12 @@ impl WithAuth {
             .map(|event| event.event_id().to_owned())
             .collect();
         template.reference_hashes = reference_hashes(auth.iter().chain(&before).map(|e| &**e));
-        let event = self.room.add(template);
+        self.room.add(template)
+    }
+
+    /// What denies the message with these auth events, of which one was rejected.
+    fn judge(&mut self, auth: &[Arc<Pdu>], rejected: Option<&EventId>) -> Option<Rule> {
+        let event = self.message(auth);
         let judged = |event| AuthEvent {
             event,
             rejected: rejected == Some(Pdu::event_id(event)),
@@ -289,6 +294,27 @@ fn auth_3_the_room_id_of_version_12_names_a_known_create_event() {
         judge(&auth[..1], Some(&room.create)),
         Some(Rule::AuthEvents)
     );
+}
+
+/// What the event names is no matter of the state it is judged by, and what the state says of its
+/// sender is none of the event alone.
+#[test]
+fn auth_21_the_event_alone_and_each_state_are_judged_apart() {
+    for version in EVERY_VERSION {
+        let mut with = WithAuth::new(version);
+        let (good, bad) = (with.usual_and(&[]), with.usual_and(&[&with.alice]));
+        let joined = with.room.view(&with.room.state);
+        with.room
+            .put(CREATOR, MEMBER, ALICE, json!({ "membership": "ban" }));
+        let banned = with.room.view(&with.room.state);
+        for (auth, alone) in [(&good, None), (&bad, Some(Rule::AuthEventsDuplicate))] {
+            assert_eq!(with.judge(auth, None), alone);
+            let event = with.message(auth);
+            let by_state = |state| rule(check_state(&event, &with.room.create, state));
+            assert_eq!(by_state(&joined), None);
+            assert_eq!(by_state(&banned), Some(Rule::Sender));
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod as_received;
 mod by_time;
 mod chosen_ids;
 mod device_keys;

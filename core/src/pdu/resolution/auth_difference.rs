@@ -15,11 +15,11 @@ use crate::pdu::event_type::POWER_LEVELS;
 
 /// The auth difference without the conflicted events, given those of each state.
 ///
-/// An agreed entry, and whatever is reached from it, is in every chain. So the walk from the
-/// conflicted events stops at agreed entries, which in most forks is at once. What it meets on the
-/// way in some chains only is in question: an agreed entry that the walk did not meet may lead
-/// there too. The likeliest are tried first: those that were met, and the power levels, behind
-/// which old power levels are found. For what is then left, it is asked who cites it, and who
+/// An agreed entry, and whatever is reached from it, is in every chain; so is what conflicted events
+/// of every state name. So the walk from the conflicted events stops at these, which in most forks
+/// is at once. What it meets on the way in some chains only is in question: an agreed entry that the
+/// walk did not meet may lead there too. The likeliest are tried first: those that were met, and the
+/// power levels, behind which old power levels are found. For what is then left, it is asked who cites it, and who
 /// cites those, until an agreed entry is found or all are known. Only a caller that cannot tell
 /// who cites an event makes us walk from all agreed entries, which is the whole state.
 pub(super) fn auth_difference<'a, L: EventLookup>(
@@ -27,12 +27,12 @@ pub(super) fn auth_difference<'a, L: EventLookup>(
     by_state: &[Vec<Node<'a>>],
     graph: &mut Graph<'a, L>,
 ) -> NodeSet<'a> {
-    let mut chains = Chains::up_to_agreed(conflicts, by_state, graph);
+    let mut chains = Chains::up_to_common(conflicts, by_state, graph);
     if chains.is_in_question(graph) {
         let levels = conflicts.agreed((POWER_LEVELS, ""));
         let levels = levels.and_then(|event_id| graph.get(event_id));
-        let met = std::mem::take(&mut chains.agreed_met);
-        chains.add_common(met.iter().chain(levels), graph);
+        let ends = std::mem::take(&mut chains.ends);
+        chains.add_common(ends.iter().chain(levels), graph);
     }
     if chains.is_in_question(graph) && chains.ask_who_cites(conflicts, graph).is_none() {
         let agreed = conflicts.all_agreed().filter_map(|id| graph.get(id));
@@ -48,30 +48,30 @@ struct Chains<'a> {
     common: NodeSet<'a>,
     /// Not in every chain, as far as is known.
     in_question: NodeSet<'a>,
-    /// The agreed entries at which the walk stopped.
-    agreed_met: NodeSet<'a>,
+    /// Events in every chain at which the walk stopped.
+    ends: NodeSet<'a>,
 }
 
 impl<'a> Chains<'a> {
-    /// The chains of each state's conflicted events, without agreed entries and what is behind
-    /// them.
-    fn up_to_agreed<L: EventLookup>(
+    /// The chains of each state's conflicted events, without what is easily seen to be in all of
+    /// them, and what is behind that.
+    fn up_to_common<L: EventLookup>(
         conflicts: &Conflicts<'a>,
         by_state: &[Vec<Node<'a>>],
         graph: &mut Graph<'a, L>,
     ) -> Self {
         let conflicted: NodeSet<'a> = by_state.iter().flatten().copied().collect();
-        let (mut met, mut agreed_met) = (NodeSet::default(), NodeSet::default());
+        let (mut met, mut ends) = (NodeSet::default(), named_by_all(by_state, graph));
         let mut in_chains = Table::<usize>::default();
         for of_state in by_state {
             let mut chain = Table::<bool>::default();
             graph.walk(of_state.iter().copied(), |graph, node| {
-                if chain.set(node, true) || agreed_met.contains(node) {
+                if chain.set(node, true) || ends.contains(node) {
                     return false;
                 }
                 let is_known = conflicted.contains(node) || met.contains(node);
                 if !is_known && conflicts.is_agreed(node, graph) {
-                    agreed_met.insert(node);
+                    ends.insert(node);
                     return false;
                 }
                 met.insert(node);
@@ -84,7 +84,7 @@ impl<'a> Chains<'a> {
         Self {
             common: met.iter().filter(is_common).collect(),
             in_question: others.filter(|node| !conflicted.contains(*node)).collect(),
-            agreed_met,
+            ends,
         }
     }
 
@@ -134,4 +134,28 @@ impl<'a> Chains<'a> {
         self.in_question.retain(|node| !self.common.contains(node));
         Some(())
     }
+}
+
+/// The events that conflicted events of every state name among their auth events.
+fn named_by_all<'a, L: EventLookup>(
+    by_state: &[Vec<Node<'a>>],
+    graph: &Graph<'a, L>,
+) -> NodeSet<'a> {
+    let mut by_all = NodeSet::default();
+    // By how many states each is named, of those looked at one after the other.
+    let mut named_by = Table::<usize>::default();
+    for (before, of_state) in by_state.iter().enumerate() {
+        let named = of_state
+            .iter()
+            .flat_map(|node| graph.known_auth_events(*node));
+        for node in named.copied() {
+            if named_by.get(node) == before {
+                named_by.set(node, before + 1);
+                if before + 1 == by_state.len() {
+                    by_all.insert(node);
+                }
+            }
+        }
+    }
+    by_all
 }

@@ -25,7 +25,7 @@ impl<'a> Conflicts<'a> {
     pub fn between(first: &'a StateMap, others: &'a [StateMap]) -> Self {
         let mut changes = Vec::new();
         for (index, other) in others.iter().enumerate() {
-            changes.extend(first.diff(other).into_iter().map(|change| (index, change)));
+            changes.extend(first.diff(other).map(|change| (index, change)));
         }
         changes.sort_by_key(|(_, change)| change.key);
         let mut conflicts = Self {
@@ -57,6 +57,12 @@ impl<'a> Conflicts<'a> {
     /// The entries in conflict, numbered in the order of [`Conflicts::iter`].
     pub fn entries(&self) -> &Numbers<Entry<'a>> {
         &self.entries
+    }
+
+    /// How many events a resolution is likely to look at: each candidate, and half as many that
+    /// they name.
+    pub fn likely_events(&self) -> usize {
+        self.candidates.len() + self.candidates.len() / 2
     }
 
     /// Each entry with its event in each state.

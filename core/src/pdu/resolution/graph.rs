@@ -115,17 +115,18 @@ impl<'a, L: EventLookup> Graph<'a, L> {
         let mut places = conflicts.entries().clone();
         let singles = [CREATE, POWER_LEVELS, JOIN_RULES];
         let singles = singles.map(|event_type| places.find_or_add((event_type, "")));
+        let likely = conflicts.likely_events();
         Self {
             lookup,
-            numbers: Numbers::default(),
-            nodes: Vec::new(),
-            readings: Vec::new(),
+            numbers: Numbers::with_room_for(likely),
+            nodes: Vec::with_capacity(likely),
+            readings: Vec::with_capacity(likely),
             places,
             singles,
             rooms: Numbers::default(),
             creates: Table::default(),
-            auth_ranges: Table::default(),
-            auth_events: Vec::new(),
+            auth_ranges: Table::with_room_for(likely),
+            auth_events: Vec::with_capacity(4 * likely),
             missing: BTreeSet::new(),
         }
     }

@@ -6,7 +6,7 @@ use ruma_common::EventId;
 use super::{
     EventLookup, Observer, Place, Verdict,
     conflicts::Conflicts,
-    graph::{Graph, Node},
+    graph::{Graph, Kind, Node},
     tables::{NodeSet, Table},
 };
 use crate::pdu::{
@@ -74,7 +74,10 @@ impl<'a> Resolving<'a> {
         if node.rejected {
             return Verdict::Rejected;
         }
-        let create = graph.create_event(node);
+        let create = match node.kind {
+            Kind::Create => Some(node),
+            _ => graph.create_event(node),
+        };
         graph.auth_events(node);
         let view = View {
             node,
@@ -107,7 +110,7 @@ impl<'a> Resolving<'a> {
 /// then the event's own auth events, leaving out rejected ones.
 struct View<'v, 'a, L> {
     node: Node<'a>,
-    /// The create event of its room.
+    /// The create event of its room, which for a create event is itself.
     create: Option<Node<'a>>,
     state: &'v Resolving<'a>,
     graph: &'v Graph<'a, L>,

@@ -90,6 +90,16 @@ impl<N> Default for Numbers<N> {
 }
 
 impl<N: Name> Numbers<N> {
+    /// None yet, with room for so many.
+    pub fn with_room_for(count: usize) -> Self {
+        let mut numbers = Self {
+            names: Vec::with_capacity(count),
+            ..Self::default()
+        };
+        numbers.make_place(count);
+        numbers
+    }
+
     pub fn len(&self) -> usize {
         self.names.len()
     }
@@ -117,7 +127,7 @@ impl<N: Name> Numbers<N> {
     /// Gives a name the next number. There is none after 2^32−2 others.
     pub fn add(&mut self, name: N) -> Option<Number> {
         if self.slots.len() <= 2 * (self.names.len() + 1) + STEPS {
-            self.make_place();
+            self.make_place(2 * self.names.len());
         }
         let number = Number::of(self.names.len())?;
         self.names.push(name);
@@ -130,8 +140,9 @@ impl<N: Name> Numbers<N> {
         self.find(name).or_else(|| self.add(name))
     }
 
-    fn make_place(&mut self) {
-        let count = (4 * (self.names.len() + 1)).next_power_of_two();
+    /// Makes place for so many names in all.
+    fn make_place(&mut self, count: usize) {
+        let count = (2 * (count + 1)).next_power_of_two();
         let before = std::mem::replace(&mut self.slots, vec![None; count + STEPS]);
         let crowded_out = std::mem::take(&mut self.crowded_out).into_iter();
         let crowded_out = crowded_out.map(|(name, number)| (name.hash() as u32, number));

@@ -16,6 +16,11 @@ impl<T> Default for Table<T> {
 }
 
 impl<T: Copy + Default> Table<T> {
+    /// An empty table that need not grow for so many.
+    pub fn with_room_for(count: usize) -> Self {
+        Self(Vec::with_capacity(count))
+    }
+
     pub fn get(&self, of: impl Into<Number>) -> T {
         self.0.get(of.into().index()).copied().unwrap_or_default()
     }

@@ -1,14 +1,17 @@
 //! What a traced resolution tells.
 
 use comity_core::pdu::{
-    Pdu, RoomVersion, StateKey,
+    Pdu, RoomVersion, StateKey, StateMap,
     authorisation::PowerLevel,
     event_type::{MEMBER, POWER_LEVELS},
     resolution::{Conflict, Place, Trace, Verdict, resolve, resolve_traced},
 };
 use serde_json::json;
 
-use crate::room::{ALICE, CREATOR, MODERATOR, Room};
+use crate::{
+    VERSIONS,
+    room::{ALICE, CREATOR, MODERATOR, Room},
+};
 
 #[test]
 fn states_that_agree_leave_no_trace() {
@@ -99,4 +102,28 @@ fn every_step_is_told_in_order() {
         assert_eq!(said, *verdict);
     }
     assert_eq!(trace.replayed.len(), expected.len());
+}
+
+/// STATE-9: a create event that only one state has is a power event. It comes before all others,
+/// however old it claims to be, and is allowed like any create event.
+#[test]
+fn state_9_create_events_are_power_events() {
+    for version in VERSIONS {
+        let room = Room::new(version);
+        for states in [
+            [room.state.clone(), StateMap::new()],
+            [StateMap::new(), room.state.clone()],
+        ] {
+            let resolution = resolve_traced(version, &states, &room.events).unwrap();
+            assert_eq!(resolution.state, room.state, "{version}");
+            let first = &resolution.trace.replayed[0];
+            assert_eq!(first.event_id, room.create.event_id());
+            assert!(
+                matches!(first.place, Place::Power { .. }),
+                "{:?}",
+                first.place
+            );
+            assert_eq!(first.verdict, Verdict::Allowed);
+        }
+    }
 }

@@ -61,10 +61,7 @@ impl Session<'_> {
         until: Token,
     ) -> Result<Events, MatrixError> {
         let known = self.known_map(known)?;
-        let changed = known
-            .diff(&end.state)
-            .into_iter()
-            .filter_map(|change| change.after);
+        let changed = known.diff(&end.state).filter_map(|change| change.after);
         let events = self.events(changed.map(EventId::to_owned).collect())?;
         Ok(events
             .into_iter()
@@ -114,7 +111,7 @@ impl Session<'_> {
             return Ok(Vec::new());
         };
         let start = self.snapshot(state.before)?;
-        let changed = known.diff(&start).into_iter();
+        let changed = known.diff(&start);
         let changed = changed.filter(|change| {
             let (event_type, state_key) = change.key;
             end.state.get(event_type, state_key) != change.before
