@@ -24,7 +24,10 @@ use crate::{
         hierarchy::{SeeHierarchy, ServeHierarchy},
         homeserver::AnswerQuestion,
         invite::{AnswerInvite, AwaitCosignature, InviteUser, ServeInvite},
-        join::{JoinRoom, enter::EnterRoom, make::MakeJoin, resume::ResumeJoin, send::SendJoin},
+        join::{
+            JoinRoom, enter::EnterRoom, forget::ForgetJoin, make::MakeJoin, resume::ResumeJoin,
+            send::SendJoin,
+        },
         knock::{KnockRoom, SendKnock},
         leave::{LeaveRoom, SendLeave},
         media::FetchMedia,
@@ -163,6 +166,8 @@ jobs! {
     EnterRoom(EnterRoom),
     /// Messaging: takes up a join that was handed in before the start.
     ResumeJoin(ResumeJoin),
+    /// Messaging: forgets a join that failed, as was told.
+    ForgetJoin(ForgetJoin),
     /// Messaging: knocks at a room, up to having a signed event.
     KnockRoom(KnockRoom),
     /// Messaging: hands the knock in.
@@ -233,7 +238,7 @@ impl Job {
             Self::EnterRoom(job) => &job.join,
             _ => return Outcome::done(),
         };
-        join.ended_in_vain(CommandError::Stopped(reason.to_owned()))
+        join.given_up(CommandError::Stopped(reason.to_owned()))
     }
 
     /// All that no other job should work on at the same time.
@@ -264,6 +269,7 @@ impl Job {
             Self::SendJoin(job) => Some(job.join.identity()),
             Self::EnterRoom(job) => Some(job.join.identity()),
             Self::ResumeJoin(job) => Some(job.identity()),
+            Self::ForgetJoin(job) => Some(job.join.identity()),
             Self::SendEvent(job) => job.identity(),
             Self::AwaitPolicySignature(job) => job.identity(),
             Self::MergeEnds(job) => Some(job.identity()),

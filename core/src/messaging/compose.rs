@@ -148,6 +148,7 @@ impl Place {
             content: &content,
         };
         let auth_events = auth_events::from_state(selector, room.version, &self.state);
+        let auth_events = verified(auth_events, facts)?;
         let ends = self.ends.iter().map(|end| &end.pdu);
         Ok(EventTemplate {
             reference_hashes: reference_hashes(room.version, &self.ends, &auth_events, facts)?,
@@ -160,9 +161,33 @@ impl Place {
             prev_events: ends.clone().map(|end| end.event_id().to_owned()).collect(),
             auth_events,
             depth: build::depth_after(ends.map(|end| end.depth())),
-            origin_server_ts: facts.begun().wall.to_i64(),
+            origin_server_ts: self.time(facts),
         })
     }
+}
+
+impl Place {
+    /// Now, but not before what we said last: who asked for this event may have waited for that.
+    fn time(&self, facts: &Facts<'_>) -> i64 {
+        let ours = self.ends.iter().map(|end| &end.pdu);
+        let ours = ours.filter(|end| end.origin() == facts.our_name());
+        let last = ours.map(|end| end.origin_server_ts()).max();
+        last.unwrap_or(0).max(facts.begun().wall.to_i64())
+    }
+}
+
+/// Those of these events that count: what could not be verified authorises nothing of ours.
+fn verified(
+    mut event_ids: Vec<OwnedEventId>,
+    facts: &Facts<'_>,
+) -> Result<Vec<OwnedEventId>, Blocked> {
+    let held = facts.all_held(event_ids.iter().map(|event_id| &**event_id))?;
+    let counts = |event_id: &OwnedEventId| {
+        let held = held.get(event_id);
+        held.is_none_or(|event| event.counts())
+    };
+    event_ids.retain(counts);
+    Ok(event_ids)
 }
 
 /// The hashes by which the event names others, where it does not by their ids alone.

@@ -193,6 +193,7 @@ fn admit(event: Arc<Pdu>, facts: &Facts<'_>) -> AdmitEvent {
         source: Source::HandedIn,
         gap: gap::Stage::for_source(Source::HandedIn),
         auth_asked: true,
+        looked_again: false,
     }
 }
 

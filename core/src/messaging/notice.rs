@@ -25,8 +25,8 @@ pub enum Notice {
     /// One of our users was invited, left, was removed…, in a room we may hold no state of.
     Membership(Box<LocalMembership>),
     /// A join that was under way when the server stopped has ended, and nobody waits for the answer
-    /// to its command any more. One that ends while the server stops again is told by the user's
-    /// membership only.
+    /// to its command any more. If the server stops again while it ends, a success is told by the
+    /// user's membership only, and a failure perhaps a second time.
     JoinEnded {
         /// Our user.
         user_id: OwnedUserId,

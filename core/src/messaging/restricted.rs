@@ -22,7 +22,7 @@ use crate::{
 const ALLOWED_ROOMS_MAX: usize = 10;
 
 /// What names the user who lets somebody in.
-const AUTHORISED_VIA: &str = "join_authorised_via_users_server";
+pub(super) const AUTHORISED_VIA: &str = "join_authorised_via_users_server";
 
 /// Where a room lets the members of other rooms in, finds one of our users who may say so
 /// (RJOIN-1, RJOIN-2), and names them in the join.

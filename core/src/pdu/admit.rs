@@ -11,8 +11,11 @@ use ruma_common::{EventId, OwnedEventId, OwnedServerName};
 
 use super::{
     Pdu, acl,
+    auth_events::needed_state,
     event_ids::EventIds,
-    gap, merge,
+    gap,
+    import::ImportOutliers,
+    merge,
     place::{self, NamedState},
     policy,
     resolution::MissingEvents,
@@ -27,6 +30,7 @@ use crate::{
         stop::Stop,
         world::Room,
     },
+    keys,
     messaging::rescinded,
     persistence::tables::{Stage, StagedEvent, StoredEvent, Verdict},
     time::WallTime,
@@ -166,6 +170,8 @@ pub struct AdmitEvent {
     pub gap: gap::Stage,
     /// Whether what authorises it was asked for.
     pub auth_asked: bool,
+    /// Whether what it rests on and could not be verified was looked at again.
+    pub looked_again: bool,
 }
 
 impl AdmitEvent {
@@ -178,6 +184,7 @@ impl AdmitEvent {
             source,
             gap: gap::Stage::for_source(source),
             auth_asked: false,
+            looked_again: false,
         }
     }
 
@@ -261,6 +268,10 @@ impl AdmitEvent {
         let event = &self.event;
         let mut outcome = Outcome::default();
         let before = state_before(room, previous, facts, &mut outcome)?;
+        let unverified = self.unverified(room, &before, auth, facts)?;
+        if let Some(outcome) = self.look_again(&unverified, facts)? {
+            return Ok(outcome);
+        }
         let outlier = facts.event(event.event_id())?;
         let was_shown = outlier.and_then(|outlier| outlier.position);
         match self.verdict(room, &before, auth, facts)? {
@@ -279,6 +290,71 @@ impl AdmitEvent {
             verdict => place::set_aside(event, &before, verdict, facts, &mut outcome)?,
         }
         Ok(outcome)
+    }
+
+    /// What the event is judged by and could not be verified when it came.
+    fn unverified(
+        &self,
+        room: &Room,
+        before: &NamedState,
+        auth: &[Arc<StoredEvent>],
+        facts: &Facts<'_>,
+    ) -> Result<Vec<Arc<StoredEvent>>, Blocked> {
+        let needed = needed_state(&*self.event, self.event.room_version());
+        let in_states = needed.entries().flat_map(|(event_type, key)| {
+            [&before.state, &room.state].map(|state| state.get(event_type, key))
+        });
+        let held = facts.all_held(in_states.flatten())?;
+        let all = held.values().chain(auth);
+        let unverified = all.filter(|event| event.verdict.is_unverified());
+        let mut unverified: Vec<_> = unverified.cloned().collect();
+        unverified.sort_by_key(|event| event.pdu.event_id().to_owned());
+        unverified.dedup_by_key(|event| event.pdu.event_id().to_owned());
+        Ok(unverified)
+    }
+
+    /// Has what it rests on judged, now that the keys may be had, with what that rests on in turn.
+    /// If a server still does not tell them, what the event names may be had another time; the rest
+    /// [counts or does not](StoredEvent::counts), as a server that never comes back must not hold
+    /// the room up. If the keys are not those of the signatures, other servers may have the event
+    /// as it was signed.
+    fn look_again(
+        &self,
+        unverified: &[Arc<StoredEvent>],
+        facts: &Facts<'_>,
+    ) -> Result<Option<Outcome>, Blocked> {
+        if unverified.is_empty() {
+            return Ok(None);
+        }
+        let ids = |events: &[&Arc<StoredEvent>]| {
+            let ids = events.iter().map(|event| event.pdu.event_id().to_owned());
+            ids.collect::<Vec<_>>()
+        };
+        if !self.looked_again {
+            let chain = facts.auth_chain(ids(&unverified.iter().collect::<Vec<_>>()))?;
+            let chain = chain.values().filter(|event| event.verdict.is_unverified());
+            let events = chain.map(|event| event.pdu.clone()).collect();
+            let then = Self {
+                looked_again: true,
+                ..self.clone()
+            };
+            let first = vec![ImportOutliers { events }.into()];
+            return Ok(Some(Outcome::default().then(first, then)));
+        }
+        let is_silent = |event: &&Arc<StoredEvent>| {
+            let mut needed = keys::needed_for(&event.pdu).into_iter();
+            needed.any(|(server, _)| facts.is_silent(server))
+        };
+        let (silent, told): (Vec<_>, Vec<_>) = unverified.iter().partition(is_silent);
+        let is_named = |event: &&&Arc<StoredEvent>| {
+            let mut named = self.event.auth_events().iter();
+            !event.counts() && named.any(|id| id == event.pdu.event_id())
+        };
+        if let Some(lacking) = silent.iter().find(is_named) {
+            let reason = format!("{} could not be verified", lacking.pdu.event_id());
+            return Ok(Some(Outcome::lacking(self.event.event_id(), reason)));
+        }
+        Ok((!told.is_empty()).then(|| gap::authorise(self, ids(&told), facts)))
     }
 
     /// Checks 4, 5 and 6.

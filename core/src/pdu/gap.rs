@@ -219,7 +219,7 @@ impl SeekEvents {
         let found = facts.events(&self.missing)?;
         let is_there = |found: &Option<Arc<StoredEvent>>| match (self.stage, found) {
             (_, None) => false,
-            (Stage::Authorise, Some(_)) => true,
+            (Stage::Authorise, Some(event)) => !event.verdict.is_unverified(),
             (_, Some(event)) => !event.is_outlier(),
         };
         let missing = self.missing.iter().zip(&found);

@@ -72,7 +72,7 @@ impl ImportEvent {
             return refuse(&reason);
         }
         let mut outcome = Outcome {
-            writes: judged.writes(),
+            writes: judged.writes_of_state(),
             ..Outcome::default()
         };
         let before = match room {

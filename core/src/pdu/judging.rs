@@ -2,7 +2,9 @@
 //! before them is not known.
 //!
 //! They are judged in the order in which they authorise each other. What is forged or cannot be
-//! judged is left out; the rest goes on (JOIN-6).
+//! judged is left out; the rest goes on (JOIN-6). What cannot be verified only because a server does
+//! not tell its keys keeps its place in a state, to be judged when the keys can be had
+//! ([`Verdict::unverified`]): left out for good it would part us from those who could verify it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -11,7 +13,10 @@ use std::{
 
 use ruma_common::{EventId, OwnedEventId};
 
-use super::{Pdu, StateKey, StateMap, admit::check_genuine, event_type::CREATE, view};
+use super::{
+    Pdu, StateKey, StateMap, admit::check_genuine, event_type::CREATE, signing::SignatureError,
+    view,
+};
 use crate::{
     engine::facts::{Blocked, Facts},
     persistence::{
@@ -27,6 +32,8 @@ const KEYS_FOR_AT_ONCE: usize = 10_000;
 /// Events that were judged by their auth events, and those known before that they name.
 pub struct Judged {
     new: BTreeMap<OwnedEventId, Arc<StoredEvent>>,
+    /// Those that could not be verified for want of keys, or that name such a one.
+    unverified: BTreeMap<OwnedEventId, Arc<StoredEvent>>,
     known: BTreeMap<OwnedEventId, Arc<StoredEvent>>,
 }
 
@@ -35,6 +42,21 @@ impl Judged {
     #[must_use]
     pub fn writes(&self) -> Vec<Write> {
         self.new.values().cloned().map(Write::Event).collect()
+    }
+
+    /// The new ones, and those that stand in a state without having been verified, with what
+    /// authorises them.
+    #[must_use]
+    pub fn writes_of_state(&self) -> Vec<Write> {
+        let unverified = self.unverified.values().cloned().map(Write::Event);
+        self.writes().into_iter().chain(unverified).collect()
+    }
+
+    /// One of them that counts, or stands in a state without having been verified.
+    #[must_use]
+    pub fn standing(&self, event_id: &EventId) -> Option<&Arc<StoredEvent>> {
+        let found = self.find(event_id).filter(|event| event.counts());
+        found.or_else(|| self.unverified.get(event_id))
     }
 
     /// One of them, new or known.
@@ -50,15 +72,13 @@ impl Judged {
         taken.filter(|event| !event.verdict.is_rejected())
     }
 
-    /// The state that those of `events` make up that were accepted.
+    /// The state that those of `events` make up that were accepted or may yet be.
     #[must_use]
     pub fn state(&self, events: &[Arc<Pdu>]) -> StateMap {
         let mut state = StateMap::new();
         for event in events {
-            let accepted = self
-                .find(event.event_id())
-                .is_some_and(|event| !event.verdict.is_rejected());
-            if let Some(state_key) = event.state_key().filter(|_| accepted) {
+            let stands = self.standing(event.event_id()).is_some();
+            if let Some(state_key) = event.state_key().filter(|_| stands) {
                 let key = StateKey::new(event.event_type(), state_key);
                 if state.get_key(&key).is_none() {
                     state.insert(key, event.event_id().to_owned());
@@ -76,8 +96,9 @@ impl Judged {
         let at = |event_type: &str, state_key: &str| {
             state
                 .get(event_type, state_key)
-                .and_then(|id| self.find(id))
-                .map(|e| e.pdu.clone())
+                .and_then(|id| self.standing(id))
+                .filter(|event| event.counts())
+                .map(|event| event.pdu.clone())
         };
         let Some(create) = at(CREATE, "") else {
             return match event.event_type() {
@@ -102,6 +123,9 @@ pub fn judge(events: &[Arc<Pdu>], facts: &Facts<'_>) -> Result<Judged, Blocked> 
         .chain(events.iter().flat_map(|event| authorising(event)))
         .collect();
     let known = facts.all_held(looked_up.iter().map(|id| &**id))?;
+    let (unverified, known): (BTreeMap<_, _>, _) = known
+        .into_iter()
+        .partition(|(_, event)| event.verdict.is_unverified());
     let mut seen = BTreeSet::new();
     let unknown: Vec<_> = events
         .iter()
@@ -116,30 +140,30 @@ pub fn judge(events: &[Arc<Pdu>], facts: &Facts<'_>) -> Result<Judged, Blocked> 
         true => &[],
         false => facts.signatures(&unknown, keys)?,
     };
-    let genuine = unknown
-        .iter()
-        .zip(signatures)
-        .filter_map(|(event, signatures)| {
-            let genuine = check_genuine(event, signatures).ok()?;
-            Some((event.event_id().to_owned(), genuine))
-        });
-    Ok(judge_in_order(&genuine.collect(), known))
-}
-
-/// Judges each event after those that authorise it. An event that names one which is neither here
-/// nor known cannot be judged and is left out.
-fn judge_in_order(
-    genuine: &BTreeMap<OwnedEventId, Arc<Pdu>>,
-    known: BTreeMap<OwnedEventId, Arc<StoredEvent>>,
-) -> Judged {
+    let (mut genuine, mut silent) = (BTreeMap::new(), BTreeSet::new());
+    for (event, signatures) in unknown.iter().zip(signatures) {
+        let event_id = event.event_id().to_owned();
+        if let Ok(event) = check_genuine(event, signatures) {
+            genuine.insert(event_id, event);
+        } else if is_for_want_of_keys(signatures, facts) {
+            silent.insert(event_id.clone());
+            genuine.insert(event_id, event.clone());
+        }
+    }
     let mut judged = Judged {
         new: BTreeMap::new(),
+        unverified,
         known,
     };
-    for event in in_order(genuine) {
-        judged.judge(event.clone());
+    for event in in_order(&genuine) {
+        judged.judge(event.clone(), silent.contains(event.event_id()));
     }
-    judged
+    Ok(judged)
+}
+
+/// Whether signatures may well hold, by keys that their server did not tell.
+fn is_for_want_of_keys(signatures: &Result<(), SignatureError>, facts: &Facts<'_>) -> bool {
+    matches!(signatures, Err(SignatureError::NoValidKey(server)) if facts.is_silent(server))
 }
 
 /// Events in an order in which each comes after those of them that authorise it. Where servers
@@ -187,21 +211,31 @@ fn authorising(event: &Pdu) -> impl Iterator<Item = OwnedEventId> {
 }
 
 impl Judged {
-    fn judge(&mut self, event: Arc<Pdu>) {
-        let auth: Option<Vec<_>> = event
-            .auth_events()
-            .iter()
-            .map(|id| self.find(id).cloned())
-            .collect();
-        let Some(auth) = auth else { return };
+    /// Judges an event after those that authorise it. One that names an event which is neither here
+    /// nor known cannot be judged and is left out.
+    fn judge(&mut self, event: Arc<Pdu>, is_unverified: bool) {
+        let event_id = event.event_id().to_owned();
+        let (mut auth, mut rests_on_unverified) = (Vec::new(), is_unverified);
+        for id in event.auth_events() {
+            let Some(named) = self.find(id).or_else(|| self.unverified.get(id)) else {
+                return;
+            };
+            rests_on_unverified |= named.verdict.is_unverified() && !named.counts();
+            auth.push(named.clone());
+        }
+        if rests_on_unverified {
+            let stored = StoredEvent::outlier(event, Verdict::unverified());
+            self.unverified.insert(event_id, Arc::new(stored));
+            return;
+        }
         let create = view::create_event_named_by_room(&event);
         let create = create.and_then(|id| self.find(&id).cloned());
         let verdict = match view::check_by_auth_events(&event, &auth, create.as_ref()) {
             Ok(()) => Verdict::Accepted,
             Err(denied) => Verdict::Rejected(denied.to_string()),
         };
-        let stored = StoredEvent::outlier(event.clone(), verdict);
-        self.new
-            .insert(event.event_id().to_owned(), Arc::new(stored));
+        self.unverified.remove(&event_id);
+        let stored = StoredEvent::outlier(event, verdict);
+        self.new.insert(event_id, Arc::new(stored));
     }
 }

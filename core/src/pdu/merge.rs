@@ -71,7 +71,7 @@ impl EventLookup for AtHand<'_> {
     fn is_rejected(&self, event_id: &EventId) -> bool {
         self.facts
             .event_at_hand(event_id)
-            .is_some_and(|event| event.verdict.is_rejected())
+            .is_some_and(|event| !event.counts())
     }
 
     fn cited_by(&self, event_id: &EventId) -> Option<&[OwnedEventId]> {

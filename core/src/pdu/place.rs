@@ -270,6 +270,9 @@ pub fn move_room(
         .map(|change| change.event_id.as_ref().map_or(Ok(None), |id| find(id)))
         .collect();
     let members = members.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let members = members
+        .into_iter()
+        .map(|member| member.filter(|member| member.counts()));
     for (change, member) in member_changes.into_iter().zip(members) {
         let Ok(user_id) = OwnedUserId::try_from(&*change.key.state_key) else {
             continue;

@@ -13,7 +13,7 @@ use super::{
     state::Entry,
 };
 use crate::{
-    engine::facts::{Blocked, Facts},
+    engine::facts::{Blocked, EventsById, Facts},
     persistence::tables::StoredEvent,
 };
 
@@ -38,20 +38,14 @@ impl View {
     ) -> Result<Self, Blocked> {
         let entries = entries.into_iter();
         let ids = entries.filter_map(|(event_type, state_key)| state.get(event_type, state_key));
-        let found = facts.all_held(ids)?;
-        Ok(Self::made_of(
-            found.values().map(|event| event.pdu.clone()).collect(),
-        ))
+        Ok(Self::made_of(counting(facts.all_held(ids)?)))
     }
 
     /// What `event` names as authorising it, as far as that is here, and the create event.
     pub fn of_auth_events(event: &Pdu, facts: &Facts<'_>) -> Result<Self, Blocked> {
         let named_by_room = create_event_named_by_room(event);
         let ids = event.auth_events().iter().chain(named_by_room.as_deref());
-        let found = facts.all_held(ids)?;
-        Ok(Self::made_of(
-            found.values().map(|event| event.pdu.clone()).collect(),
-        ))
+        Ok(Self::made_of(counting(facts.all_held(ids)?)))
     }
 
     /// The part of a state that these events are.
@@ -94,6 +88,13 @@ impl View {
     }
 }
 
+/// What stands in a state and was rejected since does not count.
+fn counting(found: EventsById) -> Vec<Arc<Pdu>> {
+    let found = found.into_values();
+    let counting = found.filter(|event| event.counts());
+    counting.map(|event| event.pdu.clone()).collect()
+}
+
 /// Check 4 on receipt of a PDU: judges an event by the events that it names as authorising it.
 ///
 /// # Errors
@@ -121,7 +122,7 @@ pub fn check_by_auth_events(
 fn auth_event(event: &Arc<StoredEvent>) -> AuthEvent<'_> {
     AuthEvent {
         event: &event.pdu,
-        rejected: event.verdict.is_rejected(),
+        rejected: !event.counts(),
     }
 }
 

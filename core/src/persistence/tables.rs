@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    pdu::{Pdu, RoomVersion, StateKey},
+    pdu::{Pdu, RoomVersion, StateKey, event_type::MEMBER},
     time::WallTime,
 };
 
@@ -42,7 +42,24 @@ pub enum Verdict {
     Rejected(String),
 }
 
+/// The reason of [`Verdict::unverified`]. It stands in databases: it must not change.
+const UNVERIFIED: &str = "the keys that its signatures need could not be had";
+
 impl Verdict {
+    /// Of an outlier whose signatures, or those of an event that it rests on, could not be checked
+    /// for want of keys. It stands where the state has it, and is judged when something rests on it
+    /// and the keys can be had. See [`StoredEvent::counts`].
+    #[must_use]
+    pub fn unverified() -> Self {
+        Self::Rejected(UNVERIFIED.to_owned())
+    }
+
+    /// Whether it is [`Verdict::unverified`].
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        matches!(self, Self::Rejected(reason) if reason == UNVERIFIED)
+    }
+
     /// Whether the event was rejected.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
@@ -89,11 +106,24 @@ impl StoredEvent {
     }
 
     /// Whether `newer`, a row of the same event, knows more about it: an outlier gives way to a
-    /// part of the graph, and one that is not shown to one that is.
+    /// part of the graph, one that is not shown to one that is, and one that could not be verified
+    /// to one that was.
     #[must_use]
     pub fn gives_way_to(&self, newer: &Self) -> bool {
         let is_now_shown = self.position.is_none() && newer.position.is_some();
-        self.is_outlier() && (!newer.is_outlier() || is_now_shown)
+        let is_now_verified = self.verdict.is_unverified() && !newer.verdict.is_unverified();
+        self.is_outlier() && (!newer.is_outlier() || is_now_shown || is_now_verified)
+    }
+
+    /// Whether others can rest on it: it was not rejected. What could not be verified is as good as
+    /// rejected, unless it is what a user says of its own membership. Of that it is believed who is
+    /// in the room for others to invite, kick or talk to: whoever made it up would gain nothing by
+    /// it, since whatever the user does is judged when the keys of its server are known.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        let sender = self.pdu.sender();
+        let is_own = || self.pdu.is_state_for(MEMBER, sender.as_str());
+        !self.verdict.is_rejected() || self.verdict.is_unverified() && is_own()
     }
 
     /// Whether the event is held without its history.

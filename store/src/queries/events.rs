@@ -5,7 +5,7 @@ use std::sync::Arc;
 use comity_core::{
     persistence::{
         queries::Direction,
-        tables::{Position, StoredEvent},
+        tables::{Position, StoredEvent, Verdict},
     },
     time::WallTime,
 };
@@ -162,6 +162,9 @@ pub(super) fn insert(database: &Connection, stored: &StoredEvent) -> rusqlite::R
     graph::insert_auth_edges(database, event, &stored.pdu)?;
     redactions::insert(database, event, &stored.pdu)?;
     let is_history = !stored.is_outlier() || stored.position.is_some();
+    if stored.verdict.is_unverified() {
+        return Ok(());
+    }
     if stored.verdict.is_rejected() {
         graph::close_backward_extremity(database, event)?;
     } else if is_history {
@@ -190,7 +193,8 @@ fn insert_row(
             redacted_because = coalesce(redacted_because, excluded.redacted_because),
             json = iif(redacted_because IS NULL, excluded.json, json)
         WHERE state_before IS NULL AND (excluded.state_before IS NOT NULL
-            OR position IS NULL AND excluded.position IS NOT NULL)";
+            OR position IS NULL AND excluded.position IS NOT NULL
+            OR reason IS ?11 AND excluded.reason IS NOT ?11)";
     let (verdict, reason) = verdict_columns(&stored.verdict);
     let because = stored.redacted_because.as_ref();
     let because = because
@@ -210,6 +214,7 @@ fn insert_row(
             stored.position.map(|position| position.0),
             because,
             stored.pdu.json(),
+            verdict_columns(&Verdict::unverified()).1,
         ],
     )
 }

@@ -6,7 +6,7 @@ use comity_core::{
     pdu::{RoomVersion, StateKey},
     persistence::{
         queries::LoadedRoom,
-        tables::{RoomRecord, SnapshotId, StateChange, StateEntry, StoredEvent},
+        tables::{RoomRecord, SnapshotId, StateChange, StateEntry, StoredEvent, Verdict},
     },
 };
 use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
@@ -17,7 +17,9 @@ use super::{
     statement::{execute, one_row, rows},
     streams,
 };
-use crate::rows::{damaged, parsed, signed, state_entry, stored_event, unsigned, version};
+use crate::rows::{
+    damaged, parsed, signed, state_entry, stored_event, unsigned, verdict_columns, version,
+};
 
 /// A room with what is needed to judge its next event; `None` if we take no part in it.
 pub(super) fn load(
@@ -71,7 +73,8 @@ fn joined(database: &Connection, room: i64) -> rusqlite::Result<Vec<OwnedUserId>
     rows(database, SELECT, (room,), |row| parsed(row, "state_key"))
 }
 
-/// The events of a room's current state, sorted by type and state key.
+/// The events of a room's current state, sorted by type and state key, without those that could not
+/// be verified or turned out to be rejected: the rule is [`StoredEvent::counts`].
 pub(super) fn current_state(
     database: &Connection,
     room_id: &RoomId,
@@ -80,8 +83,15 @@ pub(super) fn current_state(
         SELECT stored_events.* FROM current_state
         JOIN state_keys USING (key) JOIN stored_events USING (event)
         WHERE current_state.room = (SELECT room FROM rooms WHERE room_id = ?1)
+            AND (verdict <> 'rejected' OR reason = ?2
+                AND event_type = 'm.room.member' AND json ->> '$.sender' = state_key)
         ORDER BY event_type, state_key";
-    rows(database, SELECT, (room_id.as_str(),), stored_event)
+    rows(
+        database,
+        SELECT,
+        (room_id.as_str(), unverified()),
+        stored_event,
+    )
 }
 
 /// One event of a room's current state.
@@ -93,8 +103,11 @@ pub(super) fn current_state_event(
     const SELECT: &str = "
         SELECT stored_events.* FROM current_state JOIN stored_events USING (event)
         WHERE current_state.room = (SELECT room FROM rooms WHERE room_id = ?1)
-            AND key = (SELECT key FROM state_keys WHERE event_type = ?2 AND state_key = ?3)";
-    let parameters = (room_id.as_str(), &*key.event_type, &*key.state_key);
+            AND key = (SELECT key FROM state_keys WHERE event_type = ?2 AND state_key = ?3)
+            AND (verdict <> 'rejected' OR reason = ?4
+                AND ?2 = 'm.room.member' AND json ->> '$.sender' = ?3)";
+    let (event_type, state_key) = (&*key.event_type, &*key.state_key);
+    let parameters = (room_id.as_str(), event_type, state_key, unverified());
     rows(database, SELECT, parameters, stored_event)
 }
 
@@ -152,7 +165,7 @@ fn replace_extremities(
     Ok(())
 }
 
-/// Gives the membership of the event, if it is one of membership.
+/// Gives the membership of the event, if it is one of membership and counts.
 fn set_entry(
     database: &Connection,
     room: i64,
@@ -164,18 +177,25 @@ fn set_entry(
         SELECT ?1, ?2, event, (
             SELECT json ->> '$.content.membership' FROM state_keys
             WHERE key = ?2 AND event_type = 'm.room.member'
+                AND (verdict <> 'rejected' OR reason = ?4 AND json ->> '$.sender' = state_key)
         )
         FROM events WHERE event = ?3
         ON CONFLICT (room, key)
             DO UPDATE SET event = excluded.event, membership = excluded.membership
         RETURNING membership";
-    let parameters = (room, key, names::event(database, event_id)?);
+    let parameters = (room, key, names::event(database, event_id)?, unverified());
     let not_stored = || {
         damaged(format_args!(
             "event {event_id} is current state but not stored"
         ))
     };
     one_row(database, INSERT, parameters, |row| row.get("membership"))?.ok_or_else(not_stored)
+}
+
+/// The reason why an event was not judged that could not be verified.
+fn unverified() -> Option<String> {
+    let unverified = Verdict::unverified();
+    verdict_columns(&unverified).1.map(ToOwned::to_owned)
 }
 
 fn remove_entry(database: &Connection, room: i64, key: i64) -> rusqlite::Result<()> {

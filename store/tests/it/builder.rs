@@ -118,6 +118,11 @@ pub fn rejected(pdu: &Arc<Pdu>) -> StoredEvent {
     }
 }
 
+/// As one whose signatures could not be checked.
+pub fn unverified(pdu: &Arc<Pdu>) -> StoredEvent {
+    StoredEvent::outlier(Arc::clone(pdu), Verdict::unverified())
+}
+
 pub fn write(event: StoredEvent) -> Write {
     Write::Event(Arc::new(event))
 }

@@ -122,6 +122,24 @@ fn an_outlier_is_not_changed_by_another_outlier() {
 }
 
 #[test]
+fn an_outlier_that_could_not_be_verified_gives_way_to_what_was_found_out() {
+    for found_out in [outlier, rejected] {
+        let mut store = store();
+        let event = message("signed with an unknown key", &[]);
+        commit(&mut store, vec![write(unverified(&event))]);
+        commit(&mut store, vec![write(unverified(&event))]);
+        assert_eq!(read_one(&mut store, &event), Some(unverified(&event)));
+        let now = StoredEvent {
+            state: None,
+            ..found_out(&event)
+        };
+        commit(&mut store, vec![write(now.clone())]);
+        commit(&mut store, vec![write(unverified(&event))]);
+        assert_eq!(read_one(&mut store, &event), Some(now));
+    }
+}
+
+#[test]
 fn a_redaction_replaces_the_content_and_nothing_else() {
     let mut store = store();
     let (event, redaction) = (message("secret", &[]), message("reason", &[]));

@@ -92,6 +92,27 @@ fn current_state_follows_its_changes() {
     );
 }
 
+/// [`StoredEvent::counts`].
+#[test]
+fn what_could_not_be_verified_is_no_current_state_but_for_a_users_own_membership() {
+    let mut store = store();
+    let own = member("@ann:ann.example", "join");
+    let others = member("@bob:b.example", "join");
+    let topic = state_event("m.room.topic", "", json!({}));
+    let state = [&own, &others, &topic];
+    commit(&mut store, state.map(|pdu| write(unverified(pdu))).to_vec());
+    change(&mut store, state.map(set).to_vec());
+    let loaded = load(&mut store).unwrap();
+    assert_eq!(loaded.joined, [user(own.sender().as_str())]);
+    assert_eq!(loaded.state.len(), 3);
+    let current = Read::CurrentState(crate::builder::room());
+    assert_eq!(read_ids(&mut store, current), ids([&own]));
+    for (event, count) in [(&own, 1), (&others, 0), (&topic, 0)] {
+        let entry = Read::CurrentStateEvent(crate::builder::room(), key_of(event));
+        assert_eq!(read_ids(&mut store, entry).len(), count);
+    }
+}
+
 #[test]
 fn extremities_are_replaced_and_keep_their_order() {
     let mut store = store();

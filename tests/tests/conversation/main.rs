@@ -46,4 +46,5 @@ mod third_party_invites;
 mod to_devices;
 mod traps;
 mod unlucky_joins;
+mod unverified;
 mod verdicts;

@@ -1,7 +1,7 @@
 //! Who comes, goes, and is kept out.
 
 use comity_core::{
-    messaging::command::{CommandError, Preset},
+    messaging::command::{Command, CommandError, Preset},
     pdu::RoomVersion,
 };
 use serde_json::json;
@@ -310,6 +310,60 @@ fn two_users_of_one_server_join_at_once() {
             );
         }
     }
+}
+
+/// Whoever presses twice joins once; and who joins with another name has it changed.
+#[test]
+fn a_join_that_is_wanted_twice_at_once_is_one_event() {
+    for version in VERSIONS {
+        let mut stage = Stage::with(&["one", "two"], room(version, Preset::Public));
+        let join = stage.join_command(&user("two"), &["one"]);
+        let ids = [join.clone(), join].map(|join| stage.network.start_command("two", join));
+        stage.network.settle();
+        for id in ids {
+            stage.network.server("two").finished(id).unwrap().unwrap();
+        }
+        let joins = |stage: &mut Stage| {
+            let timeline = stage.timeline("two").into_iter();
+            let of_bob = timeline.filter(|event| event.pdu.sender() == "@bob:two");
+            of_bob.count()
+        };
+        assert_eq!(joins(&mut stage), 1);
+        let mut renamed = stage.join_command(&user("two"), &["one"]);
+        let Command::Join { content, .. } = &mut renamed else {
+            panic!("{renamed:?}");
+        };
+        content.insert("displayname".to_owned(), json!("Bob"));
+        stage.network.run("two", renamed).unwrap();
+        assert_eq!(joins(&mut stage), 2);
+        stage.must_agree(&["one", "two"]);
+    }
+}
+
+/// Resolution goes by the times that servers claim: one that waited for its own join must not claim
+/// to have spoken before it.
+#[test]
+fn who_leaves_while_a_join_is_under_way_leaves_after_it() {
+    let servers = ["one", "two", "three"];
+    let mut stage = Stage::with(&servers, room(RoomVersion::DEFAULT, Preset::Public));
+    stage.network.crash("three");
+    let join = stage.join_command(&user("two"), &["three", "one"]);
+    stage.network.start_command("two", join);
+    let leave = Command::Leave {
+        user_id: user("two"),
+        room_id: stage.room_id.clone(),
+        content: Default::default(),
+    };
+    let left = stage.network.start_command("two", leave);
+    stage.network.settle();
+    stage.network.server("two").finished(left).unwrap().unwrap();
+    let timeline = stage.timeline("two").into_iter();
+    let times: Vec<_> = timeline
+        .filter(|event| event.pdu.sender() == "@bob:two")
+        .map(|event| event.pdu.origin_server_ts())
+        .collect();
+    assert_eq!(times.len(), 2);
+    assert!(times.is_sorted(), "{times:?}");
 }
 
 #[test]

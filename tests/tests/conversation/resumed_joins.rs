@@ -85,6 +85,40 @@ fn a_join_survives_a_loss_of_power_after_any_batch() {
     }
 }
 
+/// Nobody waits for the answer any more, so that only the notice says that the join failed: it is
+/// given whichever batch was the last that reached the disk.
+#[test]
+fn a_join_that_failed_is_told_of_also_if_the_server_stops_again_meanwhile() {
+    let mut commits_of_the_end = 0;
+    for commits in 1.. {
+        let mut stage = Stage::with(&["one", "two"], room(RoomVersion::DEFAULT, Preset::Public));
+        let join = stage.join_command(&user("two"), &["one"]);
+        stage.network.start_command("two", join);
+        while recorded(&mut stage) == 0 {
+            stage.network.step();
+        }
+        stage.network.crash("two");
+        stage.set_member("one", "@bob:two", "ban").unwrap();
+        stage.network.server("two").crash_after(commits);
+        stage.network.start("two");
+        stage.network.settle();
+        let stopped_again = !stage.network.server("two").is_up();
+        if stopped_again {
+            stage.network.start("two");
+            stage.network.settle();
+        }
+        let ended = ended(&mut stage);
+        assert!(!ended.is_empty(), "after {commits} batches");
+        assert!(ended.iter().all(Result::is_err), "after {commits} batches");
+        assert_eq!(recorded(&mut stage), 0, "after {commits} batches");
+        if !stopped_again {
+            break;
+        }
+        commits_of_the_end += 1;
+    }
+    assert!(commits_of_the_end > 1, "{commits_of_the_end}");
+}
+
 /// The one who took the join is gone after the crash: the next one lets our user in.
 #[test]
 fn a_join_that_is_taken_up_goes_on_to_the_next_server() {

@@ -104,8 +104,9 @@ impl Events {
 }
 
 fn verdict(dice: &mut Dice) -> Verdict {
-    match dice.below(6) {
+    match dice.below(7) {
         0 => Verdict::SoftFailed("late".to_owned()),
+        2 => Verdict::unverified(),
         1 => Verdict::Rejected("denied".to_owned()),
         _ => Verdict::Accepted,
     }

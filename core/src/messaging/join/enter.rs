@@ -1,9 +1,9 @@
 //! Entering a room that another server gave us for a join (JOIN-6).
 //!
 //! Every event of it is judged by the events that it names (checks 2 to 4), and the join by the
-//! state too (check 5). What is forged, rejected or cannot be judged is left out of the state, as
-//! nothing that the join rests on: else the join cannot be judged either, and the next server is
-//! tried.
+//! state too (check 5). What is forged, rejected or cannot be judged is left out of the state, and
+//! what cannot be verified at present does not count in it, as nothing that the join rests on: else
+//! the join cannot be judged either, and the next server is tried.
 
 use std::sync::Arc;
 
@@ -85,7 +85,10 @@ impl EnterRoom {
         tracing::info!(room = %self.join.room_id, server = %self.server, left_out, "room entered");
         let version = Write::RoomVersion(self.join.room_id.clone(), self.event.room_version());
         let mut outcome = Outcome {
-            writes: [version].into_iter().chain(judged.writes()).collect(),
+            writes: [version]
+                .into_iter()
+                .chain(judged.writes_of_state())
+                .collect(),
             ..Outcome::default()
         };
         let before = place::write_whole_state(state, facts, &mut outcome);
@@ -120,7 +123,8 @@ impl EnterRoom {
         let mut room = Room::new(self.join.room_id.clone(), self.event.room_version());
         room.extremities.insert(self.event.event_id().to_owned());
         room.least_depth = self.event.depth();
-        for member in state.iter().filter_map(|(_, id)| judged.find(id)) {
+        let standing = state.iter().filter_map(|(_, id)| judged.standing(id));
+        for member in standing.filter(|event| event.counts()) {
             if let (Some("join"), Some(Ok(user_id))) = (
                 member.pdu.membership(),
                 member.pdu.state_key().map(OwnedUserId::try_from),

@@ -13,12 +13,14 @@
 //! | [`SendJoin`](send::SendJoin) | hands it in |
 //! | [`EnterRoom`](enter::EnterRoom) | checks the room that comes back, and enters it |
 //! | [`ResumeJoin`](resume::ResumeJoin) | takes up, after a start, what was handed in before |
+//! | [`ForgetJoin`] | takes it off the record when its failure has been told |
 //!
 //! Events of the room that arrive after the join was handed in are staged
 //! ([`crate::transaction::staging`]) and judged when it has ended (JOIN-7).
 
 pub mod candidates;
 pub mod enter;
+pub mod forget;
 pub mod make;
 pub mod resume;
 pub mod send;
@@ -28,6 +30,7 @@ use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId};
 
 use self::{
     candidates::{Candidates, Failure},
+    forget::ForgetJoin,
     make::MakeJoin,
 };
 use super::{
@@ -35,7 +38,7 @@ use super::{
     compose::{self, NewEvent},
     delivery::{Delivery, deliver},
     notice::Notice,
-    restricted::authorise_join,
+    restricted::{AUTHORISED_VIA, authorise_join},
 };
 use crate::{
     engine::{
@@ -45,6 +48,7 @@ use crate::{
         stop::{Stop, for_command},
         world::Room,
     },
+    pdu::event_type::MEMBER,
     persistence::queries::{Answer, Read, Write},
 };
 
@@ -74,7 +78,10 @@ impl JoinRoom {
         }
         let room = facts.room(&self.room_id)?;
         if let Some(room) = room.filter(|room| room.has_server(facts.our_name())) {
-            return self.join_locally(room, facts);
+            return match self.has_come_about(room, facts)? {
+                true => Ok(Outcome::default().with_reply(Reply::Room(self.room_id.clone()))),
+                false => self.join_locally(room, facts),
+            };
         }
         let join = RemoteJoin {
             user_id: self.user_id.clone(),
@@ -85,6 +92,20 @@ impl JoinRoom {
             is_recorded: false,
         };
         Ok(Outcome::phase(MakeJoin { join }))
+    }
+
+    /// Whether our user is in the room and its member event says what it is to say: the same join
+    /// may have been wanted twice at once.
+    fn has_come_about(&self, room: &Room, facts: &Facts<'_>) -> Result<bool, Blocked> {
+        let Some(event_id) = room.state.get(MEMBER, self.user_id.as_str()) else {
+            return Ok(false);
+        };
+        let Some(member) = facts.held(event_id)? else {
+            return Ok(false);
+        };
+        let mut said = member.pdu.content();
+        said.retain(|key, _| key != "membership" && key != AUTHORISED_VIA);
+        Ok(member.pdu.membership() == Some("join") && said == self.content)
     }
 
     fn join_locally(&self, room: &Room, facts: &Facts<'_>) -> Result<Outcome, Stop<CommandError>> {
@@ -152,9 +173,21 @@ impl RemoteJoin {
         }
     }
 
-    /// The end of a join that failed.
+    /// The end of a join that failed. Nothing but the notice says how one ended that nobody waits
+    /// for: the row goes after it, so that a crash in between begins the join again.
     #[must_use]
     pub fn ended_in_vain(&self, error: CommandError) -> Outcome {
+        if self.starts == 0 {
+            return self.given_up(error);
+        }
+        let mut outcome = Outcome::phase(ForgetJoin { join: self.clone() });
+        self.tell(Err(error), &mut outcome);
+        outcome
+    }
+
+    /// The same where nothing can come after.
+    #[must_use]
+    pub fn given_up(&self, error: CommandError) -> Outcome {
         let mut outcome = Outcome::complete(Err(error.clone()));
         self.end(Err(error), &mut outcome);
         outcome
@@ -162,9 +195,17 @@ impl RemoteJoin {
 
     /// Adds to an outcome that the join has ended.
     pub fn end(&self, result: Result<(), CommandError>, outcome: &mut Outcome) {
+        self.forget(outcome);
+        self.tell(result, outcome);
+    }
+
+    fn forget(&self, outcome: &mut Outcome) {
         if self.is_recorded {
             outcome.writes.push(Write::JoinEnded(self.room_id.clone()));
         }
+    }
+
+    fn tell(&self, result: Result<(), CommandError>, outcome: &mut Outcome) {
         if self.starts > 0 {
             outcome.notices.push(Notice::JoinEnded {
                 user_id: self.user_id.clone(),

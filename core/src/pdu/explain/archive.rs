@@ -141,8 +141,6 @@ impl EventLookup for AtHand {
     }
 
     fn is_rejected(&self, event_id: &EventId) -> bool {
-        self.0
-            .get(event_id)
-            .is_some_and(|event| event.verdict.is_rejected())
+        self.0.get(event_id).is_some_and(|event| !event.counts())
     }
 }

@@ -265,7 +265,8 @@ impl<'a> Checks<'a> {
         let ids = needed
             .entries()
             .filter_map(|(event_type, state_key)| state.get(event_type, state_key));
-        let found = self.archive.events(ids)?;
+        let mut found = self.archive.events(ids)?;
+        found.retain(|event| event.counts());
         let view = View::made_of(found.iter().map(|event| event.pdu.clone()).collect());
         Ok(Judged {
             result: view.check(event),

@@ -215,7 +215,7 @@ pub fn explain_event(
             Verdict::SoftFailed(reason) | Verdict::Rejected(reason) => Some(reason.clone()),
         },
         redacted_because: event.redacted_because.clone(),
-        agrees: rejected == event.verdict.is_rejected(),
+        agrees: event.verdict.is_unverified() || rejected == event.verdict.is_rejected(),
         checks,
     })
 }

@@ -142,9 +142,11 @@ impl Invariant for SameServers {
     }
 }
 
-/// An outlier is judged by its auth events alone, so that only verdicts of one kind compare.
+/// An outlier is judged by its auth events alone, so that only verdicts of one kind compare; and
+/// one that could not be verified is not judged yet.
 fn disagree(one: &StoredEvent, other: &StoredEvent) -> bool {
-    let comparable = one.state.is_some() == other.state.is_some();
+    let judged = [one, other].map(|event| !event.verdict.is_unverified());
+    let comparable = one.state.is_some() == other.state.is_some() && judged == [true; 2];
     comparable && one.verdict.is_rejected() != other.verdict.is_rejected()
 }
 

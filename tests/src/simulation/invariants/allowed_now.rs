@@ -35,6 +35,7 @@ fn check(server: &ServerName, ledger: &Ledger, batch: &Batch) -> Result<(), Stri
         let now = needed
             .entries()
             .filter_map(|(event_type, state_key)| ledger.state(room_id, event_type, state_key));
+        let now = now.filter(|event| event.counts());
         let now = View::made_of(now.map(|event| event.pdu.clone()).collect());
         match (now.check(pdu), &event.verdict) {
             (Err(denied), Verdict::Accepted) => Err(format!(

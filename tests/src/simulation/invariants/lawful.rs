@@ -88,7 +88,15 @@ impl Court<'_> {
         Ok(())
     }
 
+    /// What could not be verified for want of keys was not judged yet: nothing has rested on it since
+    /// they could be had.
     fn check(&mut self, event: &Arc<StoredEvent>) -> Result<(), String> {
+        if event.verdict.is_unverified() {
+            return match event.state {
+                None => Ok(()),
+                Some(_) => Err("was not verified and stands in the graph".to_owned()),
+            };
+        }
         if !event.verdict.is_rejected() {
             self.check_genuine(&event.pdu)?;
         }
@@ -144,7 +152,8 @@ impl Court<'_> {
     }
 
     /// Nothing rejected, and nothing of another room, is in a state. Who was misled may reject what
-    /// stands in a state that another server told.
+    /// stands in a state that another server told; and what could not be verified stands in it
+    /// until it is judged.
     fn check_state(&mut self, room_id: &RoomId, id: SnapshotId) -> Result<(), String> {
         if self.states.contains_key(&id) {
             return Ok(());
@@ -153,7 +162,7 @@ impl Court<'_> {
         let clear = !self.ambiguous.contains(room_id);
         let intruder = state
             .iter()
-            .find(|event| (clear && event.verdict.is_rejected()) || event.pdu.room_id() != room_id);
+            .find(|event| (clear && is_judged_bad(event)) || event.pdu.room_id() != room_id);
         match intruder {
             None => Ok(()),
             Some(intruder) => Err(format!("in a state of {room_id} stands {intruder:?}")),
@@ -224,6 +233,10 @@ impl Court<'_> {
     }
 }
 
+fn is_judged_bad(event: &StoredEvent) -> bool {
+    event.verdict.is_rejected() && !event.verdict.is_unverified()
+}
+
 fn by_auth_events(
     event: &Pdu,
     auth: &[Arc<StoredEvent>],
@@ -238,7 +251,8 @@ fn by_auth_events(
 }
 
 fn by_state(event: &Pdu, before: &[Arc<StoredEvent>]) -> Result<(), String> {
-    let view: Vec<_> = before.iter().map(|event| event.pdu.clone()).collect();
+    let before = before.iter().filter(|event| event.counts());
+    let view: Vec<_> = before.map(|event| event.pdu.clone()).collect();
     by_view(event, &view).map_err(|why| format!("by the state before it: {why}"))
 }
 
@@ -256,6 +270,6 @@ fn by_view(event: &Pdu, view: &Vec<Arc<Pdu>>) -> Result<(), String> {
 fn auth_event(event: &Arc<StoredEvent>) -> AuthEvent<'_> {
     AuthEvent {
         event: &event.pdu,
-        rejected: event.verdict.is_rejected(),
+        rejected: !event.counts(),
     }
 }

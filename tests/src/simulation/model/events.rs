@@ -119,6 +119,9 @@ pub(super) fn insert(tables: &mut Tables, event: &Arc<StoredEvent>) -> Result<()
     put(tables, row)?;
     graph::cite(tables, number, pdu);
     redactions::insert(tables, number, pdu);
+    if event.verdict.is_unverified() {
+        return Ok(());
+    }
     let is_history = !event.is_outlier() || event.position.is_some();
     if event.verdict.is_rejected() || is_history {
         graph::close_end(tables, pdu.event_id());

@@ -61,7 +61,9 @@ fn current_entries<'a>(
 /// The events of a room's current state, sorted by type and state key.
 pub(super) fn current_state(tables: &Tables, room_id: &RoomId) -> Vec<Arc<StoredEvent>> {
     current_entries(tables, room_id)
-        .filter_map(|(_, entry)| tables.event(&entry.event_id).cloned())
+        .filter_map(|(_, entry)| tables.event(&entry.event_id))
+        .filter(|event| event.counts())
+        .cloned()
         .collect()
 }
 
@@ -73,6 +75,7 @@ pub(super) fn current_state_event(
 ) -> Vec<Arc<StoredEvent>> {
     let entry = tables.current_state.get(&(room_id.to_owned(), key.clone()));
     let event = entry.and_then(|entry| tables.event(&entry.event_id));
+    let event = event.filter(|event| event.counts());
     event.cloned().into_iter().collect()
 }
 
@@ -134,7 +137,7 @@ fn change_entry(
     let Some(event) = tables.event(event_id) else {
         return Err(damaged("an event is current state but not stored"));
     };
-    let is_member = &*change.key.event_type == "m.room.member";
+    let is_member = &*change.key.event_type == "m.room.member" && event.counts();
     let entry = CurrentEntry {
         event_id: event_id.clone(),
         joins: is_member && event.pdu.membership() == Some("join"),
