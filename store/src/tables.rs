@@ -30,6 +30,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     JOINS,
     TIMES,
     LOST_BEFORE,
+    PUBLISHED_KEYS,
 ];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
@@ -454,4 +455,14 @@ const LOST_BEFORE: &str = "
             AND sequence > iif(sequence <= coalesce(through, 0),
                 iif(event IS NULL, edus_lost_before, events_lost_before),
                 iif(event IS NULL, edus_lost, events_lost));
+";
+
+/// A notary vouches for keys with the object in which their server published them.
+const PUBLISHED_KEYS: &str = "
+    CREATE TABLE published_keys (
+        server INTEGER PRIMARY KEY,
+        json TEXT NOT NULL,
+        fetched INTEGER NOT NULL,
+        valid_until INTEGER NOT NULL
+    ) STRICT;
 ";

@@ -191,10 +191,12 @@ fn learnt(
     told: Told,
     asked: Option<bool>,
 ) -> Outcome {
-    let writes = match told.keys.is_empty() {
-        true => Vec::new(),
-        false => vec![Write::ServerKeys(told.keys.clone())],
-    };
+    let mut writes = Vec::new();
+    if !told.keys.is_empty() {
+        writes.push(Write::ServerKeys(told.keys.clone()));
+    }
+    let published = told.published.as_ref();
+    writes.extend(published.map(|published| Write::PublishedKeys(published.record(server))));
     Outcome {
         keys: Some(LearntKeys {
             server: server.to_owned(),

@@ -1,8 +1,8 @@
 //! Vouching for other servers' keys (server-server API, "Querying Keys Through Another Server").
 //!
 //! We co-sign only objects that we have had from the server itself or a notary and whose own
-//! signature we have checked (KEY-16). They are kept in memory, so that servers that are gone can
-//! still be vouched for until we are restarted.
+//! signature we have checked (KEY-16). They are kept, so that servers that are gone can still be
+//! vouched for.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,16 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use ruma_common::{OwnedServerName, ServerName};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::fetch::RefreshKeys;
+use super::{fetch::RefreshKeys, published::PublishedKeys};
 use crate::{
     engine::{
         facts::{Blocked, Facts},
         job::Job,
         outcome::Outcome,
     },
+    persistence::queries::{Answer, Read},
     time::WallTime,
     transport::{
         json::json_response,
@@ -81,11 +82,12 @@ impl AnswerKeyQuery {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
         if self.refreshed {
-            return Ok(Outcome::respond(self.answer(facts)));
+            return Ok(Outcome::respond(self.answer(facts)?));
         }
+        let now = facts.now().wall;
+        let known = known(self.asked.keys(), facts)?;
         let stale = self.asked.iter().filter(|(server, wanted_until)| {
-            let now = facts.now().wall;
-            let known = facts.published_keys_of(server);
+            let known = known.get(&***server);
             let is_fresh = known.is_some_and(|known| !known.is_stale(**wanted_until, now));
             *server != facts.our_name() && !is_fresh && !facts.key_asked_recently(server)
         });
@@ -102,18 +104,38 @@ impl AnswerKeyQuery {
     }
 
     /// What is known, signed by us too; also if it is not valid for as long as is wished (KEY-15).
-    fn answer(&self, facts: &Facts<'_>) -> Response<Bytes> {
-        let objects = self.asked.keys().filter_map(|server| object(server, facts));
-        let objects: Vec<_> = objects.collect();
-        json_response(StatusCode::OK, &json!({ "server_keys": objects }))
+    fn answer(&self, facts: &Facts<'_>) -> Result<Response<Bytes>, Blocked> {
+        let known = known(self.asked.keys(), facts)?;
+        let object = |server: &OwnedServerName| {
+            if server == facts.our_name() {
+                return Some(facts.own().published_object(facts.now().wall));
+            }
+            let mut object = known.get(&**server)?.object().clone();
+            facts.own().sign(&mut object);
+            Some(object)
+        };
+        let objects: Vec<_> = self.asked.keys().filter_map(object).collect();
+        let answer = json!({ "server_keys": objects });
+        Ok(json_response(StatusCode::OK, &answer))
     }
 }
 
-fn object(server: &ServerName, facts: &Facts<'_>) -> Option<Map<String, Value>> {
-    if server == facts.our_name() {
-        return Some(facts.own().published_object(facts.now().wall));
+/// The objects in which servers published their keys last, from memory or from the store.
+fn known<'s>(
+    servers: impl Iterator<Item = &'s OwnedServerName>,
+    facts: &Facts<'_>,
+) -> Result<BTreeMap<&'s ServerName, PublishedKeys>, Blocked> {
+    let (mut known, mut blocked) = (BTreeMap::new(), false);
+    for server in servers.filter(|server| *server != facts.our_name()) {
+        if let Some(published) = facts.published_keys_of(server) {
+            known.insert(&**server, published.clone());
+            continue;
+        }
+        match facts.read(Read::PublishedKeys(server.clone())) {
+            Ok(Answer::PublishedKeys(Some(kept))) => drop(known.insert(server, kept.into())),
+            Ok(_) => {}
+            Err(Blocked) => blocked = true,
+        }
     }
-    let mut object = facts.published_keys_of(server)?.object().clone();
-    facts.own().sign(&mut object);
-    Some(object)
+    if blocked { Err(Blocked) } else { Ok(known) }
 }

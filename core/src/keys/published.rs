@@ -8,10 +8,11 @@ use serde_json::{Map, Value};
 
 use crate::{
     pdu::{
+        canonical_json,
         signing::{self, VerifyKey},
         unpadded_base64,
     },
-    persistence::tables::ServerKeyRecord,
+    persistence::tables::{PublishedKeysRecord, ServerKeyRecord},
     time::WallTime,
     transport::remote_response::{self, RemoteError},
 };
@@ -40,12 +41,35 @@ impl PublishedKeys {
         &self.object
     }
 
+    /// What is kept of it.
+    #[must_use]
+    pub fn record(&self, server: &ServerName) -> PublishedKeysRecord {
+        PublishedKeysRecord {
+            server: server.to_owned(),
+            json: canonical_json::object_to_canonical_string(&self.object, &[]),
+            fetched: self.fetched,
+            valid_until: self.valid_until,
+        }
+    }
+
     /// Whether a notary should ask the server anew: it does not last as long as is wished, or half
     /// of its life is over (KEY-15).
     #[must_use]
     pub fn is_stale(&self, wanted_until: WallTime, now: WallTime) -> bool {
         let half = self.valid_until.since(self.fetched) / 2;
         self.valid_until < wanted_until || now >= self.fetched.plus(half)
+    }
+}
+
+/// What was kept was checked before.
+impl From<&PublishedKeysRecord> for PublishedKeys {
+    fn from(record: &PublishedKeysRecord) -> Self {
+        let object: Map<String, Value> = serde_json::from_str(&record.json).unwrap_or_default();
+        Self {
+            object: object.into(),
+            fetched: record.fetched,
+            valid_until: record.valid_until,
+        }
     }
 }
 

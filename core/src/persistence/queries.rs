@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub use super::direction::Direction;
 use super::tables::{
     AudienceId, BegunTransaction, Excess, InboxId, InboxRecord, JoinRecord, LocalMembership,
-    OutgoingRecord, Outlook, PeerStream, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId,
-    SnapshotRecord, StagedEvent, StateChange, StateEntry, StoredEvent,
+    OutgoingRecord, Outlook, PeerStream, Position, PublishedKeysRecord, Queued, RoomRecord,
+    ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent, StateChange, StateEntry, StoredEvent,
 };
 use crate::{
     pdu::{RoomVersion, StateKey},
@@ -83,6 +83,8 @@ pub enum Read {
     },
     /// All keys held of a server. → [`Answer::Keys`]
     ServerKeys(OwnedServerName),
+    /// The object in which a server published its keys last. → [`Answer::PublishedKeys`]
+    PublishedKeys(OwnedServerName),
     /// The queue for a destination, oldest first. → [`Answer::Outgoing`]
     Outgoing {
         /// The server.
@@ -238,6 +240,8 @@ pub enum Answer {
     InboxStanding(InboxStanding),
     /// To [`Read::ServerKeys`].
     Keys(Vec<ServerKeyRecord>),
+    /// To [`Read::PublishedKeys`]; `None` if none was kept.
+    PublishedKeys(Option<PublishedKeysRecord>),
     /// To [`Read::Outgoing`].
     Outgoing(Vec<OutgoingRecord>),
     /// To [`Read::OutgoingExcess`].
@@ -290,6 +294,8 @@ pub enum Write {
     /// Keep keys of another server. A key that is there keeps the larger validity, and stays
     /// retired; another key under its id takes its place.
     ServerKeys(Vec<ServerKeyRecord>),
+    /// Keep the object in which a server published its keys, in place of the one before.
+    PublishedKeys(PublishedKeysRecord),
     /// Keep the response to a transaction. The first one stays.
     ReceivedTransaction {
         /// Who sent it.

@@ -224,6 +224,19 @@ pub struct ServerKeyRecord {
     pub retired: bool,
 }
 
+/// The object in which another server published its keys last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedKeysRecord {
+    /// Whose keys.
+    pub server: OwnedServerName,
+    /// The object as JSON text, with no signatures but the server's own.
+    pub json: String,
+    /// When it was fetched.
+    pub fetched: WallTime,
+    /// Until when it is valid, as far as we believe it.
+    pub valid_until: WallTime,
+}
+
 /// Names a set of servers that something goes to. Chosen by the core, ascending, never reused.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

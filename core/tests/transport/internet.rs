@@ -19,7 +19,7 @@ use comity_core::{
     pdu::signing::SigningKey,
     persistence::{
         queries::{Answer, Boot, Query, Read, Write},
-        tables::ServerKeyRecord,
+        tables::{PublishedKeysRecord, ServerKeyRecord},
     },
     transport::{
         names::{Found, Lookup, LookupError, Records, Service},
@@ -27,19 +27,22 @@ use comity_core::{
     },
 };
 use http::{Request, Response};
+use ruma_common::OwnedServerName;
 
 /// The core of `our.example`, and all that it finds outside.
 pub struct Internet {
     core: Federation,
+    config: Config,
     now: Duration,
     commands: u64,
     addresses: BTreeMap<String, Vec<IpAddr>>,
     services: BTreeMap<String, Vec<Service>>,
     pages: BTreeMap<String, Response<Bytes>>,
     /// What servers answer: by name, method and target.
-    answers: BTreeMap<(String, String), Bytes>,
+    pub answers: BTreeMap<(String, String), Bytes>,
     /// The keys that were stored.
     stored: Vec<ServerKeyRecord>,
+    published: BTreeMap<OwnedServerName, PublishedKeysRecord>,
     requests: u64,
     questions: Vec<QuestionId>,
     /// For how long what is found out holds.
@@ -88,7 +91,8 @@ impl Internet {
             delegates_to: to.map(|to| to.try_into().unwrap()),
         };
         let mut internet = Self {
-            core: Federation::new(config),
+            core: Federation::new(config.clone()),
+            config,
             now: Duration::from_secs(1000),
             commands: 0,
             addresses: BTreeMap::new(),
@@ -96,6 +100,7 @@ impl Internet {
             pages: BTreeMap::new(),
             answers: BTreeMap::new(),
             stored: Vec::new(),
+            published: BTreeMap::new(),
             requests: 0,
             questions: Vec::new(),
             good_for: Duration::from_secs(300),
@@ -106,6 +111,12 @@ impl Internet {
         };
         internet.hand_in(Input::Tick);
         internet
+    }
+
+    /// Starts the server anew; it has what is stored.
+    pub fn restart(&mut self) {
+        self.core = Federation::new(self.config.clone());
+        self.hand_in(Input::Tick);
     }
 
     /// A name that has these addresses.
@@ -261,6 +272,9 @@ impl Internet {
             Query::Read(Read::Boot) => Answer::Boot(Boot::default()),
             Query::Read(Read::Inbox { .. }) => Answer::Inbox(Vec::new()),
             Query::Read(Read::ReceivedTransaction { .. }) => Answer::Response(None),
+            Query::Read(Read::PublishedKeys(server)) => {
+                Answer::PublishedKeys(self.published.get(&server).cloned())
+            }
             Query::Read(Read::ServerKeys(server)) => {
                 let theirs = self.stored.iter().filter(|key| key.server == server);
                 Answer::Keys(theirs.cloned().collect())
@@ -269,6 +283,9 @@ impl Internet {
                 for write in batch.writes {
                     match write {
                         Write::ServerKeys(keys) => self.stored.extend(keys),
+                        Write::PublishedKeys(record) => {
+                            self.published.insert(record.server.clone(), record);
+                        }
                         other => panic!("{other:?}"),
                     }
                 }

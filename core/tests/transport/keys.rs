@@ -182,6 +182,22 @@ fn key_15_a_notary_asks_anew_after_half_the_life_and_serves_what_it_has() {
 }
 
 #[test]
+fn key_15_a_server_that_is_gone_is_vouched_for_after_a_restart() {
+    let mut internet = internet();
+    let published = publish(&mut internet, &own("a.example", 5));
+    let query = || get(&format!("{QUERY}/a.example"));
+    let before = ask(&mut internet, query());
+    internet.restart();
+    assert_eq!(ask(&mut internet, query()), before);
+    assert_eq!(internet.asked("a.example", KEYS), 1, "it is fresh");
+    internet.answers.clear();
+    internet.pass(DAY);
+    let after = ask(&mut internet, query());
+    assert_eq!(internet.asked("a.example", KEYS), 2);
+    assert_eq!(after[0]["verify_keys"], published["verify_keys"]);
+}
+
+#[test]
 fn key_15_a_notary_asks_anew_if_a_longer_validity_is_wished() {
     let mut internet = internet();
     publish(&mut internet, &own("a.example", 5));

@@ -1,6 +1,9 @@
 //! What comes from other servers and is no event: their keys, and the transactions we answered.
 
-use comity_core::{persistence::tables::ServerKeyRecord, time::WallTime};
+use comity_core::{
+    persistence::tables::{PublishedKeysRecord, ServerKeyRecord},
+    time::WallTime,
+};
 use ruma_common::{ServerName, TransactionId};
 use rusqlite::{Connection, params};
 
@@ -50,6 +53,42 @@ pub(super) fn keep_keys(database: &Connection, keys: &[ServerKeyRecord]) -> rusq
         ];
         execute(database, INSERT, parameters)?;
     }
+    Ok(())
+}
+
+/// The object in which a server published its keys last.
+pub(super) fn published(
+    database: &Connection,
+    server: &ServerName,
+) -> rusqlite::Result<Option<PublishedKeysRecord>> {
+    const SELECT: &str = "
+        SELECT json, fetched, valid_until FROM published_keys
+        WHERE server = (SELECT server FROM servers WHERE name = ?1)";
+    one_row(database, SELECT, (server.as_str(),), |row| {
+        Ok(PublishedKeysRecord {
+            server: server.to_owned(),
+            json: row.get("json")?,
+            fetched: time(row, "fetched")?,
+            valid_until: time(row, "valid_until")?,
+        })
+    })
+}
+
+/// Keeps such an object in place of the one before.
+pub(super) fn keep_published_keys(
+    database: &Connection,
+    record: &PublishedKeysRecord,
+) -> rusqlite::Result<()> {
+    const INSERT: &str = "
+        INSERT OR REPLACE INTO published_keys (server, json, fetched, valid_until)
+        VALUES (?1, ?2, ?3, ?4)";
+    let parameters = params![
+        names::server(database, &record.server)?,
+        record.json,
+        signed(record.fetched.0),
+        signed(record.valid_until.0),
+    ];
+    execute(database, INSERT, parameters)?;
     Ok(())
 }
 

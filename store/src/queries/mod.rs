@@ -97,6 +97,7 @@ pub(crate) fn read(database: &Connection, read: &Read) -> rusqlite::Result<Answe
         Read::InboxStanding { origin, names } => {
             Answer::InboxStanding(inbox::standing(database, origin, names)?)
         }
+        Read::PublishedKeys(of) => Answer::PublishedKeys(federation::published(database, of)?),
         Read::ServerKeys(server) => Answer::Keys(federation::server_keys(database, server)?),
     })
 }
@@ -145,6 +146,7 @@ pub(crate) fn write(database: &Connection, write: &Write) -> rusqlite::Result<()
         Write::ForgetSent { limit } => outgoing::forget_sent(database, *limit),
         Write::PeerStream(stream) => streams::replace_peer(database, stream),
         Write::ServerKeys(keys) => federation::keep_keys(database, keys),
+        Write::PublishedKeys(record) => federation::keep_published_keys(database, record),
         Write::ReceivedTransaction {
             origin,
             transaction_id,

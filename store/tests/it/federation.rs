@@ -3,7 +3,10 @@
 use comity_core::{
     persistence::{
         queries::{Answer, Boot, Counts, Read, Write},
-        tables::{AudienceId, InboxId, Position, ServerKeyRecord, SnapshotId, SnapshotRecord},
+        tables::{
+            AudienceId, InboxId, Position, PublishedKeysRecord, ServerKeyRecord, SnapshotId,
+            SnapshotRecord,
+        },
     },
     time::WallTime,
 };
@@ -154,6 +157,25 @@ fn another_key_with_the_same_id_takes_its_place() {
     keep(&mut store, key("ed25519:a", 1, 50, true));
     keep(&mut store, key("ed25519:a", 2, 40, false));
     assert_eq!(server_keys(&mut store), [key("ed25519:a", 2, 40, false)]);
+}
+
+#[test]
+fn of_published_keys_the_newest_object_is_kept() {
+    let mut store = store();
+    let of = |name: &str| Read::PublishedKeys(server(name));
+    let record = |json: &str, fetched| PublishedKeysRecord {
+        server: server("bob.example"),
+        json: json.to_owned(),
+        fetched: WallTime(fetched),
+        valid_until: WallTime(50),
+    };
+    for record in [record("{}", 5), record(r#"{"a":1}"#, 4)] {
+        commit(&mut store, vec![Write::PublishedKeys(record)]);
+    }
+    let kept = Answer::PublishedKeys(Some(record(r#"{"a":1}"#, 4)));
+    assert_eq!(read(&mut store, of("bob.example")), kept);
+    let none = Answer::PublishedKeys(None);
+    assert_eq!(read(&mut store, of("eve.example")), none);
 }
 
 #[test]

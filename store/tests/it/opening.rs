@@ -87,6 +87,7 @@ const QUEUES_BEFORE: &str = "
     DROP TABLE room_servers;
     DROP TABLE peer_streams;
     DROP TABLE joins;
+    DROP TABLE published_keys;
     DROP INDEX stream;
     DROP INDEX times;
     PRAGMA user_version = 5;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many kinds of questions there are.
-pub const KINDS: usize = 30;
+pub const KINDS: usize = 31;
 
 /// More than there are: where positions are taken twice, a limit may cut either way.
 const ALL: u32 = 1_000;
@@ -36,6 +36,7 @@ pub fn questions(events: &Events, dice: &mut Dice) -> Vec<Read> {
             transaction_id: name(dice).into(),
         },
         Read::ServerKeys(server(dice)),
+        Read::PublishedKeys(server(dice)),
         Read::Outgoing {
             destination: server(dice),
             limit: limit(dice),

@@ -7,8 +7,9 @@ use comity_core::{
         queries::Write,
         tables::{
             AUDIENCES_NAMED, AudienceId, BegunTransaction, InboxId, InboxRecord, JoinRecord,
-            LocalMembership, PeerStream, Position, Queued, RoomRecord, ServerKeyRecord, SnapshotId,
-            SnapshotRecord, Stage, StagedEvent, StateChange, StoredEvent, StreamCursor,
+            LocalMembership, PeerStream, Position, PublishedKeysRecord, Queued, RoomRecord,
+            ServerKeyRecord, SnapshotId, SnapshotRecord, Stage, StagedEvent, StateChange,
+            StoredEvent, StreamCursor,
         },
     },
     time::WallTime,
@@ -22,7 +23,7 @@ use crate::events::{Events, ROOMS, server, user};
 pub const SNAPSHOTS: usize = 100;
 
 pub fn write(events: &Events, dice: &mut Dice) -> Write {
-    match dice.below(60) {
+    match dice.below(62) {
         0..15 => Write::Event(events.stored(dice)),
         15..17 => version(dice.below(3)),
         17..19 => redact(events, dice),
@@ -83,6 +84,7 @@ pub fn write(events: &Events, dice: &mut Dice) -> Write {
         54..56 => Write::PeerStream(stream(dice)),
         56..58 => Write::Join(join(events, dice)),
         58 => Write::JoinEnded(ROOMS[dice.below(ROOMS.len())].0.try_into().unwrap()),
+        59 => Write::PublishedKeys(published(dice)),
         _ => Write::Unstage {
             event_id: events.id(dice),
             from: server(dice),
@@ -222,6 +224,15 @@ fn stream(dice: &mut Dice) -> PeerStream {
         server: server(dice),
         asked_at: time(dice),
         cursor: (!dice.once_in(3)).then_some(cursor),
+    }
+}
+
+fn published(dice: &mut Dice) -> PublishedKeysRecord {
+    PublishedKeysRecord {
+        server: server(dice),
+        json: format!("\"{}\"", name(dice)),
+        fetched: time(dice),
+        valid_until: time(dice),
     }
 }
 

@@ -1,6 +1,9 @@
 //! What comes from other servers and is no event: their keys, and the transactions we answered.
 
-use comity_core::{persistence::tables::ServerKeyRecord, time::WallTime};
+use comity_core::{
+    persistence::tables::{PublishedKeysRecord, ServerKeyRecord},
+    time::WallTime,
+};
 use ruma_common::{OwnedServerName, ServerName, TransactionId};
 
 use super::tables::{ReceivedRow, Tables, kept};
@@ -27,6 +30,14 @@ pub(super) fn keep_keys(tables: &mut Tables, keys: &[ServerKeyRecord]) {
         }
         tables.server_keys.set(name, row);
     }
+}
+
+/// Keeps the object in which a server published its keys in place of the one before.
+pub(super) fn keep_published_keys(tables: &mut Tables, record: &PublishedKeysRecord) {
+    let mut row = record.clone();
+    row.fetched = kept(row.fetched);
+    row.valid_until = kept(row.valid_until);
+    tables.published_keys.set(record.server.clone(), row);
 }
 
 /// The response that was given to a transaction.

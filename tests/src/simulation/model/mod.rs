@@ -128,6 +128,9 @@ impl Model {
                 Answer::Rooms(streams::rooms_of(tables, server, *limit))
             }
             Read::PeerStream(server) => Answer::PeerStream(tables.streams.get(server).cloned()),
+            Read::PublishedKeys(server) => {
+                Answer::PublishedKeys(tables.published_keys.get(server).cloned())
+            }
             Read::ServerKeys(server) => Answer::Keys(federation::server_keys(tables, server)),
         })
     }
@@ -185,6 +188,7 @@ impl Model {
             } => outgoing::give_up(tables, destination, *events_through, *edus_through),
             Write::ForgetSent { limit } => outgoing::forget_sent(tables, *limit),
             Write::PeerStream(stream) => streams::replace_peer(tables, stream),
+            Write::PublishedKeys(record) => federation::keep_published_keys(tables, record),
             Write::ServerKeys(keys) => federation::keep_keys(tables, keys),
             Write::ReceivedTransaction {
                 origin,

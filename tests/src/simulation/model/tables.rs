@@ -6,8 +6,8 @@ use comity_core::{
     pdu::{RoomVersion, StateKey},
     persistence::tables::{
         AudienceId, BegunTransaction, InboxId, InboxRecord, JoinRecord, LocalMembership,
-        PeerStream, Position, Queued, ServerKeyRecord, SnapshotId, SnapshotRecord, StagedEvent,
-        StoredEvent,
+        PeerStream, Position, PublishedKeysRecord, Queued, ServerKeyRecord, SnapshotId,
+        SnapshotRecord, StagedEvent, StoredEvent,
     },
     time::WallTime,
 };
@@ -56,6 +56,7 @@ pub(super) struct Tables {
     pub(super) staged: Table<(OwnedEventId, OwnedServerName), StagedRow>,
     pub(super) inbox: Table<InboxId, InboxRow>,
     pub(super) server_keys: Table<(OwnedServerName, OwnedServerSigningKeyId), ServerKeyRecord>,
+    pub(super) published_keys: Table<OwnedServerName, PublishedKeysRecord>,
     /// What is known of other servers' streams.
     pub(super) streams: Table<OwnedServerName, PeerStream>,
     /// The extremes of the numbers that the core has chosen.
@@ -146,7 +147,7 @@ impl Tables {
         self.all().into_iter().for_each(Batched::roll_back);
     }
 
-    fn all(&mut self) -> [&mut dyn Batched; 23] {
+    fn all(&mut self) -> [&mut dyn Batched; 24] {
         [
             &mut self.heard,
             &mut self.in_order,
@@ -169,6 +170,7 @@ impl Tables {
             &mut self.staged,
             &mut self.inbox,
             &mut self.server_keys,
+            &mut self.published_keys,
             &mut self.streams,
             &mut self.counters,
         ]
