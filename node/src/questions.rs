@@ -1,21 +1,30 @@
 //! What other servers ask that only the node knows: its aliases, the rooms in its directory, its
 //! users' profiles, their devices and keys, and their files.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use comity_core::messaging::{
     device_keys::{Device, DeviceList, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys},
-    notice::{Question, Told},
+    notice::{InviteRefusal, Question, Told},
 };
-use ruma_common::{RoomAliasId, ServerName, UserId};
+use ruma_common::{OwnedServerName, RoomAliasId, ServerName, UserId};
 
 use crate::{
     accounts::{Accounts, AccountsError},
     media,
 };
 
-/// Answers a question from the node's store; a store that fails knows nothing.
-pub fn answer(accounts: &Accounts, server_name: &ServerName, question: &Question) -> Told {
+/// Answers a question from the node's store; a store that fails knows nothing. Users of the servers
+/// that are `unwelcome` invite nobody here.
+pub fn answer(
+    accounts: &Accounts,
+    server_name: &ServerName,
+    unwelcome: &BTreeSet<OwnedServerName>,
+    question: &Question,
+) -> Told {
     let told = match question {
         Question::Directory(alias) => directory(accounts, server_name, alias),
         Question::Profile(user_id) => profile(accounts, server_name, user_id),
@@ -27,11 +36,36 @@ pub fn answer(accounts: &Accounts, server_name: &ServerName, question: &Question
         Question::OpenIdUser(token) => openid_user(accounts, server_name, token),
         Question::Media(wanted) => media::answer(accounts, wanted),
         Question::PublishedRooms => accounts.published().map(Told::PublishedRooms),
+        Question::Invite { sender, .. } if unwelcome.contains(sender.server_name()) => {
+            Ok(Told::InviteRefused(InviteRefusal::ByServer))
+        }
+        Question::Invite { target, .. } => blocked(accounts, target),
     };
     told.unwrap_or_else(|error| {
         tracing::error!(%error, "a question from federation went unanswered");
         Told::NotFound
     })
+}
+
+/// Whether a user of ours wants no invites (client-server API, "Invite permission").
+fn blocked(accounts: &Accounts, user_id: &UserId) -> Result<Told, AccountsError> {
+    let blocks = blocks_invites(accounts, user_id.localpart())?;
+    Ok(match blocks {
+        true => Told::InviteRefused(InviteRefusal::ByUser),
+        false => Told::NotFound,
+    })
+}
+
+/// The same of a user by the local part.
+///
+/// # Errors
+/// When the database fails.
+pub fn blocks_invites(accounts: &Accounts, localpart: &str) -> Result<bool, AccountsError> {
+    let config = accounts.account_data(localpart, None, "m.invite_permission_config")?;
+    let action = config
+        .as_ref()
+        .and_then(|config| config.get("default_action"));
+    Ok(action.is_some_and(|action| action == "block"))
 }
 
 fn directory(

@@ -67,6 +67,7 @@ impl Server {
             config.server_name.clone(),
             federation.homeserver(),
             accounts,
+            config.federation.unwelcome.clone(),
         )?;
         let api = Arc::new(api.operated_by(config.client.operators.clone()));
         let certificates = CertificateFiles::of(config)?;

@@ -79,7 +79,7 @@ fn read(question: &Question, body: &RemoteBody) -> Result<Told, RemoteError> {
             .map_or(Told::NotFound, Told::Devices),
         Question::OpenIdUser(_) => Told::OpenIdUser(parse::<UserInfo>(body)?.sub),
         Question::Media(_) => Told::Media(multipart::read(body)?),
-        Question::PublishedRooms => Told::NotFound,
+        Question::PublishedRooms | Question::Invite { .. } => Told::NotFound,
     })
 }
 
@@ -142,7 +142,9 @@ impl AnswerQuestion {
                 let sub = user_id.clone();
                 json_response(ok, &UserInfo { sub })
             }
-            Told::PublishedRooms(_) | Told::Media(_) => return Err(not_found()),
+            Told::PublishedRooms(_) | Told::Media(_) | Told::InviteRefused(_) => {
+                return Err(not_found());
+            }
             Told::NoThumbnail => {
                 let reason = "there is no small picture of this file";
                 let error = MatrixError::new(ErrorCode::Unknown, reason);
@@ -159,7 +161,8 @@ impl AnswerQuestion {
                 | Question::Profile(_)
                 | Question::Devices(_)
                 | Question::Media(_)
-                | Question::PublishedRooms => {
+                | Question::PublishedRooms
+                | Question::Invite { .. } => {
                     return Err(not_found());
                 }
             },
@@ -208,6 +211,7 @@ impl Question {
             Self::Profile(user_id) | Self::Devices(user_id) => is_other(user_id),
             Self::Keys(wanted) => wanted.keys().any(is_other),
             Self::OneTimeKeys { wanted, .. } => wanted.keys().any(is_other),
+            Self::Invite { target, .. } => is_other(target),
             Self::OpenIdUser(_) | Self::Media(_) | Self::PublishedRooms => false,
         }
     }

@@ -13,6 +13,7 @@ use super::{
     command::{CommandError, Content, Reply},
     compose::{self, NewEvent, our_room},
     delivery::{Delivery, deliver},
+    notice::{InviteRefusal, Question, Told},
 };
 use crate::{
     engine::{
@@ -353,6 +354,7 @@ impl ServeInvite {
             let reason = "your server is denied by the room";
             return Err(MatrixError::new(ErrorCode::Forbidden, reason).into());
         }
+        self.must_be_wanted(facts)?;
         let own = facts.own();
         let signed = self.event.signed_by(own.server_name(), own.signing_key());
         let signed = signed.map_err(|error| invalid(error.to_string()))?;
@@ -367,6 +369,27 @@ impl ServeInvite {
             self.note(Arc::new(signed), facts, &mut outcome);
         }
         Ok(outcome)
+    }
+
+    /// Asks the homeserver whether its user may be bothered (INVITE-7).
+    fn must_be_wanted(&self, facts: &Facts<'_>) -> Result<(), Stop<MatrixError>> {
+        let question = Question::Invite {
+            sender: self.event.sender().to_owned(),
+            target: self.target.clone(),
+            room_id: self.event.room_id().to_owned(),
+        };
+        let (code, reason) = match facts.told(question)? {
+            Told::InviteRefused(InviteRefusal::ByUser) => (
+                ErrorCode::InviteBlocked,
+                "the user takes no invites of yours",
+            ),
+            Told::InviteRefused(InviteRefusal::ByServer) => (
+                ErrorCode::Forbidden,
+                "this server takes no invites of yours",
+            ),
+            _ => return Ok(()),
+        };
+        Err(MatrixError::new(code, reason).into())
     }
 
     /// In a room that we are in the invite comes again, by transaction (INVITE-8); in any other

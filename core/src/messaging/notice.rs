@@ -126,6 +126,16 @@ pub enum Question {
     /// Which rooms are in our directory for everybody to see? Never asked of another homeserver,
     /// which shows its directory itself. → [`Told::PublishedRooms`]
     PublishedRooms,
+    /// Is anything against an invite of one of our users by somebody of another server? Never asked
+    /// of another homeserver. → [`Told::InviteRefused`]; any other answer lets it in.
+    Invite {
+        /// Who invites.
+        sender: OwnedUserId,
+        /// Our user.
+        target: OwnedUserId,
+        /// To which room.
+        room_id: OwnedRoomId,
+    },
 }
 
 /// The application's answer to a [`Question`].
@@ -154,6 +164,17 @@ pub enum Told {
     NoThumbnail,
     /// The published rooms.
     PublishedRooms(Vec<OwnedRoomId>),
+    /// The invite is not wanted, and is shown to nobody.
+    InviteRefused(InviteRefusal),
     /// There is no such alias, user or file; also what a missing answer counts as.
     NotFound,
+}
+
+/// Who does not want an invite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InviteRefusal {
+    /// The user who is invited.
+    ByUser,
+    /// The homeserver.
+    ByServer,
 }

@@ -27,7 +27,8 @@ pub(super) fn method(question: &Question) -> Method {
         | Question::Devices(_)
         | Question::OpenIdUser(_)
         | Question::Media(_)
-        | Question::PublishedRooms => Method::GET,
+        | Question::PublishedRooms
+        | Question::Invite { .. } => Method::GET,
     }
 }
 
@@ -48,6 +49,7 @@ pub(super) fn target(question: &Question) -> String {
         }
         Question::Media(wanted) => media(FEDERATION_V1, "media", &[], wanted),
         Question::PublishedRooms => v1("publicRooms", &[]),
+        Question::Invite { .. } => v1("invite", &[]),
     }
 }
 
@@ -60,7 +62,8 @@ pub(super) fn body(question: &Question) -> Option<Bytes> {
         | Question::Devices(_)
         | Question::OpenIdUser(_)
         | Question::Media(_)
-        | Question::PublishedRooms => return None,
+        | Question::PublishedRooms
+        | Question::Invite { .. } => return None,
     };
     Some(body.to_string().into())
 }
@@ -72,7 +75,8 @@ pub(super) fn response_limit(question: &Question) -> usize {
         Question::Directory(_)
         | Question::Profile(_)
         | Question::OpenIdUser(_)
-        | Question::PublishedRooms => 1 << 20,
+        | Question::PublishedRooms
+        | Question::Invite { .. } => 1 << 20,
     }
 }
 
@@ -85,7 +89,8 @@ pub(super) fn time_out(question: &Question) -> Duration {
         | Question::Profile(_)
         | Question::Devices(_)
         | Question::OpenIdUser(_)
-        | Question::PublishedRooms => Duration::from_secs(10),
+        | Question::PublishedRooms
+        | Question::Invite { .. } => Duration::from_secs(10),
     }
 }
 

@@ -21,6 +21,7 @@ mod ruma_event;
 mod sending;
 mod signing;
 mod third_party_invite;
+mod user_ids;
 
 use comity_core::pdu::RoomVersion;
 

@@ -13,3 +13,4 @@ mod internet;
 mod keys;
 mod overload;
 mod peer;
+mod requests;

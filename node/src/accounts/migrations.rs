@@ -124,6 +124,16 @@ const STEPS: &[&str] = &[
         content BLOB NOT NULL
     ) STRICT;
 ",
+    "
+    CREATE TABLE account_data (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        localpart TEXT NOT NULL REFERENCES users (localpart),
+        room_id TEXT NOT NULL, -- empty: for all
+        type TEXT NOT NULL,
+        content TEXT NOT NULL,
+        UNIQUE (localpart, room_id, type)
+    ) STRICT;
+",
 ];
 
 /// Brings the file to the newest version.

@@ -7,6 +7,7 @@
 //!
 //! **Invariants.** Access tokens are kept as SHA-256 digests only. An alias stands for one room.
 
+mod account_data;
 mod aliases;
 mod device_keys;
 mod devices;
@@ -32,6 +33,7 @@ use serde_json::Value;
 
 use crate::new_file;
 
+pub use account_data::AccountDatum;
 pub use aliases::Alias;
 pub use device_keys::DeviceChange;
 pub use devices::Caller;

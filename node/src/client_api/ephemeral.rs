@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Handled,
+    account_data::FULLY_READ,
     errors::{self, bad_json, forbidden, invalid, not_found},
     event_format::object,
     request::{Request, parse_id},
@@ -53,12 +54,12 @@ pub(super) fn receipt(session: &Session<'_>, request: &Request<'_>) -> Handled {
     Ok(json!({}))
 }
 
-/// Several receipts at once; where the user has fully read is not kept.
+/// Several receipts at once, and how far the user has fully read.
 pub(super) fn read_markers(session: &Session<'_>, request: &Request<'_>) -> Handled {
     let room_id: OwnedRoomId = request.id(0)?;
     session.must_be_joined(&room_id)?;
     let body = request.object()?;
-    for receipt_type in ["m.read", "m.read.private"] {
+    for receipt_type in [FULLY_READ, "m.read", "m.read.private"] {
         if let Some(Value::String(event_id)) = body.get(receipt_type) {
             session.set_receipt(&room_id, receipt_type, parse_id(event_id)?, None)?;
         }
@@ -113,11 +114,12 @@ impl Session<'_> {
         event_id: OwnedEventId,
         thread_id: Option<String>,
     ) -> Result<(), MatrixError> {
-        if !["m.read", "m.read.private", "m.fully_read"].contains(&receipt_type) {
+        if !["m.read", "m.read.private", FULLY_READ].contains(&receipt_type) {
             return Err(invalid("there are no such receipts"));
         }
-        if receipt_type == "m.fully_read" {
-            return Ok(());
+        if receipt_type == FULLY_READ {
+            let content = json!({ "event_id": event_id });
+            return self.set_account_data(Some(room_id), FULLY_READ, &content);
         }
         let ts = now_in_milliseconds();
         let receipt = Receipt {

@@ -23,7 +23,7 @@ use comity_core::{
         tables::{InboxId, InboxRecord},
     },
 };
-use ruma_common::{OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::{Value, json};
 
 use super::{
@@ -41,6 +41,9 @@ const WAITING_MAX: usize = 1_000;
 
 /// How many messages of the inbox are read at once.
 const PAGE: u32 = 100;
+
+/// How many events of one receipt are looked at.
+const EVENTS_READ_MAX: usize = 20;
 
 /// How many rooms are looked through for a user of another server.
 const ROOMS_MAX: u32 = 200;
@@ -196,7 +199,7 @@ impl Hearing {
         }
     }
 
-    /// Receipts of users who are in the room; there is one event in each.
+    /// Receipts of users who are in the room.
     fn take_in_receipts(
         &self,
         homeserver: &dyn Homeserver,
@@ -211,9 +214,10 @@ impl Hearing {
                 ) else {
                     continue;
                 };
-                let Some(receipt) = receipt(&room_id, &user_id, read) else {
+                let Some(event_id) = last_read(homeserver, read)? else {
                     continue;
                 };
+                let receipt = receipt(&room_id, &user_id, &event_id, read);
                 if is_joined(homeserver, &room_id, &user_id)? {
                     self.accounts.set_receipt(&receipt)?;
                 }
@@ -223,19 +227,35 @@ impl Hearing {
     }
 }
 
-fn receipt(room_id: &RoomId, user_id: &UserId, read: &Value) -> Option<Receipt> {
-    let event_id = read.pointer("/event_ids/0")?.as_str()?;
-    let event_id = <&ruma_common::EventId>::try_from(event_id).ok()?;
+/// How far somebody has read. There should be one event (EDU-3); of several it is the one that
+/// came here last, or the first if we hold none of them.
+fn last_read(homeserver: &dyn Homeserver, read: &Value) -> Result<Option<OwnedEventId>, Unheard> {
+    let named = read.get("event_ids").and_then(Value::as_array);
+    let named = named.into_iter().flatten().take(EVENTS_READ_MAX);
+    let named = named.filter_map(Value::as_str);
+    let named: Vec<OwnedEventId> = named.filter_map(|id| id.try_into().ok()).collect();
+    if named.len() < 2 {
+        return Ok(named.into_iter().next());
+    }
+    let Answer::Events(held) = ask(homeserver, Read::Events(named.clone()))? else {
+        return Ok(None);
+    };
+    let last = held.iter().max_by_key(|event| event.position);
+    let last = last.map(|event| event.pdu.event_id().to_owned());
+    Ok(last.or_else(|| named.into_iter().next()))
+}
+
+fn receipt(room_id: &RoomId, user_id: &UserId, event_id: &EventId, read: &Value) -> Receipt {
     let thread_id = read.pointer("/data/thread_id").and_then(Value::as_str);
     let ts = read.pointer("/data/ts").and_then(Value::as_i64);
-    Some(Receipt {
+    Receipt {
         room_id: room_id.to_string(),
         user_id: user_id.to_string(),
         receipt_type: "m.read".to_owned(),
         thread_id: thread_id.map(ToOwned::to_owned),
         event_id: event_id.to_string(),
         ts: ts.unwrap_or_default(),
-    })
+    }
 }
 
 /// The messages of an EDU, as the devices of our users get them.

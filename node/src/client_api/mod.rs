@@ -9,6 +9,7 @@
 //! `routes` lists every endpoint; each topic has its file.
 
 mod access;
+mod account_data;
 mod announcing;
 mod by_time;
 mod create_room;
@@ -81,7 +82,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API over a running federation, whose questions it answers from `accounts`.
+    /// The API over a running federation, whose questions it answers from `accounts`. Users of the
+    /// servers that are `unwelcome` invite nobody here.
     ///
     /// # Errors
     /// When the system gives no thread to listen to notices.
@@ -89,6 +91,7 @@ impl Api {
         server_name: OwnedServerName,
         homeserver: Arc<dyn Homeserver>,
         accounts: Arc<Accounts>,
+        unwelcome: BTreeSet<OwnedServerName>,
     ) -> io::Result<Self> {
         let (news, moments) = (Arc::new(News::default()), Arc::new(Moments::default()));
         let hearing = Hearing {
@@ -99,7 +102,7 @@ impl Api {
         };
         news::listen(&homeserver, &news, &hearing.start()?)?;
         let (store, name) = (accounts.clone(), server_name.clone());
-        let answer = move |question| questions::answer(&store, &name, &question);
+        let answer = move |question| questions::answer(&store, &name, &unwelcome, &question);
         homeserver.on_question(Box::new(answer));
         Ok(Self {
             server_name,

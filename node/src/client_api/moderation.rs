@@ -4,19 +4,20 @@
 use comity_core::{
     messaging::command::{Command, Content, SendEvent},
     pdu::{StateKey, event_type::MEMBER},
-    transport::matrix_error::MatrixError,
+    transport::matrix_error::{ErrorCode, MatrixError},
 };
 use ruma_common::{OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Value, json};
 
 use super::{
     Handled,
-    errors::{bad_json, forbidden},
+    errors::{self, bad_json, forbidden},
     joining::add_reason,
     request::{Request, parse_id},
     room_reads::membership_of,
     session::Session,
 };
+use crate::questions;
 
 pub(super) fn invite(session: &Session<'_>, request: &Request<'_>) -> Handled {
     let room_id: OwnedRoomId = request.id(0)?;
@@ -55,6 +56,7 @@ impl Session<'_> {
         mut content: Content,
     ) -> Result<(), MatrixError> {
         if target.server_name() == self.api.server_name {
+            self.must_take_invites(target.localpart())?;
             content.extend(self.api.profile_content_of(target.localpart())?);
         }
         let command = Command::Invite {
@@ -64,6 +66,18 @@ impl Session<'_> {
             content,
         };
         self.command(command).map(drop)
+    }
+
+    /// A user of ours may want no invites (INVITE-7).
+    fn must_take_invites(&self, localpart: &str) -> Result<(), MatrixError> {
+        let blocks = questions::blocks_invites(&self.api.accounts, localpart);
+        match blocks.map_err(errors::from_accounts)? {
+            false => Ok(()),
+            true => Err(MatrixError::new(
+                ErrorCode::InviteBlocked,
+                "this user takes no invites",
+            )),
+        }
     }
 
     fn change_membership(

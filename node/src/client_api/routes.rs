@@ -8,9 +8,9 @@ use comity_core::transport::{
 use http::{Method, Response, StatusCode};
 
 use super::{
-    Api, Handled, by_time, create_room, directory, ephemeral, filters, joining, keys, media,
-    members, messages, moderation, operating, profile, public_rooms, request::Request, sending,
-    server_facts, session::Session, spaces, state, sync, to_device,
+    Api, Handled, account_data, by_time, create_room, directory, ephemeral, filters, joining, keys,
+    media, members, messages, moderation, operating, profile, public_rooms, request::Request,
+    sending, server_facts, session::Session, spaces, state, sync, to_device,
 };
 
 /// What answers an endpoint.
@@ -43,6 +43,26 @@ const ROUTES: &[Route] = &[
         Method::POST,
         "user/{user}/openid/request_token",
         User(server_facts::openid_token),
+    ),
+    (
+        Method::PUT,
+        "user/{user}/account_data/{type}",
+        User(account_data::set),
+    ),
+    (
+        Method::GET,
+        "user/{user}/account_data/{type}",
+        User(account_data::get),
+    ),
+    (
+        Method::PUT,
+        "user/{user}/rooms/{room}/account_data/{type}",
+        User(account_data::set_for_room),
+    ),
+    (
+        Method::GET,
+        "user/{user}/rooms/{room}/account_data/{type}",
+        User(account_data::get_for_room),
     ),
     (Method::POST, "user/{user}/filter", User(filters::store)),
     (

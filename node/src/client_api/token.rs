@@ -27,6 +27,8 @@ pub(super) struct Marks {
     pub(super) receipts: i64,
     /// What is true for a moment, since the start.
     pub(super) moments: u64,
+    /// Changes of account data.
+    pub(super) account_data: i64,
 }
 
 impl SyncToken {
@@ -43,10 +45,11 @@ impl fmt::Display for SyncToken {
             messages,
             receipts,
             moments,
+            account_data,
         } = self.marks;
         write!(
             f,
-            "{}_{devices}_{messages}_{receipts}_{moments}",
+            "{}_{devices}_{messages}_{receipts}_{moments}_{account_data}",
             self.token
         )
     }
@@ -65,6 +68,7 @@ impl FromStr for SyncToken {
             messages: next()?,
             receipts: next()?,
             moments: u64::try_from(next()?).map_err(|_| unknown())?,
+            account_data: next()?,
         };
         let token = text.parse()?;
         Ok(Self { token, marks })
@@ -125,6 +129,7 @@ mod tests {
             messages: 2,
             receipts: 3,
             moments: 4,
+            account_data: 6,
         };
         let token = Token(Position(5));
         let given = SyncToken { token, marks }.to_string();

@@ -63,6 +63,8 @@ struct FederationSection {
     #[serde(default)]
     notaries: Vec<Spanned<String>>,
     well_known: Option<Spanned<String>>,
+    #[serde(default)]
+    refuse_invites_from: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -180,6 +182,11 @@ impl FederationSection {
         Ok(Federation {
             settings,
             keys,
+            unwelcome: self
+                .refuse_invites_from
+                .iter()
+                .map(server_name)
+                .collect::<Result<_, _>>()?,
             delegates_to: self.well_known.as_ref().map(server_name).transpose()?,
             listen: self
                 .listen

@@ -7,6 +7,7 @@ mod file;
 mod template;
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     net::SocketAddr,
     ops::Range,
@@ -62,6 +63,8 @@ pub struct Federation {
     pub keys: KeySettings,
     /// The name with the port that our page for servers names, if we serve it.
     pub delegates_to: Option<OwnedServerName>,
+    /// The servers whose users invite nobody here.
+    pub unwelcome: BTreeSet<OwnedServerName>,
 }
 
 /// See [`Config::client`].
@@ -321,6 +324,19 @@ mod tests {
         }
         let config = Config::parse(&example(), Path::new("/")).unwrap();
         assert_eq!(config.federation.keys, KeySettings::default());
+    }
+
+    #[test]
+    fn servers_may_be_named_whose_invites_are_refused() {
+        let written = example();
+        let line = "# refuse_invites_from = [\"spam.example\"]\n";
+        let chosen = |text: &str| Config::parse(text, Path::new("/")).map(|c| c.federation);
+        assert!(chosen(&written).unwrap().unwelcome.is_empty());
+        let named = chosen(&written.replace(line, &line[2..])).unwrap();
+        let names: Vec<_> = named.unwelcome.iter().map(|name| name.as_str()).collect();
+        assert_eq!(names, ["spam.example"]);
+        let wrong = written.replace(line, "refuse_invites_from = [\"no name\"]\n");
+        assert!(chosen(&wrong).unwrap_err().reason.contains("server name"));
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod questions;
 mod queues;
 mod redactions;
 mod resumed_joins;
+mod small_print;
 mod stage;
 mod staged;
 mod standing;

@@ -119,6 +119,7 @@ fn is_empty(answer: &Answer) -> bool {
         Answer::EventsAfter(part) => part.events.is_empty(),
         Answer::Rooms(rooms) => rooms.is_empty(),
         Answer::PeerStream(stream) => stream.is_none(),
+        Answer::PublishedKeys(kept) => kept.is_none(),
         Answer::Counts(counts) => counts.events == 0,
     }
 }

@@ -7,7 +7,7 @@ use comity_core::{
     pdu::event_type::MEMBER, persistence::tables::LocalMembership,
     transport::matrix_error::MatrixError,
 };
-use ruma_common::{OwnedUserId, UserId};
+use ruma_common::{OwnedUserId, RoomId, UserId};
 use serde_json::{Value, json};
 
 use super::{
@@ -17,6 +17,9 @@ use super::{
 
 /// How many messages to a device one answer holds.
 const MESSAGES_MAX: u32 = 100;
+
+/// How many members of a room that the user left are looked at.
+const LEFT_MAX: usize = 2_000;
 
 /// See the module's documentation.
 #[derive(Default)]
@@ -47,6 +50,9 @@ impl Session<'_> {
                 .map_err(errors::from_accounts)?,
             receipts: accounts.last_receipt().map_err(errors::from_accounts)?,
             moments: self.api.moments.last(),
+            account_data: accounts
+                .last_account_data()
+                .map_err(errors::from_accounts)?,
         })
     }
 
@@ -98,7 +104,10 @@ impl Session<'_> {
     ) -> Result<(BTreeSet<OwnedUserId>, BTreeSet<OwnedUserId>), MatrixError> {
         let mut changed =
             self.changed_devices(window.known.devices, window.marks.devices, memberships)?;
-        let (came, gone) = movements(answer);
+        let (came, mut gone) = movements(answer);
+        for room_id in answer.leave.keys() {
+            gone.extend(self.members_left_behind(room_id)?);
+        }
         changed.extend(came.into_iter().filter(|user_id| *user_id != self.user_id));
         let mut left = BTreeSet::new();
         for user_id in gone {
@@ -108,6 +117,33 @@ impl Session<'_> {
             }
         }
         Ok((changed, left))
+    }
+
+    /// Who was in a room when the user left it.
+    fn members_left_behind(&self, room_id: &str) -> Result<Vec<OwnedUserId>, MatrixError> {
+        let Ok(room_id) = <&RoomId>::try_from(room_id) else {
+            return Ok(Vec::new());
+        };
+        let left = self.memberships()?.into_iter();
+        let mut left = left.filter(|entry| entry.room_id == *room_id);
+        let Some(departure) = left
+            .next()
+            .map(|entry| self.departure(&entry))
+            .transpose()?
+        else {
+            return Ok(Vec::new());
+        };
+        let state = match departure {
+            Some(departure) => self.snapshot_events(departure.state)?,
+            None => return Ok(Vec::new()),
+        };
+        let joined = state.iter().filter(|event| {
+            event.pdu.event_type() == MEMBER && membership_of(Some(event)) == "join"
+        });
+        let users = joined
+            .filter_map(|event| event.pdu.state_key())
+            .take(LEFT_MAX);
+        Ok(users.filter_map(|user| user.try_into().ok()).collect())
     }
 
     fn changed_devices(

@@ -21,16 +21,18 @@ use comity_core::{
     persistence::tables::{LocalMembership, Position},
     transport::matrix_error::MatrixError,
 };
+use ruma_common::RoomId;
 use serde_json::{Map, Value, json};
 
 pub(crate) use super::token::SyncToken;
 use super::{
-    Handled,
+    Handled, errors,
     filters::Filter,
     request::Request,
     session::Session,
     token::{Marks, Token},
 };
+use crate::accounts::AccountDatum;
 
 /// The longest that a request may wait for news.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -50,6 +52,8 @@ struct Window {
     known: Marks,
     /// … and what there is.
     marks: Marks,
+    /// What is new of the user's account data.
+    account_data: Vec<AccountDatum>,
 }
 
 /// How the client wants it.
@@ -98,6 +102,7 @@ struct Answer {
     knock: Map<String, Value>,
     leave: Map<String, Value>,
     presence: Vec<Value>,
+    account_data: Vec<Value>,
     devices: devices::News,
 }
 
@@ -111,6 +116,7 @@ impl Answer {
             knock,
             leave,
             presence: Vec::new(),
+            account_data: Vec::new(),
             devices: devices::News::default(),
         }
     }
@@ -120,6 +126,7 @@ impl Answer {
             .iter()
             .all(|rooms| rooms.is_empty())
             && self.presence.is_empty()
+            && self.account_data.is_empty()
             && self.devices.is_empty()
     }
 
@@ -131,13 +138,14 @@ impl Answer {
             knock,
             leave,
             presence,
+            account_data,
             devices,
         } = self;
         json!({
             "next_batch": next_batch.to_string(),
             "rooms": { "join": join, "invite": invite, "knock": knock, "leave": leave },
             "presence": { "events": presence },
-            "account_data": { "events": [] },
+            "account_data": { "events": account_data },
             "to_device": { "events": devices.messages },
             "device_lists": { "changed": devices.changed, "left": devices.left },
             "device_one_time_keys_count": devices.one_time_keys,
@@ -146,7 +154,29 @@ impl Answer {
     }
 }
 
+impl Window {
+    /// What is new of the account data for a room, or for all.
+    fn account_data(&self, room_id: Option<&RoomId>) -> Vec<Value> {
+        let room_id = room_id.map(RoomId::as_str);
+        let data = self.account_data.iter();
+        data.filter(|datum| datum.room_id.as_deref() == room_id)
+            .map(|datum| datum.event.clone())
+            .collect()
+    }
+}
+
 impl Session<'_> {
+    fn account_data_news(
+        &self,
+        known: Marks,
+        marks: Marks,
+    ) -> Result<Vec<AccountDatum>, MatrixError> {
+        let (localpart, after) = (&self.caller.localpart, known.account_data);
+        let accounts = &self.api.accounts;
+        let news = accounts.account_data_changes(localpart, after, marks.account_data);
+        news.map_err(errors::from_accounts)
+    }
+
     fn answer_sync(
         &self,
         since: Option<&SyncToken>,
@@ -158,7 +188,9 @@ impl Session<'_> {
         let newest = self.newest_position()?;
         let memberships = self.memberships()?;
         let until = end_of_window(newest, &memberships);
+        let account_data = self.account_data_news(known, marks)?;
         let window = Window {
+            account_data,
             since,
             until: Token(until).max(since.unwrap_or(Token(until))),
             known,
@@ -168,6 +200,7 @@ impl Session<'_> {
             token: window.until,
             marks,
         });
+        answer.account_data = window.account_data(None);
         for membership in &memberships {
             self.add_room(&mut answer, &window, options, membership)?;
         }

@@ -45,6 +45,7 @@ impl Timeline {
 struct RoomNews {
     timeline: Timeline,
     ephemeral: Vec<Value>,
+    account_data: Vec<Value>,
 }
 
 /// What to tell about a room.
@@ -77,7 +78,9 @@ impl Session<'_> {
         };
         let timeline = self.room_timeline(&extent, options)?;
         let ephemeral = self.ephemeral(&membership.room_id, window)?;
-        if extent.knows_state && timeline.is_empty() && ephemeral.is_empty() {
+        let account_data = window.account_data(Some(&membership.room_id));
+        let is_quiet = timeline.is_empty() && ephemeral.is_empty() && account_data.is_empty();
+        if extent.knows_state && is_quiet {
             return Ok(None);
         }
         let Some(room) = self.room(&membership.room_id)? else {
@@ -90,6 +93,7 @@ impl Session<'_> {
         let news = RoomNews {
             timeline,
             ephemeral,
+            account_data,
         };
         self.room_entry(&extent, options, news, &end).map(Some)
     }
@@ -122,6 +126,7 @@ impl Session<'_> {
         let news = RoomNews {
             timeline,
             ephemeral: Vec::new(),
+            account_data: window.account_data(Some(&membership.room_id)),
         };
         self.room_entry(&extent, options, news, &end).map(Some)
     }
@@ -150,6 +155,7 @@ impl Session<'_> {
         let RoomNews {
             timeline,
             ephemeral,
+            account_data,
         } = news;
         let known = match extent.after.filter(|_| extent.knows_state) {
             Some(after) => self.known_state(extent.room_id, after)?,
@@ -175,7 +181,7 @@ impl Session<'_> {
             state_key: { "events": self.state_events(&delta)? },
             "summary": summary,
             "ephemeral": { "events": ephemeral },
-            "account_data": { "events": [] },
+            "account_data": { "events": account_data },
             "unread_notifications": { "notification_count": 0, "highlight_count": 0 },
         }))
     }

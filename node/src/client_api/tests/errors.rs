@@ -105,6 +105,7 @@ const WRONG: &[(&str, &str, u16, &str)] = &[
     ("PATCH sync", "", 405, "M_UNRECOGNIZED"),
 ];
 
+/// ERR-10.
 #[test]
 fn wrong_requests_are_refused_with_the_code_that_says_why() {
     let stage = Stage::new();

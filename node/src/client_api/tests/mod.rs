@@ -1,21 +1,24 @@
 //! The API as a client sees it, over a world in memory.
 
+mod account_data;
 mod errors;
+mod hearing;
 mod messages;
 mod operating;
 mod rooms;
 mod sync;
 mod world;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
+use comity_core::messaging::notice::{InviteRefusal, Question, Told};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::Api;
-use crate::accounts::Accounts;
+use crate::{accounts::Accounts, questions};
 use world::{SERVER, World};
 
 /// An API over a world, and its users.
@@ -38,9 +41,14 @@ impl Stage {
         let directory = tempfile::tempdir().unwrap();
         let accounts = Arc::new(Accounts::open(directory.path()).unwrap());
         let world = Arc::new(World::default());
-        let api = Api::new(SERVER.try_into().unwrap(), world.clone(), accounts.clone())
-            .unwrap()
-            .operated_by(["olga".to_owned()]);
+        let api = Api::new(
+            SERVER.try_into().unwrap(),
+            world.clone(),
+            accounts.clone(),
+            BTreeSet::new(),
+        )
+        .unwrap()
+        .operated_by(["olga".to_owned()]);
         Self {
             world,
             api: Arc::new(api),

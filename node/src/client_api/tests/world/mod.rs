@@ -108,7 +108,7 @@ impl World {
         self.inside().rooms[<&RoomId>::try_from(room_id).unwrap()]
     }
 
-    fn tell(&self, notice: &Notice) {
+    pub(super) fn tell(&self, notice: &Notice) {
         self.listeners
             .lock()
             .unwrap()
