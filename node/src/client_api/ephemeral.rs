@@ -22,6 +22,9 @@ use crate::accounts::Receipt;
 /// The longest that a user may be said to type without saying it again.
 const TYPING_MAX: Duration = Duration::from_secs(60);
 
+/// For how long a user is there after they have asked for news.
+const AWAY_AFTER: Duration = Duration::from_secs(30);
+
 pub(super) fn typing(session: &Session<'_>, request: &Request<'_>) -> Handled {
     let room_id: OwnedRoomId = request.id(0)?;
     must_be_own(session, request.id(1)?)?;
@@ -106,6 +109,25 @@ fn must_be_own(session: &Session<'_>, user_id: OwnedUserId) -> Result<(), Matrix
 }
 
 impl Session<'_> {
+    /// Whoever asks for news is there, unless they say otherwise; for a while after that time too.
+    pub(super) fn attend(&self, request: &Request<'_>, until: Instant) -> Result<(), MatrixError> {
+        let presence = match request.query("set_presence").unwrap_or("online") {
+            "offline" => return Ok(()),
+            presence @ ("online" | "unavailable") => presence,
+            _ => return Err(invalid("set_presence is none")),
+        };
+        let until = until + AWAY_AFTER;
+        let Some(said) = self.api.moments.attend(&self.user_id, presence, until) else {
+            return Ok(());
+        };
+        let everybody = EduAudience::Peers(self.user_id.clone());
+        let told = self.say(everybody, "m.presence", json!({ "push": [said] }));
+        if let Err(error) = told {
+            tracing::debug!(%error, "a user's presence is not told");
+        }
+        Ok(())
+    }
+
     /// Private receipts stay here (EDU-3).
     fn set_receipt(
         &self,

@@ -16,7 +16,7 @@ use std::{
 };
 
 use comity_core::{
-    messaging::command::{Command, Content, Reply},
+    messaging::command::{Command, Content, EduAudience, Reply},
     pdu::{StateKey, event_type::MEMBER},
     persistence::{
         queries::{Answer, Read},
@@ -27,6 +27,8 @@ use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, Serve
 use serde_json::{Value, json};
 
 use super::{
+    device_cache::DeviceCache,
+    event_format::object,
     moments::{Moments, TYPING_TIME},
     news::News,
     room_reads::membership_of,
@@ -52,6 +54,9 @@ const ROOMS_MAX: u32 = 200;
 /// much else waits.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
+/// How often to look who is no longer there.
+const TICK: Duration = Duration::from_secs(15);
+
 /// Something that another server said for the moment.
 pub(super) struct Said {
     pub(super) edu_type: String,
@@ -66,6 +71,7 @@ pub(super) struct Hearing {
     pub(super) homeserver: Weak<dyn Homeserver>,
     pub(super) accounts: Arc<Accounts>,
     pub(super) moments: Arc<Moments>,
+    pub(super) devices: Arc<DeviceCache>,
     pub(super) news: Weak<News>,
 }
 
@@ -93,17 +99,19 @@ impl Hearing {
 
     fn run(&self, heard: &Receiver<Option<Said>>) {
         use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
-        let (mut after, mut looked) = (None, Instant::now());
+        let (mut after, mut looked, mut let_go) = (None, Instant::now(), Instant::now());
         loop {
-            let said = match heard.recv_timeout(LOOK_EVERY) {
-                Ok(said) => said,
-                Err(Timeout) => None,
+            let (said, is_called) = match heard.recv_timeout(TICK) {
+                Ok(Some(said)) => (Some(said), false),
+                Ok(None) => (None, true),
+                Err(Timeout) => (None, false),
                 Err(Disconnected) => return,
             };
             let Some(homeserver) = self.homeserver.upgrade() else {
                 return;
             };
-            let is_due = said.is_none() || looked.elapsed() > LOOK_EVERY;
+            let is_due = is_called || looked.elapsed() > LOOK_EVERY;
+            let mut is_news = said.is_some() || is_due;
             let mut taken_in = match said {
                 Some(said) => self.take_in_moment(&*homeserver, &said),
                 None => Ok(()),
@@ -112,13 +120,34 @@ impl Hearing {
                 looked = Instant::now();
                 taken_in = taken_in.and(self.empty_inbox(&*homeserver, &mut after));
             }
+            if let_go.elapsed() > TICK {
+                let_go = Instant::now();
+                is_news |= self.let_go(&*homeserver, let_go);
+            }
             if let Err(error) = taken_in {
                 tracing::debug!(%error, "what another server said was not taken in");
             }
-            if let Some(news) = self.news.upgrade() {
+            if let Some(news) = self.news.upgrade().filter(|_| is_news) {
                 news.publish();
             }
         }
+    }
+
+    /// Tells other servers who is no longer there; tells whether anybody is not.
+    fn let_go(&self, homeserver: &dyn Homeserver, now: Instant) -> bool {
+        let before = self.moments.last();
+        for (user_id, said) in self.moments.let_go(now) {
+            let content = json!({ "push": [said] });
+            let told = homeserver.command(Command::SendEdu {
+                to: EduAudience::Peers(user_id),
+                edu_type: "m.presence".to_owned(),
+                content: object(content),
+            });
+            if let Err(error) = told {
+                tracing::debug!(%error, "a user's presence is not told");
+            }
+        }
+        self.moments.last() != before
     }
 
     fn empty_inbox(
@@ -160,6 +189,9 @@ impl Hearing {
             _ => {
                 let user_id = record.content.get("user_id").and_then(Value::as_str);
                 let user_id = user_id.and_then(|user_id| OwnedUserId::try_from(user_id).ok());
+                if let Some(user_id) = &user_id {
+                    self.keep_devices(user_id, &record.edu_type, &record.content);
+                }
                 if let Some(user_id) = user_id
                     && is_met(homeserver, &record.origin, &user_id)?
                 {
@@ -172,6 +204,14 @@ impl Hearing {
             .take_in(record.id, &messages, changed.as_ref())?)
     }
 
+    /// Before anybody is told that something changed: they will look here.
+    fn keep_devices(&self, user_id: &UserId, edu_type: &str, content: &Content) {
+        match edu_type {
+            "m.device_list_update" => self.devices.update(user_id, content),
+            _ => self.devices.update_signing_keys(user_id, content),
+        }
+    }
+
     fn take_in_moment(&self, homeserver: &dyn Homeserver, said: &Said) -> Result<(), Unheard> {
         match said.edu_type.as_str() {
             "m.typing" => self.take_in_typing(&said.content),
@@ -179,7 +219,7 @@ impl Hearing {
                 let users = said.content.get("push").and_then(Value::as_array);
                 for user in users.into_iter().flatten() {
                     if let Some(user_id) = user_id(user.get("user_id")) {
-                        self.moments.set_presence(&user_id, user);
+                        self.moments.hear_presence(&user_id, user);
                     }
                 }
             }

@@ -89,10 +89,12 @@ pub(super) fn query(session: &Session<'_>, request: &Request<'_>) -> Handled {
         device_keys: wanted,
     } = request.body()?;
     let users: Vec<OwnedUserId> = wanted.keys().cloned().collect();
-    let (mut keys, failures) = match session.command(Command::QueryKeys(wanted))? {
+    let (known, unknown) = session.devices_known(wanted)?;
+    let (mut keys, failures) = match session.command(Command::QueryKeys(unknown))? {
         Reply::Keys { keys, failures } => (keys, failures),
         _ => return Err(errors::unexpected_reply()),
     };
+    keys.extend(known);
     for user_id in &users {
         session.add_own_signatures(user_id, &mut keys)?;
     }
@@ -184,6 +186,25 @@ pub(super) fn upload_signatures(session: &Session<'_>, request: &Request<'_>) ->
 }
 
 impl Session<'_> {
+    /// What is known of the devices of other servers' users whom the user shares a room with, and
+    /// whose have to be asked for. Those will be known the next time.
+    fn devices_known(&self, wanted: WantedKeys) -> Result<(UserKeys, WantedKeys), MatrixError> {
+        let (mut known, mut unknown) = (UserKeys::default(), WantedKeys::new());
+        let memberships = self.memberships()?;
+        for (user_id, named) in wanted {
+            let is_ours = user_id.server_name() == self.api.server_name;
+            if is_ours || !self.shares_a_room(&user_id, &memberships)? {
+                unknown.insert(user_id, named);
+            } else if let Some(keys) = self.api.devices.keys(&user_id, &named) {
+                known.extend(keys);
+            } else {
+                let _ = self.api.device_wishes.try_send(user_id.clone());
+                unknown.insert(user_id, named);
+            }
+        }
+        Ok((known, unknown))
+    }
+
     fn user_signing_key(&self) -> Result<Option<Value>, MatrixError> {
         let keys = self.api.accounts.cross_signing_keys(&self.caller.localpart);
         let keys = keys.map_err(errors::from_accounts)?.into_iter();

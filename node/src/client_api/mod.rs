@@ -13,6 +13,7 @@ mod account_data;
 mod announcing;
 mod by_time;
 mod create_room;
+mod device_cache;
 mod directory;
 mod ephemeral;
 mod errors;
@@ -59,6 +60,7 @@ use ruma_common::{OwnedRoomAliasId, OwnedServerName};
 use serde_json::Value;
 
 use crate::{accounts::Accounts, homeserver::Homeserver, questions};
+use device_cache::DeviceCache;
 use hearing::Hearing;
 use moments::Moments;
 use news::News;
@@ -76,6 +78,8 @@ pub struct Api {
     accounts: Arc<Accounts>,
     news: Arc<News>,
     moments: Arc<Moments>,
+    devices: Arc<DeviceCache>,
+    device_wishes: device_cache::Wishes,
     /// Aliases of rooms that are being created.
     reserved_aliases: Mutex<BTreeSet<OwnedRoomAliasId>>,
     operators: BTreeSet<String>,
@@ -94,13 +98,16 @@ impl Api {
         unwelcome: BTreeSet<OwnedServerName>,
     ) -> io::Result<Self> {
         let (news, moments) = (Arc::new(News::default()), Arc::new(Moments::default()));
+        let devices = Arc::new(DeviceCache::default());
         let hearing = Hearing {
+            devices: devices.clone(),
             homeserver: Arc::downgrade(&homeserver),
             accounts: accounts.clone(),
             moments: moments.clone(),
             news: Arc::downgrade(&news),
         };
-        news::listen(&homeserver, &news, &hearing.start()?)?;
+        news::listen(&homeserver, &news, &hearing.start()?, &devices)?;
+        let device_wishes = device_cache::start(devices.clone(), Arc::downgrade(&homeserver))?;
         let (store, name) = (accounts.clone(), server_name.clone());
         let answer = move |question| questions::answer(&store, &name, &unwelcome, &question);
         homeserver.on_question(Box::new(answer));
@@ -110,6 +117,8 @@ impl Api {
             accounts,
             news,
             moments,
+            devices,
+            device_wishes,
             reserved_aliases: Mutex::default(),
             operators: BTreeSet::new(),
         })

@@ -20,6 +20,14 @@ const PRESENCE_MAX: usize = 10_000;
 /// How long it is believed that a user of another server types, unless they say so again (EDU-1).
 pub(super) const TYPING_TIME: Duration = Duration::from_secs(60);
 
+/// How long it is believed that a user of another server is there, unless their server says so
+/// again …
+const PRESENCE_TIME: Duration = Duration::from_secs(30 * 60);
+/// … and how often we say so again of ours.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(25 * 60);
+
+const OFFLINE: &str = "offline";
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Moments(Mutex<State>);
@@ -31,6 +39,15 @@ struct State {
     presence: BTreeMap<OwnedUserId, Presence>,
     /// Whose presence changed with which number.
     order: BTreeMap<u64, OwnedUserId>,
+    /// The users of ours who are there, as long as they ask for news.
+    attending: BTreeMap<OwnedUserId, Attendance>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attendance {
+    until: Instant,
+    /// When others were told.
+    told: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +64,8 @@ struct Presence {
     status_msg: Option<String>,
     currently_active: bool,
     last_active: Option<Instant>,
+    /// Until when it is believed that a user of another server is there.
+    believed_until: Option<Instant>,
 }
 
 impl Default for Moments {
@@ -58,6 +77,7 @@ impl Default for Moments {
             typing: BTreeMap::new(),
             presence: BTreeMap::new(),
             order: BTreeMap::new(),
+            attending: BTreeMap::new(),
         }))
     }
 }
@@ -95,38 +115,58 @@ impl Moments {
         Some(room.users.keys().cloned().collect())
     }
 
-    /// Notes what a user says of their presence, in the shape of an entry of `push`; tells whether
-    /// it makes sense.
+    /// Notes what a user of ours says of their presence, in the shape of an entry of `push`; tells
+    /// whether it makes sense.
     pub(super) fn set_presence(&self, user_id: &UserId, said: &Value) -> bool {
-        let presence = said.get("presence").and_then(Value::as_str);
-        let known = ["online", "unavailable", "offline"];
-        let Some(presence) = presence.filter(|presence| known.contains(presence)) else {
-            return false;
+        self.state().set_presence(user_id, said, None)
+    }
+
+    /// The same of a user of another server.
+    pub(super) fn hear_presence(&self, user_id: &UserId, said: &Value) -> bool {
+        let until = Instant::now() + PRESENCE_TIME;
+        self.state().set_presence(user_id, said, Some(until))
+    }
+
+    /// Notes that a user of ours is there, in what way, and until when if they ask for no more news.
+    /// Gives what others are to be told, in the shape of an entry of `push`, if it is new to them.
+    pub(super) fn attend(&self, user_id: &UserId, presence: &str, until: Instant) -> Option<Value> {
+        let (mut state, now) = (self.state(), Instant::now());
+        let known = state.attending.get(user_id).copied();
+        let is_same = state.says(user_id, presence);
+        let is_told = |known: &Attendance| is_same && now - known.told < TOLD_AGAIN_AFTER;
+        let told_before = known.filter(is_told).map(|known| known.told);
+        let attendance = Attendance {
+            until: known.map_or(until, |known| known.until.max(until)),
+            told: told_before.unwrap_or(now),
         };
-        let ago = said.get("last_active_ago").and_then(Value::as_u64);
-        let active = |ago| Instant::now().checked_sub(Duration::from_millis(ago));
-        let status_msg = said.get("status_msg").and_then(Value::as_str);
-        let is_active = said.get("currently_active").and_then(Value::as_bool);
+        state.attending.insert(user_id.to_owned(), attendance);
+        told_before.is_none().then(|| state.say(user_id, presence))
+    }
+
+    /// Notes who is no longer there: users of ours who ask for no more news, and users of other
+    /// servers of whom nothing is said any more. Gives what others are to be told of ours.
+    pub(super) fn let_go(&self, now: Instant) -> Vec<(OwnedUserId, Value)> {
         let mut state = self.state();
-        let changed = state.last + 1;
-        state.last = changed;
-        let new = Presence {
-            changed,
-            presence: presence.to_owned(),
-            status_msg: status_msg.map(ToOwned::to_owned),
-            currently_active: is_active.unwrap_or_default(),
-            last_active: ago.and_then(active),
-        };
-        if let Some(old) = state.presence.insert(user_id.to_owned(), new) {
-            state.order.remove(&old.changed);
+        let is_silent = |known: &Presence| known.believed_until.is_some_and(|until| until <= now);
+        let silent = state.presence.iter();
+        let silent = silent.filter(|(_, known)| is_silent(known) && known.presence != OFFLINE);
+        let silent: Vec<_> = silent.map(|(user_id, _)| user_id.clone()).collect();
+        for user_id in silent {
+            state.say(&user_id, OFFLINE);
         }
-        state.order.insert(changed, user_id.to_owned());
-        if state.order.len() > PRESENCE_MAX
-            && let Some((_, forgotten)) = state.order.pop_first()
-        {
-            state.presence.remove(&forgotten);
-        }
-        true
+        let gone = state
+            .attending
+            .extract_if(.., |_, known| known.until <= now);
+        let gone: Vec<_> = gone.map(|(user_id, _)| user_id).collect();
+        gone.into_iter()
+            .filter(|user_id| !state.says(user_id, OFFLINE))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|user_id| {
+                let said = state.say(&user_id, OFFLINE);
+                (user_id, said)
+            })
+            .collect()
     }
 
     /// A user's presence as the content of an event, if it is known.
@@ -152,6 +192,71 @@ impl Moments {
 }
 
 impl State {
+    fn says(&self, user_id: &UserId, presence: &str) -> bool {
+        let known = self.presence.get(user_id);
+        known.is_some_and(|known| known.presence == presence)
+    }
+
+    /// Changes a user's presence and nothing else that they said; gives the whole of it.
+    fn say(&mut self, user_id: &UserId, presence: &str) -> Value {
+        let known = self.presence.get(user_id);
+        let mut said = object(json!({
+            "user_id": user_id,
+            "presence": presence,
+            "currently_active": presence == "online",
+        }));
+        match presence {
+            OFFLINE => drop(known.and_then(|known| {
+                let ago = known.ago()?;
+                said.insert("last_active_ago".to_owned(), ago.into())
+            })),
+            _ => drop(said.insert("last_active_ago".to_owned(), 0.into())),
+        }
+        if let Some(status_msg) = known.and_then(|known| known.status_msg.clone()) {
+            said.insert("status_msg".to_owned(), status_msg.into());
+        }
+        let said = Value::Object(said);
+        self.set_presence(user_id, &said, None);
+        said
+    }
+
+    fn set_presence(
+        &mut self,
+        user_id: &UserId,
+        said: &Value,
+        believed_until: Option<Instant>,
+    ) -> bool {
+        let presence = said.get("presence").and_then(Value::as_str);
+        let known = ["online", "unavailable", OFFLINE];
+        let Some(presence) = presence.filter(|presence| known.contains(presence)) else {
+            return false;
+        };
+        let ago = said.get("last_active_ago").and_then(Value::as_u64);
+        let active = |ago| Instant::now().checked_sub(Duration::from_millis(ago));
+        let status_msg = said.get("status_msg").and_then(Value::as_str);
+        let is_active = said.get("currently_active").and_then(Value::as_bool);
+        let changed = self.last + 1;
+        self.last = changed;
+        let new = Presence {
+            changed,
+            presence: presence.to_owned(),
+            status_msg: status_msg.map(ToOwned::to_owned),
+            currently_active: is_active.unwrap_or_default(),
+            last_active: ago.and_then(active),
+            believed_until,
+        };
+        if let Some(old) = self.presence.insert(user_id.to_owned(), new) {
+            self.order.remove(&old.changed);
+        }
+        self.order.insert(changed, user_id.to_owned());
+        if self.order.len() > PRESENCE_MAX
+            && let Some((_, forgotten)) = self.order.pop_first()
+        {
+            self.presence.remove(&forgotten);
+        }
+        true
+    }
+
     fn forget_typing(&mut self, now: Instant) {
         for room in self.typing.values_mut() {
             let before = room.users.len();
@@ -173,11 +278,16 @@ impl Presence {
         if let Some(status_msg) = &self.status_msg {
             content.insert("status_msg".to_owned(), status_msg.as_str().into());
         }
-        if let Some(last_active) = self.last_active {
-            let ago = u64::try_from(last_active.elapsed().as_millis());
-            content.insert("last_active_ago".to_owned(), ago.unwrap_or(u64::MAX).into());
+        if let Some(ago) = self.ago() {
+            content.insert("last_active_ago".to_owned(), ago.into());
         }
         Value::Object(content)
+    }
+
+    /// How many milliseconds ago the user did something.
+    fn ago(&self) -> Option<u64> {
+        let ago = self.last_active?.elapsed().as_millis();
+        Some(u64::try_from(ago).unwrap_or(u64::MAX))
     }
 }
 
@@ -217,5 +327,43 @@ mod tests {
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].1["presence"], "offline");
         assert!(moments.presence_changes(moments.last()).is_empty());
+    }
+
+    #[test]
+    fn edu_2_who_asks_for_news_is_there_and_who_asks_no_more_is_not() {
+        let (moments, now) = (Moments::default(), Instant::now());
+        let soon = now + Duration::from_secs(60);
+        moments.set_presence(
+            ann(),
+            &json!({ "presence": "offline", "status_msg": "tea" }),
+        );
+        let told = moments.attend(ann(), "online", soon).unwrap();
+        assert_eq!(
+            (&told["presence"], &told["status_msg"]),
+            (&json!("online"), &json!("tea"))
+        );
+        assert_eq!(moments.attend(ann(), "online", soon), None, "that is known");
+        assert!(moments.attend(ann(), "unavailable", now).is_some());
+        assert_eq!(moments.let_go(now), [], "the latest time counts");
+        let gone = moments.let_go(soon);
+        assert_eq!(
+            (gone[0].0.as_str(), &gone[0].1["presence"]),
+            ("@ann:one", &json!("offline"))
+        );
+        assert_eq!(moments.presence(ann()).unwrap()["presence"], "offline");
+        assert_eq!(moments.let_go(soon), []);
+        assert!(moments.attend(ann(), "online", soon).is_some());
+    }
+
+    #[test]
+    fn edu_2_a_user_of_whom_no_more_is_heard_is_not_there() {
+        let (moments, start) = (Moments::default(), Instant::now());
+        moments.hear_presence(ann(), &json!({ "presence": "online" }));
+        let told = moments.let_go(start + PRESENCE_TIME - Duration::from_secs(60));
+        assert_eq!(told, []);
+        assert_eq!(moments.presence(ann()).unwrap()["presence"], "online");
+        let told = moments.let_go(start + PRESENCE_TIME + Duration::from_secs(60));
+        assert_eq!(told, [], "their server tells the others");
+        assert_eq!(moments.presence(ann()).unwrap()["presence"], "offline");
     }
 }

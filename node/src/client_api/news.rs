@@ -6,9 +6,13 @@ use std::{
     time::Instant,
 };
 
-use comity_core::messaging::notice::Notice;
+use comity_core::{messaging::notice::Notice, pdu::Pdu};
+use ruma_common::UserId;
 
-use super::hearing::{Ear, Said};
+use super::{
+    device_cache::DeviceCache,
+    hearing::{Ear, Said},
+};
 use crate::homeserver::Homeserver;
 
 /// Counts what happened. Whoever read the count before looking at the store misses nothing by
@@ -63,12 +67,23 @@ pub(super) fn listen(
     homeserver: &Arc<dyn Homeserver>,
     news: &Arc<News>,
     ear: &Ear,
+    devices: &Arc<DeviceCache>,
 ) -> io::Result<()> {
     let (listener, news) = (Arc::downgrade(homeserver), Arc::downgrade(news));
-    let ear = ear.clone();
+    let (ear, devices) = (ear.clone(), devices.clone());
     let _ = ear.try_send(None);
     homeserver.on_notice(Box::new(move |notice| match notice {
-        Ok(Notice::Event(_) | Notice::Redacted(_) | Notice::Membership(_)) => publish(&news),
+        Ok(Notice::Event(event)) => {
+            forget_who_left(&event.pdu, &devices);
+            publish(&news);
+        }
+        Ok(Notice::Membership(membership)) => {
+            if matches!(membership.membership.as_str(), "leave" | "ban") {
+                devices.forget_all();
+            }
+            publish(&news);
+        }
+        Ok(Notice::Redacted(_)) => publish(&news),
         Ok(Notice::Edu {
             edu_type,
             content,
@@ -87,8 +102,19 @@ pub(super) fn listen(
             | Notice::Hole { .. }
             | Notice::JoinEnded { .. },
         ) => {}
-        Err(_lagged) => listen_again(&listener, &news, &ear),
+        Err(_lagged) => listen_again(&listener, &news, &ear, &devices),
     }))
+}
+
+/// Of a user of another server who is in a room no more we may hear no more.
+fn forget_who_left(event: &Pdu, devices: &DeviceCache) {
+    let is_departure = event
+        .membership()
+        .is_some_and(|membership| membership != "join");
+    let user_id = event.state_key().map(<&UserId>::try_from);
+    if let Some(Ok(user_id)) = user_id.filter(|_| is_departure) {
+        devices.forget(user_id);
+    }
 }
 
 fn publish(news: &Weak<News>) {
@@ -98,11 +124,17 @@ fn publish(news: &Weak<News>) {
 }
 
 /// What was missed is in the store: subscribing anew and waking everybody catches up.
-fn listen_again(homeserver: &Weak<dyn Homeserver>, news: &Weak<News>, ear: &Ear) {
+fn listen_again(
+    homeserver: &Weak<dyn Homeserver>,
+    news: &Weak<News>,
+    ear: &Ear,
+    devices: &Arc<DeviceCache>,
+) {
+    devices.forget_all();
     let (Some(homeserver), Some(news)) = (homeserver.upgrade(), news.upgrade()) else {
         return;
     };
-    if let Err(error) = listen(&homeserver, &news, ear) {
+    if let Err(error) = listen(&homeserver, &news, ear, devices) {
         tracing::error!(%error, "sync can no longer be woken: no thread to listen to notices");
     }
     news.publish();

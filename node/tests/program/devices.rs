@@ -171,13 +171,17 @@ fn who_types_who_has_read_and_who_is_there_shows_on_the_other_server() {
 
     let status = json!({ "presence": "unavailable", "status_msg": "at lunch" });
     bob.request("PUT", &format!("presence/{}/status", bob.id), &status);
+    let of_bob = |news: &Value| {
+        let events = news["presence"]["events"].as_array().unwrap().iter();
+        let mut of_bob = events.filter(|event| event["sender"] == bob.id.as_str());
+        of_bob.next().map(|event| event["content"].clone())
+    };
+    let is_away = |presence: &Value| presence["presence"] == "unavailable";
     let shown = until(
         || anns.sync(),
-        |news| news["presence"]["events"][0]["sender"] == bob.id.as_str(),
+        |news| of_bob(news).is_some_and(|presence| is_away(&presence)),
     );
-    let presence = &shown["presence"]["events"][0]["content"];
-    assert_eq!(presence["presence"], "unavailable");
-    assert_eq!(presence["status_msg"], "at lunch");
+    assert_eq!(of_bob(&shown).unwrap()["status_msg"], "at lunch");
     let asked = ann.get(&format!("presence/{}/status", bob.id));
     assert_eq!(asked["status_msg"], "at lunch");
 }

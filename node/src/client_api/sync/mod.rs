@@ -70,6 +70,7 @@ pub(super) fn sync(session: &Session<'_>, request: &Request<'_>) -> Handled {
     let options = Options::read(request, session.filter(request)?);
     let timeout = Duration::from_millis(request.query_number("timeout")?.unwrap_or_default());
     let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
+    session.attend(request, deadline)?;
     let may_wait = since.is_some() && !options.full_state;
     loop {
         let seen = session.api.news.count();

@@ -1,6 +1,11 @@
 //! What other servers say that is no event.
 
-use comity_core::messaging::notice::Notice;
+use std::time::{Duration, Instant};
+
+use comity_core::messaging::{
+    device_keys::{Device, DeviceList},
+    notice::Notice,
+};
 
 use super::{world::Draft, *};
 
@@ -52,4 +57,77 @@ fn limit_17_of_several_events_in_a_receipt_the_last_that_came_counts() {
         let content = &room["ephemeral"]["events"][0]["content"];
         assert_eq!(content[expected]["m.read"][ERIN]["ts"], 5, "{event_ids}");
     }
+}
+
+/// DEV-2: the devices of somebody whom the user shares a room with are asked for, and then known;
+/// those of others are asked for each time.
+#[test]
+fn dev_2_devices_are_known_once_they_were_asked_for() {
+    let stage = Stage::new();
+    let alice = stage.client("alice");
+    let room_id = alice.create_room(&json!({ "preset": "public_chat" }));
+    let keys = json!({ "user_id": ERIN, "device_id": "E", "keys": {} });
+    let device = Device {
+        device_id: "E".to_owned(),
+        keys: keys.clone(),
+        device_display_name: None,
+    };
+    stage.world.has_devices(DeviceList {
+        user_id: ERIN.try_into().unwrap(),
+        stream_id: 5,
+        devices: vec![device],
+        master_key: None,
+        self_signing_key: None,
+    });
+    let wanted = json!({ "device_keys": { ERIN: [] } });
+    let is_asked = || {
+        let before = stage.world.keys_asked();
+        let answer = alice.post("keys/query", &wanted);
+        assert_eq!(answer["device_keys"][ERIN]["E"], keys);
+        stage.world.keys_asked() != before
+    };
+    for _ in 0..3 {
+        assert!(is_asked(), "they share no room");
+    }
+    stage.joins(&room_id, ERIN);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while is_asked() {
+        assert!(Instant::now() < deadline, "it is never known");
+    }
+    assert!(!is_asked());
+    stage.world.arrive(&Draft {
+        room_id: &room_id,
+        sender: ERIN,
+        event_type: "m.room.member",
+        state_key: Some(ERIN),
+        content: json!({ "membership": "leave" }),
+    });
+    stage.joins(&room_id, ERIN);
+    assert!(is_asked(), "we may not have heard of changes");
+}
+
+/// EDU-2: whoever asks for news is there, unless they say otherwise.
+#[test]
+fn edu_2_whoever_asks_for_news_is_there() {
+    let stage = Stage::new();
+    let (alice, bob) = (stage.client("alice"), stage.client("bob"));
+    let room_id = alice.create_room(&json!({ "preset": "public_chat" }));
+    bob.post(&format!("join/{room_id}"), &json!({}));
+    let mut known = alice.sync("set_presence=offline");
+    let mut presence = |how: &str| {
+        bob.sync(how);
+        let query = format!("since={}&set_presence=offline", text(&known, "next_batch"));
+        known = alice.sync(&query);
+        known["presence"]["events"][0]["content"]["presence"].clone()
+    };
+    assert_eq!(presence("set_presence=offline"), Value::Null);
+    assert_eq!(presence(""), "online");
+    assert_eq!(
+        presence("set_presence=online"),
+        Value::Null,
+        "that is known"
+    );
+    assert_eq!(presence("set_presence=unavailable"), "unavailable");
+    let refused = alice.refused(Method::GET, "sync?set_presence=away", &json!({}));
+    assert_eq!(refused, (400, "M_INVALID_PARAM".to_owned()));
 }

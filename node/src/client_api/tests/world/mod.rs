@@ -11,6 +11,7 @@ use std::{
 use comity_core::{
     messaging::{
         command::{Command, CommandError, Content, CreateRoom, Preset, Reply, SendEvent},
+        device_keys::{DeviceList, UserKeys, WantedKeys},
         notice::Notice,
     },
     pdu::{
@@ -46,6 +47,10 @@ struct Inside {
     oldest: i64,
     /// Bodies of messages that another server would give as history, newest first.
     elsewhere: Vec<String>,
+    /// The devices of users of other servers.
+    devices: BTreeMap<OwnedUserId, DeviceList>,
+    /// How often other servers were asked for their keys.
+    keys_asked: usize,
 }
 
 /// What a new event is made of.
@@ -102,6 +107,16 @@ impl World {
     /// Messages of the past that other servers hold, newest first.
     pub(super) fn hold_elsewhere(&self, bodies: &[&str]) {
         self.inside().elsewhere = bodies.iter().map(|&body| body.to_owned()).collect();
+    }
+
+    /// What another server would tell of a user's devices.
+    pub(super) fn has_devices(&self, list: DeviceList) {
+        self.inside().devices.insert(list.user_id.clone(), list);
+    }
+
+    /// How often other servers were asked for keys.
+    pub(super) fn keys_asked(&self) -> usize {
+        self.inside().keys_asked
     }
 
     pub(super) fn current(&self, room_id: &str) -> SnapshotId {
@@ -262,11 +277,15 @@ impl Homeserver for World {
             Command::SendEdu { .. } => Reply::Queued,
             Command::Acknowledge { .. } => Reply::Acknowledged,
             Command::Read(read) => Reply::Read(self.inside().read(read)),
+            Command::QueryKeys(wanted) => self.inside().query_keys(&wanted),
+            Command::ListDevices(user_id) => {
+                let list = self.inside().devices.get(&user_id).cloned();
+                let none = || CommandError::NotFound("nobody".into());
+                Reply::Devices(Box::new(list.ok_or_else(none)?))
+            }
             Command::ResolveAlias(_)
             | Command::Profile(_)
-            | Command::QueryKeys(_)
             | Command::ClaimKeys(_)
-            | Command::ListDevices(_)
             | Command::PublicRooms { .. }
             | Command::OpenIdUser { .. }
             | Command::Knock { .. }
@@ -291,6 +310,20 @@ impl Homeserver for World {
 }
 
 impl Inside {
+    fn query_keys(&mut self, wanted: &WantedKeys) -> Reply {
+        let mut keys = UserKeys::default();
+        for user_id in wanted.keys() {
+            if let Some(list) = self.devices.get(user_id) {
+                self.keys_asked += 1;
+                let devices = list.devices.iter();
+                let devices = devices.map(|d| (d.device_id.clone(), d.keys.clone()));
+                keys.device_keys.insert(user_id.clone(), devices.collect());
+            }
+        }
+        let failures = BTreeMap::new();
+        Reply::Keys { keys, failures }
+    }
+
     fn pdu(&self, draft: &Draft<'_>) -> Pdu {
         let key = SigningKey::from_seed("ed25519:1", &[1; 32]).unwrap();
         let sender: OwnedUserId = draft.sender.try_into().unwrap();
