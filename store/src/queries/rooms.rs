@@ -84,7 +84,8 @@ pub(super) fn current_state(
         JOIN state_keys USING (key) JOIN stored_events USING (event)
         WHERE current_state.room = (SELECT room FROM rooms WHERE room_id = ?1)
             AND (verdict <> 'rejected' OR reason = ?2
-                AND event_type = 'm.room.member' AND json ->> '$.sender' = state_key)
+                AND json ->> '$.type' = 'm.room.member'
+                AND json ->> '$.sender' = json ->> '$.state_key')
         ORDER BY event_type, state_key";
     rows(
         database,
@@ -105,7 +106,8 @@ pub(super) fn current_state_event(
         WHERE current_state.room = (SELECT room FROM rooms WHERE room_id = ?1)
             AND key = (SELECT key FROM state_keys WHERE event_type = ?2 AND state_key = ?3)
             AND (verdict <> 'rejected' OR reason = ?4
-                AND ?2 = 'm.room.member' AND json ->> '$.sender' = ?3)";
+                AND json ->> '$.type' = 'm.room.member'
+                AND json ->> '$.sender' = json ->> '$.state_key')";
     let (event_type, state_key) = (&*key.event_type, &*key.state_key);
     let parameters = (room_id.as_str(), event_type, state_key, unverified());
     rows(database, SELECT, parameters, stored_event)
@@ -177,7 +179,9 @@ fn set_entry(
         SELECT ?1, ?2, event, (
             SELECT json ->> '$.content.membership' FROM state_keys
             WHERE key = ?2 AND event_type = 'm.room.member'
-                AND (verdict <> 'rejected' OR reason = ?4 AND json ->> '$.sender' = state_key)
+                AND (verdict <> 'rejected' OR reason = ?4
+                    AND json ->> '$.type' = 'm.room.member'
+                    AND json ->> '$.sender' = json ->> '$.state_key')
         )
         FROM events WHERE event = ?3
         ON CONFLICT (room, key)
