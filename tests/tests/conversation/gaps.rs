@@ -29,7 +29,7 @@ fn asked_of(stage: &Stage, from: &str, to: &str, endpoint: &str) -> usize {
 }
 
 /// The event that a question names at the end of its target, or in its body as the latest.
-fn named(target: &str, body: &Value) -> String {
+pub fn named(target: &str, body: &Value) -> String {
     match body["latest_events"][0].as_str() {
         Some(latest) => latest.to_owned(),
         None => {
@@ -51,7 +51,7 @@ fn push_all(stage: &mut Stage, forger: &mut Forger, events: &[Pdu]) -> Vec<Optio
 }
 
 /// A transaction with this event alone.
-fn pdus(event: &Pdu) -> (u16, Value) {
+pub fn pdus(event: &Pdu) -> (u16, Value) {
     let pdus = list(std::slice::from_ref(event));
     (
         200,

@@ -1,10 +1,12 @@
 //! PDU-27: redactions and their targets, in either order.
 
-use comity_core::messaging::notice::Notice;
-
 use crate::{
-    forger::lied_to,
+    forger::{body, lied_to, not_found},
+    gaps::{named, pdus},
     stage::{VERSIONS, text},
+};
+use comity_core::{
+    messaging::notice::Notice, pdu::RoomVersion, transport::remote_request::Endpoint,
 };
 
 /// Two branches, one with the message and one with its redaction, which comes first.
@@ -55,4 +57,39 @@ fn pdu_27_a_strangers_redaction_that_comes_first_is_not_applied() {
             "in version {version}: {verdict:?}"
         );
     }
+}
+
+/// A redaction is taken in with the state before it, since what it builds on is nowhere to be had.
+#[test]
+fn pdu_27_a_redaction_behind_a_hole_is_applied() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    let regretted = forger.message("regretted");
+    let id = regretted.event_id().to_owned();
+    assert_eq!(forger.push_one(&mut stage.network, &regretted), None);
+    let state = Endpoint::StateIds(stage.room_id.clone(), id.clone());
+    let state = body(&stage.network.ask("liar", "one", state));
+    forger.last = regretted;
+    forger.last = forger.message("withheld");
+    let redaction = forger.redaction(&id);
+    forger.last = redaction.clone();
+    let line = forger.line(2);
+    let (because, told) = (
+        redaction.event_id().to_owned(),
+        [redaction, line[0].clone()],
+    );
+    stage.network.liar("liar").says(move |target, body| {
+        let id = named(target, body);
+        let found = told.iter().find(|event| event.event_id() == &*id);
+        match found {
+            Some(event) if target.contains("/event/") => pdus(event),
+            Some(event) if target.contains("/state_ids/") && event.redacts().is_some() => {
+                (200, state.clone())
+            }
+            _ => not_found(),
+        }
+    });
+    assert_eq!(forger.push_one(&mut stage.network, &line[1]), None);
+    assert!(!stage.held("one", &because).unwrap().is_outlier());
+    let held = stage.held("one", &id).unwrap();
+    assert_eq!(held.redacted_because, Some(because));
 }

@@ -1,6 +1,9 @@
 //! How a world comes to rest, and how it is judged then.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use comity_core::messaging::command::{Command, Reply, RoomSummary};
 use ruma_common::{OwnedRoomId, OwnedServerName};
@@ -14,6 +17,9 @@ use crate::simulation::{
 /// How long the world may take to come to rest: longer than the longest pause before a server is
 /// tried again.
 const REST: Duration = Duration::from_secs(30 * 60 * 60);
+
+/// How often more everybody speaks in a room of which servers hold different states.
+const FURTHER_ROUNDS: usize = 2;
 
 /// Longer than servers go by what they could not have, or were told falsely, of keys and events.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -40,19 +46,37 @@ impl World {
         self.gather();
     }
 
-    /// Everybody says something once more, so that whoever missed something hears of it.
+    /// Everybody says something once more, so that whoever missed something hears of it; and again
+    /// where servers differ, as one that joined ends of the graph since it spoke last tells of that
+    /// with its next word only. States that go on differing are for the invariants to find.
     pub(super) fn last_words(&mut self) -> Result<(), Violation> {
-        for _ in 0..2 {
-            for user in self.users() {
-                for room_id in self.rooms.clone().into_values() {
-                    let last = users::message(user, &room_id, self.new_word());
-                    self.order(users::id_of(user).server_name().as_str(), last);
-                    self.settle();
-                    self.look()?;
-                }
+        let all: Vec<OwnedRoomId> = self.rooms.clone().into_values().collect();
+        self.say_last(&all)?;
+        self.say_last(&all)?;
+        for _ in 0..FURTHER_ROUNDS {
+            let mut differing = all.clone();
+            differing.retain(|room_id| self.states_differ(room_id));
+            self.say_last(&differing)?;
+        }
+        Ok(())
+    }
+
+    fn say_last(&mut self, rooms: &[OwnedRoomId]) -> Result<(), Violation> {
+        for user in self.users() {
+            for room_id in rooms {
+                let last = users::message(user, room_id, self.new_word());
+                self.order(users::id_of(user).server_name().as_str(), last);
+                self.settle();
+                self.look()?;
             }
         }
         Ok(())
+    }
+
+    fn states_differ(&mut self, room_id: &OwnedRoomId) -> bool {
+        let inside = self.inside(room_id).into_values();
+        let states: BTreeSet<String> = inside.map(|summary| summary.state_digest).collect();
+        states.len() > 1
     }
 
     /// Every user of every honest server.
