@@ -153,14 +153,11 @@ impl Scratch {
         };
         let failed = |error: std::io::Error| Error::Program("the simulator", error.to_string());
         let mut simulator = simulator.spawn().map_err(failed)?;
-        let output = match output_within(&mut simulator, patience) {
-            Some(output) => output,
-            None => return Ok(Found::Endless),
-        };
-        match (
-            output.iter().find_map(|line| broken(line)),
-            simulator.wait(),
-        ) {
+        let found = first_broken(&mut simulator, patience);
+        if found.is_some() {
+            let _ = simulator.kill();
+        }
+        match (found, simulator.wait()) {
             (Some(found), _) => Ok(found),
             (None, Ok(status)) if status.success() => Ok(Found::Survived),
             (None, status) => Err(Error::Program("the simulator", format!("{status:?}"))),
@@ -168,8 +165,9 @@ impl Scratch {
     }
 }
 
-/// All that a program prints, unless it takes too long: then it is ended.
-fn output_within(program: &mut Child, patience: Duration) -> Option<Vec<String>> {
+/// The first broken promise of which a simulator tells, or that it takes too long; `None` if it ends
+/// and tells of none.
+fn first_broken(program: &mut Child, patience: Duration) -> Option<Found> {
     let (sender, lines) = mpsc::channel();
     let stdout = program.stdout.take();
     thread::spawn(move || {
@@ -181,16 +179,14 @@ fn output_within(program: &mut Child, patience: Duration) -> Option<Vec<String>>
             .try_for_each(|line| sender.send(line))
     });
     let deadline = Instant::now() + patience;
-    let mut output = Vec::new();
     loop {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) => output.push(line),
-            Err(mpsc::RecvTimeoutError::Disconnected) => return Some(output),
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                let _ = program.kill();
-                let _ = program.wait();
-                return None;
-            }
+            Ok(line) => match broken(&line) {
+                Some(found) => return Some(found),
+                None => continue,
+            },
+            Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+            Err(mpsc::RecvTimeoutError::Timeout) => return Some(Found::Endless),
         }
     }
 }

@@ -50,7 +50,7 @@ fn try_all(seeds: u64, only: &[String]) -> Result<usize, Error> {
     for mutant in mutants.iter().filter(is_meant) {
         let found = scratch.run(Some(mutant), seeds, PATIENCE)?;
         println!("{:38} {}", mutant.name, words(&found));
-        if found == Found::Survived {
+        if !matches!(found, Found::Caught { .. }) {
             wrong += 1;
             explain(mutant);
         }

@@ -31,6 +31,10 @@ use super::{
 /// How long a key is valid for events after the last that it signed.
 const RETIRED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How much a server does at most for one input, waiting for nothing but itself; one that does more
+/// never comes to an end.
+const WORK_MAX: usize = 5_000;
+
 /// How a command ended.
 pub type Finished = Result<Reply, CommandError>;
 
@@ -42,6 +46,8 @@ pub struct Server {
     pub notices: Vec<Notice>,
     /// What it was halted for, if it was, though its disk had not failed.
     pub halted: Option<String>,
+    /// What it was at when it did more at once than it may.
+    pub(super) endless: Option<Vec<JobStatus>>,
     /// How many events its database has given it since the world began.
     pub events_read: usize,
     pub(super) calls: Vec<Call>,
@@ -72,6 +78,7 @@ impl Server {
             name: name.try_into().expect("the test gives a server name"),
             notices: Vec::new(),
             halted: None,
+            endless: None,
             events_read: 0,
             calls: Vec::new(),
             responses: Vec::new(),
@@ -176,10 +183,21 @@ impl Server {
 
     fn carry_out(&mut self, now: Now) {
         self.take_answers(now);
+        let mut work = 0;
         while let Some(action) = self.core.as_mut().and_then(Federation::next_action) {
+            work += 1;
+            if work > WORK_MAX {
+                return self.give_up();
+            }
             self.begin(now, action);
             self.take_answers(now);
         }
+    }
+
+    /// Ends what would never end.
+    fn give_up(&mut self) {
+        self.endless = Some(self.jobs());
+        self.crash();
     }
 
     fn begin(&mut self, now: Now, action: Action) {

@@ -125,6 +125,7 @@ impl Network {
         }
         self.show_notices(name);
         if !is_up {
+            self.note_endless(name);
             self.show(&Sight::Down(name));
             self.count_interrupted(name);
             self.break_connections(name);
@@ -136,6 +137,15 @@ impl Network {
         }
         for call in calls {
             self.send(name, call);
+        }
+    }
+
+    /// A server that goes on and on is stopped, and nobody waits for more.
+    fn note_endless(&mut self, name: &OwnedServerName) {
+        let server = self.servers.get_mut(name);
+        if let Some(jobs) = server.and_then(|server| server.endless.take()) {
+            let what = format!("{name} goes on and on: {jobs:#?}");
+            self.complain("work comes to an end", what);
         }
     }
 
