@@ -39,6 +39,8 @@ pub struct Report {
     /// Events that a server soft-failed and another accepted, by which of the plan's servers it was:
     /// each knew another state when they came, as an invariant sees to.
     pub soft_failures: Counts,
+    /// Rooms on servers, and why some need not agree with others.
+    pub exempt: Counts,
     /// What servers did about it: answers, errors, verdicts and notices.
     pub branches: Counts,
 }
@@ -55,6 +57,7 @@ impl AddAssign<&Self> for Report {
             (&mut self.interrupted, &other.interrupted),
             (&mut self.lies, &other.lies),
             (&mut self.soft_failures, &other.soft_failures),
+            (&mut self.exempt, &other.exempt),
             (&mut self.branches, &other.branches),
         ];
         for (ours, theirs) in both {
@@ -126,6 +129,11 @@ impl Chronicle {
     /// A hostile server lies.
     pub fn count_lie(&mut self, kind: &str) {
         count(&mut self.report.lies, kind.to_owned());
+    }
+
+    /// So many rooms on servers are held to all promises, and so many not.
+    pub fn count_exempt(&mut self, counts: Counts) {
+        self.report.exempt = counts;
     }
 
     /// A command has ended.

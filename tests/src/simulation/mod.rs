@@ -30,6 +30,7 @@ pub mod campaign;
 mod chronicle;
 mod database;
 mod disk;
+mod exempt;
 mod hostile;
 mod invariants;
 mod liar;

@@ -26,6 +26,7 @@ pub(super) fn print(total: &Report, begun: Instant) {
         "Soft-failed here and accepted elsewhere",
         &total.soft_failures,
     );
+    list("Rooms on honest servers in them", &total.exempt);
     let mut branches: Vec<_> = total.branches.iter().collect();
     branches.sort_by_key(|(_, count)| **count);
     println!("The rarest of {} branches:", branches.len());

@@ -10,7 +10,7 @@ use comity_core::{
 };
 use http::Response;
 use percent_encoding::percent_decode_str;
-use ruma_common::OwnedRoomId;
+use ruma_common::{OwnedRoomId, ServerName};
 use serde_json::{Map, Value, json};
 
 use super::{Hostile, ruses::Tale};
@@ -24,6 +24,8 @@ const WITHHELD_MAX: usize = 80;
 
 /// What a hostile server was asked, and what it would truthfully say.
 pub(in crate::simulation) struct Answered<'a> {
+    /// By whom.
+    pub from: &'a ServerName,
     /// Method and target.
     pub line: &'a str,
     /// The largest answer that would be read.
@@ -49,7 +51,7 @@ impl Hostile {
     pub(in crate::simulation) fn remember(&mut self, room_id: &OwnedRoomId, tale: &Tale) {
         self.withheld.extend(tale.withheld.iter().cloned());
         if tale.misleads {
-            self.misled.insert(room_id.clone());
+            self.ambiguous.insert(room_id.clone());
         }
     }
 
@@ -113,7 +115,8 @@ impl Hostile {
         let mut body = unchanged.clone();
         let about_state = ["/state_ids/", "/state/", "/send_join/"];
         if about_state.iter().any(|part| answered.line.contains(part)) {
-            self.misled.extend(room_in(answered.line));
+            let misled = room_in(answered.line).map(|room_id| (answered.from.to_owned(), room_id));
+            self.misled.extend(misled);
         }
         let foreign = answered.foreign;
         match corruption {
@@ -136,7 +139,8 @@ impl Hostile {
             Corruption::Rotated => {
                 let other = SigningKey::from_seed("ed25519:other", &[9; 32]).expect("a key id");
                 let key = unpadded_base64::encode(&other.public_key());
-                with_keys(&mut body, answered.own, |keys| {
+                let name = answered.own.server_name().to_owned();
+                with_keys(&mut body, &OwnKeys::new(name, Arc::new(other)), |keys| {
                     let other = json!({ "ed25519:other": { "key": key } });
                     keys.insert("verify_keys".to_owned(), other);
                 });

@@ -31,7 +31,11 @@ pub(super) use self::{
     insider::Insider,
     ruses::{Parcel, Tale, tell},
 };
-use super::plan::lies::{Corruption, Ruse};
+use super::{
+    exempt::{Exempt, KeyLie},
+    invariants::StoredEvents,
+    plan::lies::{Corruption, Ruse},
+};
 use crate::rooms::Dice;
 
 /// The key that hostile servers signed with long ago, and what they publish of it.
@@ -59,10 +63,12 @@ pub(super) struct Hostile {
     withheld: Vec<Pdu>,
     /// Rooms that it may know.
     rooms: Vec<OwnedRoomId>,
-    /// Rooms of which it told so false a tale that who believed it need agree with nobody.
-    misled: BTreeSet<OwnedRoomId>,
-    /// For each lie about its keys, the rooms in which no harm came of it.
-    unharmed: Vec<BTreeSet<OwnedRoomId>>,
+    /// Rooms in which it gave one id to two events.
+    ambiguous: BTreeSet<OwnedRoomId>,
+    /// Who was told a false state of which room.
+    misled: BTreeSet<(OwnedServerName, OwnedRoomId)>,
+    /// What it told of its keys.
+    key_lies: Vec<KeyLie>,
 }
 
 impl Hostile {
@@ -75,8 +81,9 @@ impl Hostile {
             corruptions: Vec::new(),
             withheld: Vec::new(),
             rooms: Vec::new(),
+            ambiguous: BTreeSet::new(),
             misled: BTreeSet::new(),
-            unharmed: Vec::new(),
+            key_lies: Vec::new(),
         }
     }
 
@@ -103,9 +110,9 @@ impl Hostile {
         &self.rooms
     }
 
-    /// Somebody was lied to about its keys, which is no harm in these rooms alone.
-    pub(super) fn lied_about_keys(&mut self, unharmed: BTreeSet<OwnedRoomId>) {
-        self.unharmed.push(unharmed);
+    /// Somebody was lied to about its keys.
+    pub(super) fn lied_about_keys(&mut self, lie: KeyLie) {
+        self.key_lies.push(lie);
     }
 
     /// Corrupts no more answers.
@@ -144,9 +151,21 @@ impl Hostile {
         Parcel { id, ..parcel }
     }
 
-    /// Whether honest servers cannot be expected to agree in this room.
-    pub(super) fn misleads_in(&self, room_id: &OwnedRoomId) -> bool {
-        let about_keys = |unharmed: &BTreeSet<_>| !unharmed.contains(room_id);
-        self.misled.contains(room_id) || self.unharmed.iter().any(about_keys)
+    /// Whom its lies left with what.
+    pub(super) fn exempts(
+        &self,
+        rooms: &[OwnedRoomId],
+        stored: &BTreeMap<OwnedServerName, StoredEvents>,
+        exempt: &mut Exempt,
+    ) {
+        for room_id in &self.ambiguous {
+            exempt.everybody(room_id.clone());
+        }
+        for (server, room_id) in &self.misled {
+            exempt.told_a_state(server.clone(), room_id.clone());
+        }
+        for lie in &self.key_lies {
+            exempt.told_keys(lie, rooms, stored);
+        }
     }
 }

@@ -27,10 +27,10 @@ use comity_core::{
         tables::{EventState, SnapshotId, StoredEvent, Verdict},
     },
 };
-use ruma_common::{EventId, OwnedRoomId, OwnedServerName, RoomId};
+use ruma_common::{EventId, OwnedServerName, RoomId};
 
 use super::{Ending, Invariant, StoredEvents};
-use crate::simulation::network::Network;
+use crate::simulation::{exempt::Exempt, network::Network};
 
 /// See the module.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Invariant for Lawful {
                 network: end.network,
                 stored: &end.stored[server],
                 keys: &keys,
-                ambiguous: end.ambiguous,
+                exempt: end.exempt,
                 states: BTreeMap::new(),
             };
             court.sit()?;
@@ -74,7 +74,7 @@ struct Court<'w> {
     network: &'w mut Network,
     stored: &'w StoredEvents,
     keys: &'w KnownKeys,
-    ambiguous: &'w BTreeSet<OwnedRoomId>,
+    exempt: &'w Exempt,
     /// States that were looked up.
     states: BTreeMap<SnapshotId, Rc<Vec<Arc<StoredEvent>>>>,
 }
@@ -159,7 +159,7 @@ impl Court<'_> {
             return Ok(());
         }
         let state = self.state(id);
-        let clear = !self.ambiguous.contains(room_id);
+        let clear = !self.exempt.covers(room_id, &[self.server]);
         let intruder = state
             .iter()
             .find(|event| (clear && is_judged_bad(event)) || event.pdu.room_id() != room_id);

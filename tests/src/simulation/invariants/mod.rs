@@ -47,7 +47,7 @@ use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 use serde_json::Value;
 
 pub use self::{one_in_flight::OneInFlight, same_answer::SameAnswer};
-use super::{network::Network, server::Finished, sight::Sight};
+use super::{exempt::Exempt, network::Network, server::Finished, sight::Sight};
 
 /// Something that must always be true.
 pub trait Invariant {
@@ -178,9 +178,8 @@ pub struct Ending<'w> {
     pub rooms: &'w [OwnedRoomId],
     /// What users wanted.
     pub orders: &'w [Order],
-    /// The rooms of versions in which servers choose ids, where somebody gave one id to two
-    /// events: nobody can know which is meant, so nobody need agree.
-    pub ambiguous: &'w BTreeSet<OwnedRoomId>,
+    /// Who need not agree with others where.
+    pub exempt: &'w Exempt,
     /// What each honest server stored.
     pub stored: &'w BTreeMap<OwnedServerName, StoredEvents>,
     /// How rooms stand on the honest servers that are in them.
@@ -188,7 +187,8 @@ pub struct Ending<'w> {
 }
 
 impl<'w> Ending<'w> {
-    /// Pairs of honest servers that each see the other in a room, and that no ACL ever shut out.
+    /// Pairs of honest servers that each see the other in a room, that no ACL ever shut out, and that
+    /// nobody told what they could not check.
     /// Resolution may undo a join, and nobody tells the one who joined.
     pub fn pairs_inside(
         &self,
@@ -201,7 +201,8 @@ impl<'w> Ending<'w> {
             for (other, of_other) in &inside {
                 let mutual = of_one.servers.contains(other) && of_other.servers.contains(one);
                 let welcome = !shut_out.contains(*one) && !shut_out.contains(*other);
-                if one != other && mutual && welcome {
+                let clear = !self.exempt.covers(room_id, &[one, other]);
+                if one != other && mutual && welcome && clear {
                     pairs.push([(*one, *of_one), (*other, *of_other)]);
                 }
             }

@@ -69,7 +69,7 @@ impl Invariant for Pushed {
     }
 
     fn at_the_end(&mut self, end: &mut Ending<'_>) -> Result<(), String> {
-        for room_id in end.rooms.iter().filter(|id| !end.ambiguous.contains(*id)) {
+        for room_id in end.rooms {
             let mut states = States::new();
             for [(speaker, _), (listener, _)] in end.pairs_inside(room_id) {
                 if self.given_up.contains(&(speaker.clone(), listener.clone())) {

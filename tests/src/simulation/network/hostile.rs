@@ -1,6 +1,10 @@
 //! What hostile servers do to the world.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use comity_core::{
@@ -20,7 +24,9 @@ use super::{
 };
 use crate::simulation::{
     chronicle,
+    exempt::{Exempt, KeyLie},
     hostile::{Answered, Falsehood, Hostile, Insider, Tale, flood, tell},
+    invariants::StoredEvents,
     plan::lies::{Corruption, Ruse},
     server::Server,
 };
@@ -38,17 +44,17 @@ impl Network {
         self.hostile.contains_key(name)
     }
 
-    /// Those of these rooms in which honest servers cannot be expected to agree, since they were told
-    /// too much that nobody can check.
-    pub fn misled<'r>(
-        &'r self,
-        rooms: &'r [OwnedRoomId],
-    ) -> impl Iterator<Item = OwnedRoomId> + 'r {
-        let is_misled = |room_id: &&OwnedRoomId| {
-            let mut hostile = self.hostile.values();
-            hostile.any(|it| it.misleads_in(room_id))
-        };
-        rooms.iter().filter(is_misled).cloned()
+    /// Who cannot be expected to agree with others in which of these rooms.
+    pub fn exempt(
+        &self,
+        rooms: &[OwnedRoomId],
+        stored: &BTreeMap<OwnedServerName, StoredEvents>,
+    ) -> Exempt {
+        let mut exempt = Exempt::default();
+        for hostile in self.hostile.values() {
+            hostile.exempts(rooms, stored, &mut exempt);
+        }
+        exempt
     }
 
     /// Whether a hostile server will corrupt its answer to this.
@@ -177,6 +183,7 @@ impl Network {
         let foreign = states.max_by_key(|state| (state.iter().any(knows), state.len()));
         let foreign = foreign.unwrap_or_default();
         let (falsehood, corruption) = hostile.corrupt(Answered {
+            from: exchange.from(),
             line,
             limit,
             truth,
@@ -189,11 +196,15 @@ impl Network {
             if exchange.is_for_keys() {
                 let asking = self.servers.get_mut(exchange.from());
                 let unharmed = match corruption {
-                    // Events are forged to who knows other keys.
+                    // These are believed: what other keys signed is not.
                     Corruption::Rotated | Corruption::Expired => BTreeSet::new(),
                     _ => asking.map_or_else(BTreeSet::new, |it| entered(it, hostile.rooms())),
                 };
-                hostile.lied_about_keys(unharmed);
+                hostile.lied_about_keys(KeyLie {
+                    of: exchange.to().clone(),
+                    to: exchange.from().clone(),
+                    unharmed,
+                });
             }
         }
         match falsehood {

@@ -95,19 +95,23 @@ impl World {
         for room_id in &rooms {
             summaries.insert(room_id.clone(), self.inside(room_id));
         }
-        self.ambiguous.extend(self.network.misled(&rooms));
         let network = &mut self.network;
         let mut stored = BTreeMap::new();
         for name in &self.honest {
             stored.insert(name.clone(), network.server(name.as_str()).stored());
         }
+        let exempt = network.exempt(&rooms, &stored);
+        let places = summaries.iter();
+        let places =
+            places.flat_map(|(room_id, inside)| inside.keys().map(move |it| (room_id, it)));
+        network.chronicle.count_exempt(exempt.counts(places));
         for mut invariant in network.dismiss_invariants() {
             let mut end = Ending {
                 network,
                 honest: &self.honest,
                 rooms: &rooms,
                 orders: &self.orders,
-                ambiguous: &self.ambiguous,
+                exempt: &exempt,
                 stored: &stored,
                 summaries: &summaries,
             };

@@ -65,7 +65,6 @@ struct World {
     orders: Vec<Order>,
     /// How many words were said.
     words: u64,
-    ambiguous: BTreeSet<OwnedRoomId>,
 }
 
 impl World {
@@ -100,7 +99,6 @@ impl World {
             creating: BTreeMap::new(),
             orders: Vec::new(),
             words: 0,
-            ambiguous: BTreeSet::new(),
         }
     }
 
