@@ -64,6 +64,7 @@ struct Standing {
     queued: Gauges,
     queue_lag_seconds: Gauges,
     staged: Gauge,
+    memory_bytes: Gauges,
     rooms: Gauges,
     transactions: Counters,
     resolutions: Counter,
@@ -238,6 +239,12 @@ impl Standing {
                 "Acknowledged events that wait for other servers",
                 None,
             ),
+            memory_bytes: told(
+                of,
+                "memory",
+                "What other servers sent or are owed, as held in memory",
+                Some(Unit::Bytes),
+            ),
             rooms: told(
                 of,
                 "rooms",
@@ -276,6 +283,9 @@ impl Standing {
             set(&self.destinations, state.clone(), queues.destinations);
             set(&self.queued, state.clone(), queues.queued);
             set(&self.queue_lag_seconds, state, queues.lag.as_secs());
+        }
+        for (what, held) in &engine.memory {
+            set(&self.memory_bytes, [label("what", what)], held.bytes);
         }
         let statistics = &engine.statistics;
         self.staged.set(to_i64(statistics.staged));

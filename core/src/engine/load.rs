@@ -19,7 +19,9 @@ use ruma_common::{OwnedServerName, ServerName};
 
 use super::JobId;
 use crate::{
-    input::RequestId, messaging::settings::RequestLimits, transport::matrix_error::MatrixError,
+    input::RequestId,
+    messaging::{settings::RequestLimits, status::HeldBytes},
+    transport::matrix_error::MatrixError,
 };
 
 /// How many requests of one server are worked on at once.
@@ -81,6 +83,11 @@ impl Load {
             limits,
             ..Self::default()
         }
+    }
+
+    /// How many bytes the bodies are of the requests under way.
+    pub fn held(&self) -> HeldBytes {
+        HeldBytes::new(self.bytes, self.limits.bytes)
     }
 
     /// Takes a request on, with a body of so many bytes, whose sender is not proved.

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::{Engine, JobId, Running, need::Need};
-use crate::messaging::status::{JobStatus, LISTED_MAX, Measurements, RoomStatus, Status};
+use crate::messaging::status::{
+    HeldBytes, JobStatus, LISTED_MAX, Measurements, RoomStatus, Status,
+};
 
 impl Engine {
     /// See [`Status`].
@@ -41,7 +43,19 @@ impl Engine {
             rooms_apart: apart.count() as u64,
             resolutions: self.resolutions,
             caches: self.world.lookups(),
+            memory: self.memory(),
         }
+    }
+
+    /// What other servers sent or are owed, as far as it is held in memory.
+    fn memory(&self) -> BTreeMap<&'static str, HeldBytes> {
+        [
+            ("events", self.world.held()),
+            ("queued", self.outgoing.held()),
+            ("requests", self.load.held()),
+            ("staged", self.staging.held()),
+        ]
+        .into()
     }
 
     /// See [`Measurements::resolutions`].

@@ -14,7 +14,7 @@ use super::{cache::Cache, outcome::Outcome};
 use crate::{
     keys::{OwnKeys, ring::KeyRing},
     messaging::settings::Settings,
-    messaging::status::Lookups,
+    messaging::status::{HeldBytes, Lookups},
     pdu::{RoomVersion, StateMap, place::NamedState, state::UserSet},
     persistence::{
         queries::{Boot, LoadedRoom, Write},
@@ -25,6 +25,7 @@ use crate::{
 };
 
 const EVENTS_KEPT: usize = 50_000;
+const EVENT_BYTES_KEPT: usize = 512 << 20;
 const STATES_KEPT: usize = 4_000;
 const FAILURES_KEPT: usize = 50_000;
 
@@ -223,7 +224,7 @@ impl World {
             directory: Directory::default(),
             rooms: BTreeMap::new(),
             joins: BTreeMap::new(),
-            events: Cache::new(EVENTS_KEPT),
+            events: Cache::weighed(EVENTS_KEPT, EVENT_BYTES_KEPT, |it| it.pdu.json().len()),
             states: Cache::new(STATES_KEPT),
             failures: Cache::new(FAILURES_KEPT),
         }
@@ -232,6 +233,11 @@ impl World {
     /// Every room that is loaded.
     pub(crate) fn rooms(&self) -> impl Iterator<Item = &Room> {
         self.rooms.values()
+    }
+
+    /// How many bytes the events are that are kept here.
+    pub(crate) fn held(&self) -> HeldBytes {
+        HeldBytes::new(self.events.bytes(), EVENT_BYTES_KEPT)
     }
 
     /// How often events and states were looked for here.

@@ -138,6 +138,26 @@ pub struct Measurements {
     pub resolutions: u64,
     /// How often something was looked for in what is kept in memory, by what it was.
     pub caches: BTreeMap<&'static str, Lookups>,
+    /// How many bytes are held in memory, by what they are.
+    pub memory: BTreeMap<&'static str, HeldBytes>,
+}
+
+/// Bytes that are held in memory, and how many that may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldBytes {
+    /// So many bytes are held.
+    pub bytes: u64,
+    /// At most so many may be.
+    pub max: u64,
+}
+
+impl HeldBytes {
+    pub(crate) fn new(bytes: usize, max: usize) -> Self {
+        Self {
+            bytes: bytes as u64,
+            max: max as u64,
+        }
+    }
 }
 
 /// The queues of several destinations.

@@ -274,6 +274,16 @@ pub enum OutgoingItem {
     Edu(Arc<str>),
 }
 
+impl OutgoingItem {
+    /// How many bytes of JSON it is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Pdu(json) | Self::Edu(json) => json.len(),
+        }
+    }
+}
+
 /// Names a reliable EDU that arrived. Chosen by the core, ascending, never reused.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -17,6 +17,7 @@ use std::{
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
 
 use crate::{
+    messaging::status::HeldBytes,
     persistence::tables::StagedEvent,
     time::{Monotonic, Now},
 };
@@ -147,6 +148,12 @@ struct Entry {
 }
 
 impl Staging {
+    /// How many bytes the staged events are.
+    #[must_use]
+    pub fn held(&self) -> HeldBytes {
+        HeldBytes::new(self.all.bytes, ALL_MAX.bytes)
+    }
+
     /// Takes over what the last run left; all of it is due.
     pub fn boot(&mut self, staged: Vec<StagedEvent>, now: Now) {
         for staged in staged {

@@ -11,7 +11,7 @@ use comity_core::{
         command::{Command, CommandError, Reply, Statistics},
         notice::{Notice, Question, Told},
         settings::Settings,
-        status::JobStatus,
+        status::{HeldBytes, JobStatus},
     },
     pdu::signing::SigningKey,
     persistence::{
@@ -272,6 +272,12 @@ impl Server {
     /// How its core stands, if it is up.
     pub fn statistics(&self) -> Option<Statistics> {
         self.core.as_ref().map(Federation::statistics)
+    }
+
+    /// How many bytes it holds of what others sent or are owed, by what that is.
+    pub fn memory(&self) -> BTreeMap<&'static str, HeldBytes> {
+        let core = self.core.as_ref();
+        core.map_or_else(BTreeMap::new, |core| core.measurements().memory)
     }
 
     /// The events that its database answers a question with.

@@ -9,6 +9,7 @@ use super::{
     moments::{Moment, Waiting},
 };
 use crate::{
+    pdu::format::MAX_EVENT_BYTES,
     persistence::tables::{BegunTransaction, DestinationRecord, OutgoingItem, OutgoingRecord},
     time::{Monotonic, Now},
     transaction::backoff,
@@ -16,6 +17,9 @@ use crate::{
 
 /// How much of a queue stays in memory.
 const IN_MEMORY_MAX: usize = 4 * PDUS_MAX;
+
+/// How many bytes that is at most: an item is as large as an event may be.
+pub(super) const BYTES_MAX: usize = IN_MEMORY_MAX * MAX_EVENT_BYTES;
 
 /// A server that is owed something, is being sent something, or failed last time. Others take no
 /// memory.
@@ -210,6 +214,11 @@ impl Destination {
     /// How many items are in memory.
     pub(super) fn in_memory(&self) -> usize {
         self.queue.len()
+    }
+
+    /// How many bytes these are.
+    pub(super) fn bytes_in_memory(&self) -> usize {
+        self.queue.iter().map(|record| record.item.bytes()).sum()
     }
 
     /// Whether the database holds further items behind these.

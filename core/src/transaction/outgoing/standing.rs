@@ -6,10 +6,12 @@ use ruma_common::{OwnedServerName, ServerName};
 
 use super::{
     Outgoing,
-    destination::{Destination, State},
+    destination::{BYTES_MAX, Destination, State},
 };
 use crate::{
-    messaging::status::{DestinationState, DestinationStatus, Failure, LISTED_MAX, Queues},
+    messaging::status::{
+        DestinationState, DestinationStatus, Failure, HeldBytes, LISTED_MAX, Queues,
+    },
     time::{Now, WallTime},
 };
 
@@ -22,6 +24,14 @@ pub(super) struct Contact {
 }
 
 impl Outgoing {
+    /// How many bytes the items are that are queued in memory, counted once per destination.
+    #[must_use]
+    pub fn held(&self) -> HeldBytes {
+        let destinations = self.destinations.values();
+        let bytes = destinations.map(Destination::bytes_in_memory).sum();
+        HeldBytes::new(bytes, self.destinations.len() * BYTES_MAX)
+    }
+
     /// Every server that is owed something or failed last time, the longest failing first.
     #[must_use]
     pub fn status(&self, now: Now) -> Vec<DestinationStatus> {

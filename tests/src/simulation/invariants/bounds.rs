@@ -1,6 +1,9 @@
 //! What a server keeps in memory and asks of others stays within bounds, whatever is pushed at it:
 //! jobs, events queued and staged, requests open to a peer, and transactions of a peer that it works
-//! at. And no job waits longer than the longest chain of time-outs.
+//! at; and of requests, events and queues how many bytes they are. And no job waits longer than the
+//! longest chain of time-outs.
+//!
+//! When all is quiet no request holds a byte any more, and as many bytes count as staged as are.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,9 +22,10 @@ use comity_core::{
 };
 use ruma_common::{OwnedServerName, ServerName};
 
-use super::Invariant;
+use super::{Ending, Invariant};
 use crate::simulation::{
     network::Network,
+    server::Server,
     sight::{Asked, Sight},
 };
 
@@ -37,6 +41,9 @@ const AT_WORK_MAX: usize = 3;
 
 /// After how much time it has found out whose a transaction is, and put it off if it must.
 const AT_DOOR_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// How many bytes of one kind a server of a small world holds at most.
+const HELD_MAX: u64 = 32 << 20;
 
 /// How many requests one server has open to another at most.
 const OPEN_MAX: usize = 100;
@@ -106,6 +113,18 @@ impl WithinBounds {
     }
 }
 
+/// Nothing that a server holds is more than it says it may be.
+fn check_memory(server: &ServerName, host: &Server) -> Result<(), String> {
+    for (what, held) in host.memory() {
+        let max = held.max.min(HELD_MAX);
+        if held.bytes > max {
+            let bytes = held.bytes;
+            return Err(format!("{server} holds {bytes} bytes of {what}"));
+        }
+    }
+    Ok(())
+}
+
 impl Invariant for WithinBounds {
     fn name(&self) -> &'static str {
         "memory, requests and waiting have bounds"
@@ -166,6 +185,7 @@ impl Invariant for WithinBounds {
                 let queued = statistics.queued;
                 return Err(format!("{server} has {queued} events queued in memory"));
             }
+            check_memory(server, host)?;
             let oldest = statistics
                 .oldest_job
                 .map_or(Duration::ZERO, |since| now.since(since));
@@ -173,6 +193,21 @@ impl Invariant for WithinBounds {
                 let jobs = host.jobs();
                 return Err(format!(
                     "on {server} a job waits since {oldest:?}: {jobs:#?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn at_the_end(&mut self, end: &mut Ending<'_>) -> Result<(), String> {
+        for server in end.honest {
+            let memory = end.network.server(server.as_str()).memory();
+            let held = |what| memory.get(what).map_or(0, |held| held.bytes);
+            let staged = self.staged.get(server).into_iter().flatten();
+            let staged: usize = staged.map(|(_, event)| event.json().len()).sum();
+            if held("requests") > 0 || held("staged") != staged as u64 {
+                return Err(format!(
+                    "{server} holds {memory:?}, with {staged} bytes staged"
                 ));
             }
         }
