@@ -6,11 +6,13 @@ use comity_core::pdu::{
     event_type::{MEMBER, POWER_LEVELS},
     resolution::{Conflict, Place, Trace, Verdict, resolve, resolve_traced},
 };
+use ruma_common::EventId;
 use serde_json::json;
 
 use crate::{
     VERSIONS,
     room::{ALICE, CREATOR, MODERATOR, Room},
+    ruma,
 };
 
 #[test]
@@ -116,6 +118,8 @@ fn state_9_create_events_are_power_events() {
         ] {
             let resolution = resolve_traced(version, &states, &room.events).unwrap();
             assert_eq!(resolution.state, room.state, "{version}");
+            let theirs = ruma::resolve(version, &states, &|id: &EventId| room.events.get(id));
+            assert_eq!(theirs, room.state, "{version}");
             let first = &resolution.trace.replayed[0];
             assert_eq!(first.event_id, room.create.event_id());
             assert!(
