@@ -355,6 +355,29 @@ fn disc_5_a_delegation_is_believed_for_as_long_as_its_headers_say() {
 }
 
 #[test]
+fn disc_6_delegations_that_were_found_at_once_are_not_all_asked_for_at_once() {
+    let names: Vec<String> = (0..20).map(|number| format!("a{number}.example")).collect();
+    let mut internet = Internet::new().name("b.example", &["5.6.7.8"]);
+    for name in &names {
+        internet = internet.name(name, &["1.2.3.4"]);
+        internet = internet.delegating(name, "b.example");
+    }
+    let mut fetched = |seconds: u64| {
+        internet.pass(seconds);
+        let before = internet.fetched.len();
+        names
+            .iter()
+            .for_each(|name| drop(internet.reach(name).unwrap()));
+        internet.fetched.len() - before
+    };
+    assert_eq!(fetched(0), 20);
+    assert_eq!(fetched(18 * 60 * 60), 0);
+    let some = fetched(24 * 60 * 60 * 80 / 100 - 18 * 60 * 60);
+    assert!((1..20).contains(&some), "{some}");
+    assert_eq!(some + fetched(60 * 60), 20);
+}
+
+#[test]
 fn disc_6_an_old_delegation_outlives_a_time_without_answers() {
     let mut internet = Internet::new()
         .name("a.example", &["1.2.3.4"])

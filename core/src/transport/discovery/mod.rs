@@ -278,7 +278,7 @@ impl Search<'_, '_> {
             Some(known) => known.clone(),
             None => {
                 let answer = self.ask_for_delegate(name)?;
-                let delegation = Delegation::after(known, answer, now);
+                let delegation = Delegation::after(known, answer, now, self.lot(name));
                 self.delegation = Some((name.to_owned(), delegation.clone()));
                 delegation
             }
@@ -310,6 +310,11 @@ impl Search<'_, '_> {
             }
         }
         Ok(Answer::Absent)
+    }
+
+    fn lot(&self, name: &str) -> u8 {
+        let lot = self.facts.lot(&format!("delegation of {name}"));
+        lot.first().copied().unwrap_or_default()
     }
 
     fn is_patient(&self) -> bool {

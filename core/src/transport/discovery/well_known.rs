@@ -23,6 +23,12 @@ const BELIEVED_MIN: Duration = Duration::from_secs(5 * 60);
 /// … and the most.
 const BELIEVED_MAX: Duration = Duration::from_secs(48 * 60 * 60);
 
+/// In which part of its life a delegation is asked for anew, in hundredths: so that nobody waits for
+/// it when it ends, and not all that began at once are asked for at once.
+const REFRESHED_FROM: u32 = 76;
+/// See [`REFRESHED_FROM`].
+const SPREAD: u32 = 9;
+
 /// How long an old delegation outlives its time when the server cannot be asked.
 const GRACE: Duration = Duration::from_secs(2 * 60 * 60);
 /// How soon it is asked again then.
@@ -228,12 +234,13 @@ pub struct Delegation {
 }
 
 impl Delegation {
-    /// What is believed after an answer, and an earlier belief.
-    pub(super) fn after(known: Option<&Self>, answer: Answer, now: Monotonic) -> Self {
+    /// What is believed after an answer, and an earlier belief. By lot some hosts are asked again
+    /// sooner than others.
+    pub(super) fn after(known: Option<&Self>, answer: Answer, now: Monotonic, lot: u8) -> Self {
         match (answer, known) {
             (Answer::DelegatesTo(name, duration), _) => Self {
                 to: Some(name),
-                refresh: now.plus(duration * 4 / 5),
+                refresh: now.plus(duration * (REFRESHED_FROM + u32::from(lot) % SPREAD) / 100),
                 believed_until: now.plus(duration + GRACE),
                 absences: 0,
             },
