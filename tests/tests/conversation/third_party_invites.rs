@@ -30,6 +30,15 @@ fn key() -> SigningKey {
 /// A private room of server `one` whose user invited the address that is `@bob:two`'s; which pages
 /// of the identity server were asked for; and whether it still answers for its key.
 fn invited(servers: &[&str], version: RoomVersion) -> (Stage, Rc<RefCell<Pages>>) {
+    invited_by_key_of("https://id.example/valid", servers, version)
+}
+
+/// The same with another page that tells whether the key is good.
+fn invited_by_key_of(
+    page: &str,
+    servers: &[&str],
+    version: RoomVersion,
+) -> (Stage, Rc<RefCell<Pages>>) {
     let mut stage = Stage::with(servers, room(version, Preset::Private));
     let pages = Rc::new(RefCell::new(Pages {
         asked: Vec::new(),
@@ -45,7 +54,7 @@ fn invited(servers: &[&str], version: RoomVersion) -> (Stage, Rc<RefCell<Pages>>
     let public_key = unpadded_base64::encode(&key().public_key());
     let content = json!({
         "display_name": "b...@example.org",
-        "key_validity_url": "https://id.example/valid",
+        "key_validity_url": page,
         "public_key": public_key,
     });
     let event_type = "m.room.third_party_invite";
@@ -172,6 +181,27 @@ fn what_is_not_signed_as_it_should_be_invites_nobody() {
     bind(&mut stage, &binding);
     assert_eq!(pages.borrow().asked.len(), 1);
     assert_eq!(stage.membership("one", "@bob:two"), None);
+}
+
+/// 3PID-3, DISC-13: whoever invites names the page, and must not make us ask just anybody.
+#[test]
+fn no_key_is_good_by_a_page_of_an_inner_network_or_one_that_is_not_secure() {
+    for page in [
+        "https://127.0.0.1/valid",
+        "https://[::1]/valid",
+        "https://10.1.2.3:8008/valid",
+        "http://id.example/valid",
+        "https://me@id.example/valid",
+        "//id.example/valid",
+        "/valid",
+        "",
+    ] {
+        let (mut stage, pages) = invited_by_key_of(page, &["one", "two"], RoomVersion::DEFAULT);
+        let binding = binding(&stage, &signed("@bob:two", "token"));
+        bind(&mut stage, &binding);
+        assert_eq!(stage.membership("one", "@bob:two"), None, "{page}");
+        assert_eq!(pages.borrow().asked.len(), 0, "{page}");
+    }
 }
 
 /// 3PID-1: what cannot be had now may be had when the identity server asks again.
