@@ -140,9 +140,10 @@ pub enum Read {
         /// At most so many.
         limit: u32,
     },
-    /// The events of a room's current state, sorted by type and state key. → [`Answer::Events`]
+    /// The events of a room's current state [that count](StoredEvent::counts), sorted by type and
+    /// state key. → [`Answer::Events`]
     CurrentState(OwnedRoomId),
-    /// One event of a room's current state. → [`Answer::Events`] with at most one event
+    /// One event of a room's current state, if it counts. → [`Answer::Events`] with at most one event
     CurrentStateEvent(OwnedRoomId, StateKey),
     /// The events of a snapshot, sorted by type and state key. → [`Answer::Events`]
     SnapshotEvents(SnapshotId),
