@@ -14,9 +14,13 @@ use ruma_common::OwnedServerName;
 use super::Invariant;
 use crate::simulation::{network::Network, sight::Sight};
 
-/// How long an answer takes at most, beside the disk: it may have to wait until an event is judged,
-/// and that for a server that does not answer.
-const TIME_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long the answer to a transaction takes at most, beside the disk: nothing in it waits long for
+/// another server.
+const TRANSACTION_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// The same of others: what is asked about a room may have to wait until a join of it has ended, and
+/// that for several servers that do not answer.
+const TIME_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// How often it waits for the disk at most, those before it included.
 const LOOKS_MAX: u32 = 200;
@@ -39,6 +43,7 @@ pub struct AnsweredInTime {
 struct Open {
     to: OwnedServerName,
     line: String,
+    max: Duration,
     since: Monotonic,
     /// The slowest that the disk was meanwhile.
     pace: Duration,
@@ -62,6 +67,10 @@ impl Invariant for AnsweredInTime {
                 let open = Open {
                     to: asked.to.to_owned(),
                     line: asked.line.to_owned(),
+                    max: match asked.is_transaction() {
+                        true => TRANSACTION_MAX,
+                        false => TIME_MAX,
+                    },
                     since: at,
                     pace: self.paces.get(asked.to).copied().unwrap_or_default(),
                 };
@@ -97,7 +106,7 @@ impl Open {
         if is_refused {
             return Err(format!("{to} is too busy for {line}"));
         }
-        let (time, max) = (now.since(self.since), TIME_MAX + self.pace * LOOKS_MAX);
+        let (time, max) = (now.since(self.since), self.max + self.pace * LOOKS_MAX);
         match time > max {
             true => Err(format!("{to} has not answered {line} for {time:?}")),
             false => Ok(()),
