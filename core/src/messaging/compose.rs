@@ -167,12 +167,13 @@ impl Place {
 }
 
 impl Place {
-    /// Now, but not before what we said last: who asked for this event may have waited for that.
+    /// Now, but after what we said last: who asked for this event may have waited for that, and of
+    /// two states of one time the resolution takes either.
     fn time(&self, facts: &Facts<'_>) -> i64 {
         let ours = self.ends.iter().map(|end| &end.pdu);
         let ours = ours.filter(|end| end.origin() == facts.our_name());
-        let last = ours.map(|end| end.origin_server_ts()).max();
-        last.unwrap_or(0).max(facts.begun().wall.to_i64())
+        let next = ours.map(|end| end.origin_server_ts().saturating_add(1));
+        next.max().unwrap_or(0).max(facts.begun().wall.to_i64())
     }
 }
 
