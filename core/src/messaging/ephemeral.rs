@@ -163,7 +163,7 @@ fn is_joined(user: Option<&Value>, room: &str, facts: &Facts<'_>) -> Result<bool
     let (Some(Ok(user)), Ok(room_id)) = (user, <&RoomId>::try_from(room)) else {
         return Ok(false);
     };
-    let room = facts.room(room_id)?;
+    let room = facts.room_at_present(room_id)?;
     Ok(room.is_some_and(|room| room.joined.contains(user)))
 }
 

@@ -6,6 +6,7 @@ use comity_core::{
         notice::Notice,
     },
     pdu::RoomVersion,
+    transport::remote_request::Endpoint,
 };
 use comity_tests::simulation::Network;
 use serde_json::{Value, json};
@@ -62,6 +63,29 @@ fn edu_1_only_members_of_the_sender_type() {
     let told = told(&mut stage.network, "one");
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].1["user_id"], "@eve:liar");
+}
+
+/// TXN-10: what somebody types in a room does not wait for a join of it, which may take minutes.
+#[test]
+fn edu_1_what_is_typed_in_a_room_that_is_being_joined_is_answered_at_once() {
+    let (mut stage, _) = lied_to(RoomVersion::DEFAULT);
+    stage.network.add_server("two");
+    stage.network.lose_response("one", "/send_join/");
+    let join = stage.join_command(&user("two"), &["one"]);
+    let joined = stage.network.start_command("two", join);
+    stage.pass_seconds(5);
+    let content =
+        json!({ "room_id": stage.room_id.as_str(), "user_id": "@eve:liar", "typing": true });
+    let body = json!({ "origin": "liar", "origin_server_ts": 1, "pdus": [],
+        "edus": [edu("m.typing", content)] });
+    let endpoint = Endpoint::SendTransaction {
+        transaction_id: "typed".into(),
+        body: body.to_string().into(),
+    };
+    assert_eq!(stage.network.ask("liar", "two", endpoint).status(), 200);
+    let two = stage.network.server("two");
+    assert!(two.finished(joined).is_none(), "the join has ended first");
+    assert_eq!(told(&mut stage.network, "two"), []);
 }
 
 /// EDU-2: of users of the sender.
