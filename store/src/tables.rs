@@ -31,6 +31,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     TIMES,
     LOST_BEFORE,
     PUBLISHED_KEYS,
+    TAKEN_JOINS,
 ];
 
 /// Write-ahead log, and no answer before the disk has it. There is no memory map, because a disk
@@ -465,4 +466,10 @@ const PUBLISHED_KEYS: &str = "
         fetched INTEGER NOT NULL,
         valid_until INTEGER NOT NULL
     ) STRICT;
+";
+
+/// A server may take a join without telling who is in the room.
+const TAKEN_JOINS: &str = "
+    ALTER TABLE joins ADD COLUMN in_room TEXT;      -- servers, as JSON; NULL: not known to be taken
+    ALTER TABLE joins ADD COLUMN taken_at INTEGER;
 ";

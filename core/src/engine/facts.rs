@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use ruma_common::{EventId, OwnedEventId, OwnedServerName, RoomId, ServerName};
+use ruma_common::{EventId, OwnedEventId, OwnedServerName, RoomId, ServerName, UserId};
 
 use sha2::{Digest, Sha256};
 
@@ -209,6 +209,17 @@ impl<'a> Facts<'a> {
     /// servers may send us its events.
     pub fn version_joined(&self, room_id: &RoomId) -> Option<RoomVersion> {
         self.world.version_joined(room_id)
+    }
+
+    /// Whose join of a room was taken by another server that left out who is in it, while that is
+    /// not known: we are in the room and cannot judge anything there.
+    pub fn joined_in_part(&self, room_id: &RoomId) -> Option<&'a UserId> {
+        self.world.joined_in_part(room_id)
+    }
+
+    /// Whether a server is said to be in a room that was joined so.
+    pub fn is_said_to_be_in(&self, room_id: &RoomId, server: &ServerName) -> bool {
+        self.world.is_said_to_be_in(room_id, server)
     }
 
     /// An event; `None` if we do not hold it. Waits for a job that is judging it.

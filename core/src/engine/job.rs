@@ -25,8 +25,8 @@ use crate::{
         homeserver::AnswerQuestion,
         invite::{AnswerInvite, AwaitCosignature, InviteUser, ServeInvite},
         join::{
-            JoinRoom, enter::EnterRoom, forget::ForgetJoin, make::MakeJoin, resume::ResumeJoin,
-            send::SendJoin,
+            JoinRoom, complete::CompleteJoin, enter::EnterRoom, forget::ForgetJoin, make::MakeJoin,
+            resume::ResumeJoin, send::SendJoin, take::TakeJoin,
         },
         knock::{KnockRoom, SendKnock},
         leave::{LeaveRoom, SendLeave},
@@ -162,6 +162,10 @@ jobs! {
     MakeJoin(MakeJoin),
     /// Messaging: hands the join in.
     SendJoin(SendJoin),
+    /// Messaging: notes that it was taken, without the members of the room.
+    TakeJoin(TakeJoin),
+    /// Messaging: asks for the room as a whole.
+    CompleteJoin(CompleteJoin),
     /// Messaging: takes in the room that came for it.
     EnterRoom(EnterRoom),
     /// Messaging: takes up a join that was handed in before the start.
@@ -235,6 +239,8 @@ impl Job {
         let join = match self {
             Self::MakeJoin(job) => &job.join,
             Self::SendJoin(job) => &job.join,
+            Self::TakeJoin(job) => &job.room.join,
+            Self::CompleteJoin(job) => &job.join,
             Self::EnterRoom(job) => &job.join,
             _ => return Outcome::done(),
         };
@@ -267,6 +273,8 @@ impl Job {
             Self::JoinRoom(job) => Some(Identity::Join(job.room_id.clone())),
             Self::MakeJoin(job) => Some(job.join.identity()),
             Self::SendJoin(job) => Some(job.join.identity()),
+            Self::TakeJoin(job) => Some(job.room.join.identity()),
+            Self::CompleteJoin(job) => Some(job.join.identity()),
             Self::EnterRoom(job) => Some(job.join.identity()),
             Self::ResumeJoin(job) => Some(job.identity()),
             Self::ForgetJoin(job) => Some(job.join.identity()),

@@ -121,6 +121,8 @@ pub(crate) struct Engine {
     pulls: Pulls,
     forgetting: Forgetting,
     staging: Staging,
+    /// Jobs that begin later, by when and in which order they were wanted.
+    later: BTreeMap<(Monotonic, u64), Job>,
     departures: VecDeque<Departure>,
     undirected: Undirected,
     load: Load,
@@ -154,6 +156,7 @@ impl Engine {
             pulls: Pulls::new(settings.pull_streams, &seed),
             forgetting: Forgetting::default(),
             staging: Staging::default(),
+            later: BTreeMap::new(),
             departures: VecDeque::new(),
             undirected: Undirected::default(),
             load: Load::new(settings.requests),
@@ -174,6 +177,7 @@ impl Engine {
             self.outgoing.next_deadline(),
             self.staging.next_deadline(),
             self.pulls.next_deadline(),
+            self.later.first_key_value().map(|((at, _), _)| *at),
         ];
         deadlines.into_iter().flatten().min()
     }

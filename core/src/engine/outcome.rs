@@ -22,6 +22,7 @@ use crate::{
         queries::Write,
         tables::{LocalMembership, ServerKeyRecord, SnapshotId},
     },
+    time::Monotonic,
     transaction::{after::schedule::Turn, outgoing::Moment},
     transport::discovery::Discovered,
 };
@@ -56,6 +57,8 @@ pub struct Outcome {
     pub searched: Option<Searched>,
     /// Jobs that begin now and for which nobody waits.
     pub also: Vec<Job>,
+    /// Jobs that begin at a later time and for which nobody waits. They are not on disk.
+    pub later: Vec<(Monotonic, Job)>,
     /// A server that knows of events that we lack.
     pub ahead: Option<OwnedServerName>,
     /// How far the pulling of a server's stream has come.

@@ -193,7 +193,21 @@ impl Engine {
         for job in outcome.also {
             self.create(job, Vec::new(), None);
         }
+        for (at, job) in outcome.later {
+            let number = self.next_id();
+            self.later.insert((at, number), job);
+        }
         self.start_pulls();
+    }
+
+    /// Starts the jobs that were to begin at a time that has come.
+    pub(super) fn start_later(&mut self) {
+        while let Some(first) = self.later.first_entry()
+            && first.key().0 <= self.now.monotonic
+        {
+            let job = first.remove();
+            self.create(job, Vec::new(), None);
+        }
     }
 
     /// It is proved who sent the request that a job is for.

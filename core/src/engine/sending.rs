@@ -56,6 +56,7 @@ impl Engine {
         self.pump_outgoing(&mut writes, &mut held);
         self.commit(writes, held);
         self.start_pulls();
+        self.start_later();
         self.run_ready();
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ruma_common::{
-    EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName,
+    EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId,
 };
 
 use super::{cache::Cache, outcome::Outcome};
@@ -49,11 +49,20 @@ pub struct World {
     /// Where other servers are.
     pub directory: Directory,
     rooms: BTreeMap<OwnedRoomId, Room>,
-    /// The rooms that we may be in since a join was handed in, and their versions.
-    joins: BTreeMap<OwnedRoomId, RoomVersion>,
+    /// The joins that were handed in and have not ended.
+    joins: BTreeMap<OwnedRoomId, JoinUnderWay>,
     events: Cache<OwnedEventId, Arc<StoredEvent>>,
     states: Cache<SnapshotId, StateMap>,
     failures: Cache<OwnedEventId, Failures>,
+}
+
+/// A join that was handed in: we may be in its room.
+#[derive(Debug)]
+struct JoinUnderWay {
+    user_id: OwnedUserId,
+    version: RoomVersion,
+    /// Once it was taken without the members of the room: who is in that.
+    servers: Option<BTreeSet<OwnedServerName>>,
 }
 
 /// How often an event was not taken in, since when.
@@ -255,13 +264,34 @@ impl World {
 
     /// The version of a room for which a join of ours was handed in that has not ended.
     pub(crate) fn version_joined(&self, room_id: &RoomId) -> Option<RoomVersion> {
-        self.joins.get(room_id).copied()
+        self.joins.get(room_id).map(|join| join.version)
+    }
+
+    /// Whose join of a room was taken without its members, which have not come yet.
+    pub(crate) fn joined_in_part(&self, room_id: &RoomId) -> Option<&UserId> {
+        let join = self.joins.get(room_id);
+        let join = join.filter(|join| join.servers.is_some());
+        join.map(|join| &*join.user_id)
+    }
+
+    /// Whether a server is said to be in a room that was joined so.
+    pub(crate) fn is_said_to_be_in(&self, room_id: &RoomId, server: &ServerName) -> bool {
+        let join = self.joins.get(room_id);
+        let servers = join.and_then(|join| join.servers.as_ref());
+        servers.is_some_and(|servers| servers.contains(server))
     }
 
     /// Notes that a join was handed in.
     pub(crate) fn note_join(&mut self, join: &JoinRecord) {
-        let (room_id, version) = (join.event.room_id(), join.event.room_version());
-        self.joins.insert(room_id.to_owned(), version);
+        let taken = join.taken.as_ref();
+        let servers = taken.map(|taken| taken.servers.iter().chain([&join.server]));
+        let under_way = JoinUnderWay {
+            user_id: join.event.sender().to_owned(),
+            version: join.event.room_version(),
+            servers: servers.map(|servers| servers.cloned().collect()),
+        };
+        let room_id = join.event.room_id().to_owned();
+        self.joins.insert(room_id, under_way);
     }
 
     pub(crate) fn event(&self, event_id: &EventId) -> Option<&Arc<StoredEvent>> {

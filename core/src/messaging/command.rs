@@ -418,6 +418,10 @@ pub enum CommandError {
         /// Its explanation.
         error: String,
     },
+    /// Our user joined the room, but who is in it is not known yet, and those who could tell do not
+    /// answer at present: they are asked again.
+    #[error("{0} has not come as a whole yet")]
+    RoomInPart(OwnedRoomId),
     /// Too much is going on at once.
     #[error("too busy: {0}")]
     Busy(String),
@@ -464,6 +468,10 @@ impl From<&CommandError> for MatrixError {
             CommandError::Unreachable(_)
             | CommandError::NotLetIn(_)
             | CommandError::Refused { .. } => (ErrorCode::Unknown, StatusCode::BAD_GATEWAY),
+            CommandError::RoomInPart(_) => (
+                ErrorCode::UnableDueToPartialState,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
             CommandError::Busy(_) | CommandError::Stopped(_) => {
                 (ErrorCode::Unknown, StatusCode::SERVICE_UNAVAILABLE)
             }

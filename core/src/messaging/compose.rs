@@ -63,7 +63,8 @@ impl NewEvent {
 /// A room that one of our users is in.
 ///
 /// # Errors
-/// Forbidden, if none of them is: who is not in a room learns nothing of it.
+/// Forbidden, if none of them is: who is not in a room learns nothing of it. In part, if one of them
+/// is and those do not answer who could tell who else is.
 pub fn our_room<'f>(
     room_id: &ruma_common::RoomId,
     facts: &Facts<'f>,
@@ -71,7 +72,10 @@ pub fn our_room<'f>(
     let room = facts
         .room(room_id)?
         .filter(|room| room.has_server(facts.our_name()));
-    let refused = || CommandError::Forbidden(format!("no user of this server is in {room_id}"));
+    let refused = || match facts.joined_in_part(room_id) {
+        Some(_) => CommandError::RoomInPart(room_id.to_owned()),
+        None => CommandError::Forbidden(format!("no user of this server is in {room_id}")),
+    };
     Ok(room.ok_or_else(refused)?)
 }
 

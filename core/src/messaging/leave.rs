@@ -51,6 +51,9 @@ impl LeaveRoom {
                 let event = NewEvent::member(user_id, user_id, "leave", &self.content);
                 compose_and_deliver(room, &event, facts)
             }
+            None if facts.joined_in_part(&self.room_id).is_some() => {
+                Err(CommandError::RoomInPart(self.room_id.clone()).into())
+            }
             None => self.refuse_invite(facts),
         }
     }

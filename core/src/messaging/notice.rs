@@ -11,7 +11,10 @@ use super::{
     device_keys::{DeviceList, OneTimeKeys, UserKeys, WantedKeys, WantedOneTimeKeys},
     media::{Media, WantedMedia},
 };
-use crate::persistence::tables::{InboxId, LocalMembership, StoredEvent};
+use crate::{
+    pdu::Pdu,
+    persistence::tables::{InboxId, LocalMembership, StoredEvent},
+};
 
 /// Something the application should know. A notice is given after what it speaks of is on disk;
 /// after a crash the application reads what it missed from the store by position.
@@ -24,9 +27,23 @@ pub enum Notice {
     Redacted(Arc<StoredEvent>),
     /// One of our users was invited, left, was removed…, in a room we may hold no state of.
     Membership(Box<LocalMembership>),
-    /// A join that was under way when the server stopped has ended, and nobody waits for the answer
-    /// to its command any more. If the server stops again while it ends, a success is told by the
-    /// user's membership only, and a failure perhaps a second time.
+    /// Another server took a join and left out who is in the room
+    /// ([`Settings::join_in_part`](super::settings::Settings::join_in_part)): the command is
+    /// answered, and [`Notice::JoinEnded`] follows when the room has come as a whole, or will not.
+    /// Until then it is no room of ours: what is said in it is kept and told afterwards.
+    JoinTaken {
+        /// Our user.
+        user_id: OwnedUserId,
+        /// The room.
+        room_id: OwnedRoomId,
+        /// Its state as far as that server tells it, checked by nothing but itself.
+        state: Vec<Arc<Pdu>>,
+        /// The servers in it, as that server says.
+        servers: Vec<OwnedServerName>,
+    },
+    /// A join has ended for which nobody waits any more: it was under way when the server stopped,
+    /// or was [taken](Notice::JoinTaken) before. If the server stops again while it ends, a success
+    /// is told by the user's membership only, and a failure perhaps a second time.
     JoinEnded {
         /// Our user.
         user_id: OwnedUserId,

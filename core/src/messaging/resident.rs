@@ -339,7 +339,7 @@ impl AnswerSendJoin {
                 let servers = servers_without(event.pdu.sender(), room);
                 let servers = json!(servers).to_string();
                 let more = format!(r#""members_omitted":true,"servers_in_room":{servers}"#);
-                (without_members(&state, event.pdu.sender(), room), more)
+                (without_members(&state, &event.pdu, room), more)
             }
         };
         let StateAndAuthChain { state, auth_chain } = with_auth_chain(&shown, facts)?;
@@ -358,9 +358,10 @@ fn room_of<'f>(event: &StoredEvent, facts: &Facts<'f>) -> Result<&'f Room, Stop<
     Ok(room.ok_or_else(|| forbidden("the room is gone"))?)
 }
 
-/// A state without its members but for who joins and, in a room without a name, those by whom it
-/// is called (FJOIN-2).
-fn without_members(state: &StateMap, joining: &UserId, room: &Room) -> StateMap {
+/// A state without its members but for who joins, those who authorise the join and, in a room
+/// without a name, those by whom it is called (FJOIN-2).
+fn without_members(state: &StateMap, join: &Pdu, room: &Room) -> StateMap {
+    let joining = join.sender();
     let has_name = [NAME, CANONICAL_ALIAS]
         .into_iter()
         .any(|event_type| state.get(event_type, "").is_some());
@@ -368,8 +369,10 @@ fn without_members(state: &StateMap, joining: &UserId, room: &Room) -> StateMap 
     let heroes = heroes.take(if has_name { 0 } else { HEROES });
     let kept: BTreeSet<&str> = heroes.chain([joining]).map(UserId::as_str).collect();
     let entries = state.iter();
-    let entries = entries
-        .filter(|((event_type, state_key), _)| *event_type != MEMBER || kept.contains(state_key));
+    let entries = entries.filter(|((event_type, state_key), event_id)| {
+        let is_kept = kept.contains(state_key) || join.auth_events().contains(event_id);
+        *event_type != MEMBER || is_kept
+    });
     entries
         .map(|(key, event_id)| (StateKey::from(key), event_id.to_owned()))
         .collect()
@@ -383,16 +386,20 @@ fn servers_without<'r>(joined: &UserId, room: &'r Room) -> Vec<&'r ServerName> {
     servers.map(|(name, _)| &**name).collect()
 }
 
-/// A room that we are in, for a server that may not be (yet).
+/// A room that we are in, for a server that may not be (yet). Where we do not know who is in it, we
+/// cannot let anybody in (FJOIN-4).
 pub(super) fn resident_room<'f>(
     room_id: &RoomId,
     origin: &ServerName,
     facts: &Facts<'f>,
 ) -> Result<&'f Room, Stop<MatrixError>> {
+    let absent = || MatrixError::new(ErrorCode::NotFound, "this server is not in the room");
+    if facts.joined_in_part(room_id).is_some() {
+        return Err(absent().into());
+    }
     let room = facts
         .room(room_id)?
         .filter(|room| room.has_server(facts.our_name()));
-    let absent = || MatrixError::new(ErrorCode::NotFound, "this server is not in the room");
     let room = room.ok_or_else(absent)?;
     match acl::allows(facts, room, origin)? {
         true => Ok(room),

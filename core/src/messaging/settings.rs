@@ -30,6 +30,9 @@ pub struct Settings {
     pub private_addresses: PrivateAddresses,
     /// How much of what other servers ask of us may be under way at once.
     pub requests: RequestLimits,
+    /// Whether a join asks for the room without its members first, so that its command is answered
+    /// sooner, and gets them afterwards ([`crate::messaging::join`]). Off, unless told otherwise.
+    pub join_in_part: bool,
 }
 
 /// How much of what other servers ask may be under way at once. Beyond that they are told to come
@@ -88,6 +91,7 @@ impl Default for Settings {
             pull_streams: true,
             private_addresses: PrivateAddresses::default(),
             requests: RequestLimits::default(),
+            join_in_part: false,
         }
     }
 }

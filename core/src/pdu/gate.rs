@@ -31,14 +31,21 @@ const HISTORY_VISIBILITY: &str = "m.room.history_visibility";
 /// deny it (STATEREQ-2, ACL-6). Where no user of ours is joined any more, this is as it was when the
 /// last one left: what we said then may build on what only we can give.
 ///
+/// A room that was joined without its members cannot be read before they have come: those who are
+/// said to be in it hear so, and nobody else does (ERR-20).
+///
 /// # Errors
-/// 403 `M_FORBIDDEN`.
+/// 403 `M_FORBIDDEN`, or `ORG.MATRIX.MSC3895_UNABLE_DUE_TO_PARTIAL_STATE`.
 pub fn enter<'f>(
     room_id: &RoomId,
     server: &ServerName,
     facts: &Facts<'f>,
 ) -> Result<&'f Room, Stop<MatrixError>> {
     let room = facts.room_at_present(room_id)?;
+    if facts.is_said_to_be_in(room_id, server) {
+        let reason = "this server does not know yet who is in the room";
+        return Err(MatrixError::new(ErrorCode::UnableDueToPartialState, reason).into());
+    }
     let room = room.filter(|room| room.has_server(server));
     let room = room.ok_or_else(|| forbidden("your server is not in the room"))?;
     match acl::allows(facts, room, server)? {

@@ -331,7 +331,7 @@ pub struct StagedEvent {
 }
 
 /// A join that was handed in to another server and has not ended: whether our user is in the room
-/// is not known.
+/// is not known or, if it was [taken](TakenRecord), who else is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JoinRecord {
     /// The join, as we signed it. It names the room and our user.
@@ -344,6 +344,18 @@ pub struct JoinRecord {
     pub content: Map<String, Value>,
     /// How often the server was started since the join began.
     pub starts: u32,
+    /// What is known since the server took it without telling who is in the room.
+    pub taken: Option<TakenRecord>,
+}
+
+/// What is known of a join that was taken by a server that left out who is in the room: its command
+/// has been answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenRecord {
+    /// The servers in the room, as the server says that took it.
+    pub servers: Vec<OwnedServerName>,
+    /// When it did.
+    pub at: WallTime,
 }
 
 /// The transaction that was last begun towards a server and not yet answered with 200.

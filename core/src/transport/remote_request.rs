@@ -55,6 +55,8 @@ pub enum Endpoint {
     MakeJoin(OwnedRoomId, OwnedUserId),
     /// `PUT /v2/send_join/{roomId}/{eventId}`
     SendJoin(SignedEvent),
+    /// The same, with `omit_members`: the answer may leave out who is in the room (FJOIN-1).
+    SendJoinInPart(SignedEvent),
     /// `GET /make_knock/{roomId}/{userId}`
     MakeKnock(OwnedRoomId, OwnedUserId),
     /// `PUT /send_knock/{roomId}/{eventId}`
@@ -157,6 +159,7 @@ impl Endpoint {
         match self {
             Self::SendTransaction { .. }
             | Self::SendJoin(_)
+            | Self::SendJoinInPart(_)
             | Self::SendLeave(_)
             | Self::SendKnock(_)
             | Self::Invite(_)
@@ -212,6 +215,9 @@ impl Endpoint {
                 v1("make_leave", &[room_id.as_str(), user_id.as_str()])
             }
             Self::SendJoin(event) => v2("send_join", &event.segments()),
+            Self::SendJoinInPart(event) => {
+                v2("send_join", &event.segments()) + &query(&[("omit_members", "true")])
+            }
             Self::SendLeave(event) => v2("send_leave", &event.segments()),
             Self::Invite(event) => v2("invite", &event.segments()),
             Self::InviteOfOld(event) => v1("invite", &event.segments()),
@@ -288,6 +294,7 @@ impl Endpoint {
                 Some(keys.to_string().into())
             }
             Self::SendJoin(event)
+            | Self::SendJoinInPart(event)
             | Self::SendLeave(event)
             | Self::SendKnock(event)
             | Self::Invite(event)
@@ -338,7 +345,9 @@ impl Endpoint {
             | Self::EventByTime { .. }
             | Self::Hierarchy { .. } => Duration::from_secs(20),
             Self::PolicySign(_) => Duration::from_secs(30),
-            Self::SendJoin(_) | Self::State(..) => Duration::from_secs(300),
+            Self::SendJoin(_) | Self::SendJoinInPart(_) | Self::State(..) => {
+                Duration::from_secs(300)
+            },
             Self::SendTransaction { .. }
             | Self::SendLeave(_)
             | Self::SendKnock(_)
@@ -360,7 +369,7 @@ impl Endpoint {
     pub fn response_limit(&self) -> usize {
         const MIB: usize = 1024 * 1024;
         match self {
-            Self::SendJoin(_) | Self::State(..) => 500 * MIB,
+            Self::SendJoin(_) | Self::SendJoinInPart(_) | Self::State(..) => 500 * MIB,
             Self::StateIds(..) | Self::EventAuth(..) => 100 * MIB,
             Self::MissingEvents { .. } | Self::Backfill { .. } => 16 * MIB,
             Self::After { .. } | Self::PublicRooms(_) | Self::Hierarchy { .. } => 2 * MIB,

@@ -40,6 +40,8 @@ pub(super) fn from_command(error: CommandError) -> MatrixError {
             error,
             ..
         } => refused(status, &errcode, &error),
+        CommandError::RoomInPart(_) => MatrixError::new(ErrorCode::UnableDueToPartialState, text)
+            .with_status(StatusCode::SERVICE_UNAVAILABLE),
         CommandError::Busy(_) => MatrixError::limit_exceeded(text, BUSY_WAIT),
         CommandError::Stopped(_) => {
             MatrixError::new(ErrorCode::Unknown, text).with_status(StatusCode::SERVICE_UNAVAILABLE)

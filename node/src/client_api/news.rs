@@ -100,6 +100,7 @@ pub(super) fn listen(
             | Notice::Refused { .. }
             | Notice::NotAccepted { .. }
             | Notice::Hole { .. }
+            | Notice::JoinTaken { .. }
             | Notice::JoinEnded { .. },
         ) => {}
         Err(_lagged) => listen_again(&listener, &news, &ear, &devices),

@@ -55,6 +55,7 @@ struct FederationSection {
     policy_servers: Option<bool>,
     serve_stream: Option<bool>,
     pull_streams: Option<bool>,
+    join_in_part: Option<bool>,
     queue_depth: Option<u32>,
     queue_days: Option<u32>,
     private_addresses: Option<bool>,
@@ -163,6 +164,7 @@ impl FederationSection {
             policy_servers: self.policy_servers.unwrap_or(defaults.policy_servers),
             serve_stream: self.serve_stream.unwrap_or(defaults.serve_stream),
             pull_streams: self.pull_streams.unwrap_or(defaults.pull_streams),
+            join_in_part: self.join_in_part.unwrap_or(defaults.join_in_part),
             queues,
             private_addresses: private_addresses(self.private_addresses),
             ..defaults

@@ -2,8 +2,9 @@
 
 use comity_core::persistence::{
     queries::{Answer, Read, Write},
-    tables::JoinRecord,
+    tables::{JoinRecord, TakenRecord},
 };
+use comity_core::WallTime;
 use comity_store::Store;
 use serde_json::json;
 
@@ -25,6 +26,7 @@ fn join(room_id: &str, server: &str) -> JoinRecord {
             .unwrap()
             .clone(),
         starts: 2,
+        taken: None,
     }
 }
 
@@ -49,7 +51,11 @@ fn a_start_finds_every_join_that_has_not_ended_by_room() {
 #[test]
 fn the_last_join_of_a_room_takes_the_place_of_the_one_before() {
     let mut store = store();
-    let [first, second] = ["bob.example", "cal.example"].map(|server| join("!a:x", server));
+    let [first, mut second] = ["bob.example", "cal.example"].map(|server| join("!a:x", server));
+    second.taken = Some(TakenRecord {
+        servers: vec![server("dan.example")],
+        at: WallTime(1_700_000_000_123),
+    });
     commit(&mut store, [first, second.clone()].map(Write::Join).into());
     assert_eq!(found(&mut store), [second]);
 }

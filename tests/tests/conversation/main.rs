@@ -23,6 +23,7 @@ mod forks;
 mod gaps;
 mod gate;
 mod holes;
+mod joins_in_part;
 mod knocking;
 mod lies;
 mod media;

@@ -22,7 +22,7 @@ pub fn recorded(stage: &mut Stage) -> usize {
 }
 
 /// How the joins ended that nobody waited for any more.
-fn ended(stage: &mut Stage) -> Vec<Result<(), CommandError>> {
+pub fn ended(stage: &mut Stage) -> Vec<Result<(), CommandError>> {
     let notices = stage.network.server("two").notices.iter();
     let result = |notice: &Notice| match notice {
         Notice::JoinEnded { result, .. } => Some(result.clone()),

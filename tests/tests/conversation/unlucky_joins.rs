@@ -26,7 +26,18 @@ fn join_by_way_of(
     via: &[&str],
     answer: impl Fn(&Forger, &Value) -> (u16, Value) + 'static,
 ) -> (Stage, Finished) {
+    join_after(|_| (), version, via, answer)
+}
+
+/// The same, when something was done before.
+pub fn join_after(
+    prepare: impl FnOnce(&mut Stage),
+    version: RoomVersion,
+    via: &[&str],
+    answer: impl Fn(&Forger, &Value) -> (u16, Value) + 'static,
+) -> (Stage, Finished) {
     let mut stage = Stage::with(&["one", "two"], room(version, Preset::Public));
+    prepare(&mut stage);
     let forger = infiltrate(&mut stage, version);
     let endpoint = Endpoint::MakeJoin(stage.room_id.clone(), eve());
     let made = body(&stage.network.ask("liar", "one", endpoint));
@@ -53,12 +64,12 @@ fn template(mut made: Value) -> Value {
 }
 
 /// The room as it is.
-fn truth(forger: &Forger, event: &Value) -> Value {
+pub fn truth(forger: &Forger, event: &Value) -> Value {
     json!({ "state": list(&forger.events), "auth_chain": list(&forger.events), "event": event })
 }
 
 /// Why the liar did not let Bob in, when it was the only one who was asked.
-fn fault(joined: Finished) -> Failure {
+pub fn fault(joined: Finished) -> Failure {
     match joined {
         Err(CommandError::NotLetIn(NotLetIn { mut failures, .. })) => failures.remove(0).1,
         other => panic!("{other:?}"),
@@ -177,7 +188,7 @@ fn join_6_a_fault_of_the_room_is_told_apart() {
         .collect();
     let rooms = faults.iter().filter_map(|failure| match failure {
         Failure::Room(fault) => Some(fault.clone()),
-        Failure::MakeJoin(_) | Failure::SendJoin(_) => None,
+        Failure::MakeJoin(_) | Failure::SendJoin(_) | Failure::State(_) => None,
     });
     let rooms: Vec<RoomFault> = rooms.collect();
     assert!(matches!(rooms[0], RoomFault::Unreadable(_)));

@@ -9,7 +9,7 @@ use comity_core::{
             AUDIENCES_NAMED, AudienceId, BegunTransaction, InboxId, InboxRecord, JoinRecord,
             LocalMembership, PeerStream, Position, PublishedKeysRecord, Queued, RoomRecord,
             ServerKeyRecord, SnapshotId, SnapshotRecord, Stage, StagedEvent, StateChange,
-            StoredEvent, StreamCursor,
+            StoredEvent, StreamCursor, TakenRecord,
         },
     },
     time::WallTime,
@@ -211,6 +211,10 @@ fn join(events: &Events, dice: &mut Dice) -> JoinRecord {
         others: (0..dice.below(3)).map(|_| server(dice)).collect(),
         content: content.as_object().unwrap().clone(),
         starts: u32::try_from(dice.below(4)).unwrap(),
+        taken: dice.once_in(2).then(|| TakenRecord {
+            servers: (0..dice.below(3)).map(|_| server(dice)).collect(),
+            at: time(dice),
+        }),
     }
 }
 

@@ -35,6 +35,9 @@ pub enum Failure {
     /// It did not take the join.
     #[error("the join was not taken: {0}")]
     SendJoin(RemoteError),
+    /// It did not tell the state of the room that was joined.
+    #[error("the state was not to be had: {0}")]
+    State(RemoteError),
     /// It took the join, but the room that it gave for it is no good.
     #[error("the room that it gave is no good: {0}")]
     Room(RoomFault),
@@ -66,6 +69,12 @@ pub enum RoomFault {
     /// The join is not properly signed, or the events that it names do not authorise it.
     #[error("the join is forged, or its auth events do not allow it")]
     NotAuthorised,
+    /// It leaves out who is in it, though that was not wished.
+    #[error("its members are left out, though nobody wished that")]
+    OmittedUnasked,
+    /// It leaves out who is in it, and does not say which servers are.
+    #[error("its members are left out, and its servers too")]
+    NoServers,
     /// The state that came along does not allow the join.
     #[error("its state does not allow the join: {0}")]
     NotAllowed(String),
@@ -149,7 +158,7 @@ impl Failure {
         let error = match self {
             Self::MakeJoin(error) => error,
             Self::SendJoin(error) if !blames_our_event(error) => error,
-            Self::SendJoin(_) | Self::Room(_) => return None,
+            Self::SendJoin(_) | Self::State(_) | Self::Room(_) => return None,
         };
         (!error.try_another_server()).then(|| CommandError::of_server(server, error))
     }
@@ -174,7 +183,7 @@ impl NotLetIn {
             .rev()
             .filter_map(|(_, failure)| match failure {
                 Failure::MakeJoin(error) | Failure::SendJoin(error) => Some(error),
-                Failure::Room(_) => None,
+                Failure::State(_) | Failure::Room(_) => None,
             });
         errors.find(|error| matches!(error, RemoteError::Refused { .. }))
     }

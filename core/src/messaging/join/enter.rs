@@ -21,7 +21,8 @@ use crate::{
     },
     messaging::{command::Reply, notice::Notice},
     pdu::{
-        Pdu, StateMap,
+        Pdu, StateKey, StateMap,
+        event_type::MEMBER,
         judging::{Judged, judge},
         place,
     },
@@ -50,17 +51,28 @@ impl EnterRoom {
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
         let known = facts.room(&self.join.room_id)?;
-        let given = self.state.iter().chain(&self.auth_chain);
-        let events: Vec<_> = [&self.event].into_iter().chain(given).cloned().collect();
-        let judged = judge(&events, facts)?;
-        Ok(match self.check(judged) {
+        let judged = judge(&self.given(), facts)?;
+        Ok(match self.check(judged, Extent::Whole) {
             Ok(entered) => self.enter(entered, known, facts),
             Err(fault) => self.join.failed(&self.server, Failure::Room(fault)),
         })
     }
 
-    fn check(&self, mut judged: Judged) -> Result<Entered, RoomFault> {
-        let state = judged.state(&self.state);
+    /// Everything that came, the join first.
+    pub(super) fn given(&self) -> Vec<Arc<Pdu>> {
+        let given = self.state.iter().chain(&self.auth_chain);
+        [&self.event].into_iter().chain(given).cloned().collect()
+    }
+
+    /// Whether what came is a room that the join may have been taken in.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(super) fn check(&self, mut judged: Judged, extent: Extent) -> Result<Entered, RoomFault> {
+        let mut state = judged.state(&self.state);
+        if extent == Extent::Part {
+            self.add_named_members(&judged, &mut state);
+        }
         let join = judged.take(&self.event);
         let join = join.filter(|join| join.pdu.is_same_event(&self.event));
         let join = join.ok_or(RoomFault::NotAuthorised)?;
@@ -72,6 +84,19 @@ impl EnterRoom {
             join,
             judged,
         })
+    }
+
+    /// Adds to a state without members those whom the join names as authorising it.
+    fn add_named_members(&self, judged: &Judged, state: &mut StateMap) {
+        for event_id in self.event.auth_events() {
+            let named = judged.standing(event_id).map(|event| &event.pdu);
+            if let Some(member) = named.filter(|event| event.event_type() == MEMBER)
+                && let Some(state_key) = member.state_key()
+                && state.get(MEMBER, state_key).is_none()
+            {
+                state.insert(StateKey::new(MEMBER, state_key), event_id.to_owned());
+            }
+        }
     }
 
     /// The room begins for us, or begins anew, with our join.
@@ -137,8 +162,17 @@ impl EnterRoom {
     }
 }
 
+/// How much of a room's state came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it.
+    Whole,
+    /// All but members.
+    Part,
+}
+
 /// A room that may be entered.
-struct Entered {
+pub(super) struct Entered {
     state: StateMap,
     join: Arc<StoredEvent>,
     judged: Judged,

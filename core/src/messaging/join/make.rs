@@ -41,7 +41,7 @@ impl MakeJoin {
             Err(error) => Err(error.clone()),
         };
         Ok(match signed {
-            Ok(event) => hand_in(join, server, event),
+            Ok(event) => hand_in(join, server, event, facts),
             Err(error) => join.failed(&server, Failure::MakeJoin(error)),
         })
     }
@@ -49,7 +49,12 @@ impl MakeJoin {
 
 /// From the moment when the event leaves, our user may be in the room without our knowing: that is
 /// on record before.
-fn hand_in(mut join: RemoteJoin, server: OwnedServerName, event: Arc<Pdu>) -> Outcome {
+fn hand_in(
+    mut join: RemoteJoin,
+    server: OwnedServerName,
+    event: Arc<Pdu>,
+    facts: &Facts<'_>,
+) -> Outcome {
     join.is_recorded = true;
     let record = JoinRecord {
         event: event.clone(),
@@ -57,13 +62,9 @@ fn hand_in(mut join: RemoteJoin, server: OwnedServerName, event: Arc<Pdu>) -> Ou
         others: join.candidates.left.clone(),
         content: join.content.clone(),
         starts: join.starts,
+        taken: None,
     };
-    let mut outcome = Outcome::phase(SendJoin {
-        join,
-        server,
-        event,
-        is_repeated: false,
-    });
+    let mut outcome = Outcome::phase(SendJoin::new(join, server, event, facts));
     outcome.writes.push(Write::Join(record));
     outcome
 }

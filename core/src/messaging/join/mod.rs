@@ -11,25 +11,37 @@
 //! | [`JoinRoom`] | joins by ourselves, or finds out whom to ask |
 //! | [`MakeJoin`] | gets a template and signs it |
 //! | [`SendJoin`](send::SendJoin) | hands it in |
+//! | [`TakeJoin`](take::TakeJoin) | notes that it was taken, if the members were left out |
+//! | [`CompleteJoin`] | gets the whole room then |
 //! | [`EnterRoom`](enter::EnterRoom) | checks the room that comes back, and enters it |
 //! | [`ResumeJoin`](resume::ResumeJoin) | takes up, after a start, what was handed in before |
 //! | [`ForgetJoin`] | takes it off the record when its failure has been told |
+//!
+//! If [we choose so](crate::messaging::settings::Settings::join_in_part), the server is asked to
+//! leave out who is in the room at first, and the command is answered when it has. The join goes on
+//! until the room is whole, on disk too, so that no verdict of ours rests on a part of a state;
+//! until then it is a join under way to everybody here, and a room that we cannot speak of to other
+//! servers. Commands for the room wait, or fail with [`CommandError::RoomInPart`] while those who
+//! could complete it do not answer.
 //!
 //! Events of the room that arrive after the join was handed in are staged
 //! ([`crate::transaction::staging`]) and judged when it has ended (JOIN-7).
 
 pub mod candidates;
+pub mod complete;
 pub mod enter;
 pub mod forget;
 pub mod make;
 pub mod resume;
 pub mod send;
+pub mod take;
 pub mod template;
 
 use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId};
 
 use self::{
     candidates::{Candidates, Failure},
+    complete::{CompleteJoin, Taken},
     forget::ForgetJoin,
     make::MakeJoin,
 };
@@ -76,12 +88,18 @@ impl JoinRoom {
             let reason = "the user is of another server".to_owned();
             return Err(CommandError::Invalid(reason).into());
         }
+        if facts.joined_in_part(&self.room_id) == Some(&self.user_id) {
+            return Ok(Outcome::default().with_reply(Reply::Room(self.room_id.clone())));
+        }
         let room = facts.room(&self.room_id)?;
         if let Some(room) = room.filter(|room| room.has_server(facts.our_name())) {
             return match self.has_come_about(room, facts)? {
                 true => Ok(Outcome::default().with_reply(Reply::Room(self.room_id.clone()))),
                 false => self.join_locally(room, facts),
             };
+        }
+        if facts.joined_in_part(&self.room_id).is_some() {
+            return Err(CommandError::RoomInPart(self.room_id.clone()).into());
         }
         let join = RemoteJoin {
             user_id: self.user_id.clone(),
@@ -90,6 +108,7 @@ impl JoinRoom {
             candidates: self.candidates(facts)?,
             starts: 0,
             is_recorded: false,
+            taken: None,
         };
         Ok(Outcome::phase(MakeJoin { join }))
     }
@@ -150,6 +169,9 @@ pub struct RemoteJoin {
     pub starts: u32,
     /// Whether there is a row that says that it was handed in.
     pub is_recorded: bool,
+    /// That a server took it and left out who is in the room: then the candidates are those that
+    /// may give the whole of it, and nobody waits for an answer.
+    pub taken: Option<Taken>,
 }
 
 impl RemoteJoin {
@@ -162,22 +184,29 @@ impl RemoteJoin {
     /// Goes on after this server, unless what it says is true of the others too.
     #[must_use]
     pub fn failed(&self, server: &OwnedServerName, failure: Failure) -> Outcome {
-        match failure.is_final(server) {
-            Some(error) => self.ended_in_vain(error),
-            None => Outcome::phase(MakeJoin {
-                join: Self {
-                    candidates: self.candidates.clone().without(server.clone(), failure),
-                    ..self.clone()
-                },
-            }),
+        if let Some(error) = failure.is_final(server) {
+            return self.ended_in_vain(error);
         }
+        let join = Self {
+            candidates: self.candidates.clone().without(server.clone(), failure),
+            ..self.clone()
+        };
+        match join.taken {
+            None => Outcome::phase(MakeJoin { join }),
+            Some(_) => Outcome::phase(CompleteJoin { join }),
+        }
+    }
+
+    /// Whether whoever gave the command waits for its answer.
+    fn is_awaited(&self) -> bool {
+        self.starts == 0 && self.taken.is_none()
     }
 
     /// The end of a join that failed. Nothing but the notice says how one ended that nobody waits
     /// for: the row goes after it, so that a crash in between begins the join again.
     #[must_use]
     pub fn ended_in_vain(&self, error: CommandError) -> Outcome {
-        if self.starts == 0 {
+        if self.is_awaited() {
             return self.given_up(error);
         }
         let mut outcome = Outcome::phase(ForgetJoin { join: self.clone() });
@@ -206,7 +235,7 @@ impl RemoteJoin {
     }
 
     fn tell(&self, result: Result<(), CommandError>, outcome: &mut Outcome) {
-        if self.starts > 0 {
+        if !self.is_awaited() {
             outcome.notices.push(Notice::JoinEnded {
                 user_id: self.user_id.clone(),
                 room_id: self.room_id.clone(),

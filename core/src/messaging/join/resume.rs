@@ -1,10 +1,8 @@
 //! Taking up a join that had been handed in when the server stopped.
 
-use std::sync::Arc;
-
 use ruma_common::OwnedServerName;
 
-use super::{RemoteJoin, candidates::Candidates, send::SendJoin};
+use super::{RemoteJoin, candidates::Candidates, complete::CompleteJoin, send::SendJoin};
 use crate::{
     engine::{
         facts::{Blocked, Facts},
@@ -47,11 +45,13 @@ impl ResumeJoin {
             candidates,
             starts: self.record.starts + 1,
             is_recorded: true,
+            taken: None,
         }
     }
 
     /// See [`crate::engine`]. Hands the same event in to the same server, which may have taken it:
-    /// then it answers as it did, or would have done, the first time.
+    /// then it answers as it did, or would have done, the first time. If it is known to have taken
+    /// it, what is lacking is the room.
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
         let ours: OwnedServerName = facts.our_name().to_owned();
         let others = self.record.others.iter().cloned();
@@ -64,12 +64,11 @@ impl ResumeJoin {
             starts: join.starts,
             ..self.record.clone()
         };
-        let mut outcome = Outcome::phase(SendJoin {
-            join,
-            server: self.record.server.clone(),
-            event: Arc::clone(&self.record.event),
-            is_repeated: false,
-        });
+        let (event, server) = (self.record.event.clone(), self.record.server.clone());
+        let mut outcome = match self.record.taken.clone() {
+            None => Outcome::phase(SendJoin::new(join, server, event, facts)),
+            Some(taken) => Outcome::phase(CompleteJoin::new(join, server, event, taken, facts)),
+        };
         outcome.writes.push(Write::Join(record));
         Ok(outcome)
     }

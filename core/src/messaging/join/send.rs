@@ -11,6 +11,7 @@ use super::{
     RemoteJoin,
     candidates::{Failure, RoomFault},
     enter::EnterRoom,
+    take::TakeJoin,
 };
 use crate::{
     engine::{
@@ -18,7 +19,7 @@ use crate::{
         outcome::Outcome,
     },
     pdu::{
-        Pdu,
+        Pdu, RoomVersion,
         answers::{events_of, within_bound},
         event_type::CREATE,
     },
@@ -39,6 +40,8 @@ pub struct SendJoin {
     pub event: Arc<Pdu>,
     /// Whether it was sent to this server before.
     pub is_repeated: bool,
+    /// Whether the members of the room may be left out at first.
+    pub in_part: bool,
 }
 
 #[derive(Deserialize)]
@@ -49,16 +52,40 @@ struct Joined<'b> {
     auth_chain: Vec<&'b RawValue>,
     #[serde(borrow)]
     event: Option<&'b RawValue>,
+    #[serde(default)]
+    members_omitted: bool,
+    servers_in_room: Option<Vec<String>>,
 }
 
 impl SendJoin {
+    /// A join that was not handed in to this server yet, or not since the start.
+    #[must_use]
+    pub fn new(
+        join: RemoteJoin,
+        server: OwnedServerName,
+        event: Arc<Pdu>,
+        facts: &Facts<'_>,
+    ) -> Self {
+        Self {
+            join,
+            server,
+            event,
+            is_repeated: false,
+            in_part: facts.settings().join_in_part,
+        }
+    }
+
     /// See [`crate::engine`].
     pub fn decide(&self, facts: &Facts<'_>) -> Result<Outcome, Blocked> {
-        let endpoint = Endpoint::SendJoin(SignedEvent {
+        let event = SignedEvent {
             room_id: self.join.room_id.clone(),
             event_id: self.event.event_id().to_owned(),
             body: self.event.json().to_owned(),
-        });
+        };
+        let endpoint = match self.in_part {
+            true => Endpoint::SendJoinInPart(event),
+            false => Endpoint::SendJoin(event),
+        };
         Ok(match facts.call(&self.server, endpoint)? {
             Ok(body) => self.given(body),
             Err(error) if self.may_have_arrived(error, facts) => Outcome::phase(Self {
@@ -81,15 +108,18 @@ impl SendJoin {
 
     fn given(&self, body: &Bytes) -> Outcome {
         match self.read(body) {
-            Ok(enter) => Outcome::phase(enter),
+            Ok((room, None)) => Outcome::phase(room),
+            Ok((room, Some(servers))) => Outcome::phase(TakeJoin { room, servers }),
             Err(fault) => self.join.failed(&self.server, Failure::Room(fault)),
         }
     }
 
-    fn read(&self, body: &Bytes) -> Result<EnterRoom, RoomFault> {
+    /// The room, and who is in it if that was left out.
+    fn read(&self, body: &Bytes) -> Result<(EnterRoom, Option<Vec<OwnedServerName>>), RoomFault> {
         let joined: Joined<'_> =
             remote_response::parse_borrowed(body).map_err(RoomFault::Unreadable)?;
         within_bound(joined.state.len(), joined.auth_chain.len()).map_err(RoomFault::Unreadable)?;
+        let servers = self.servers(&joined)?;
         let events =
             |events: &[&RawValue]| events_of(events, &self.join.room_id, self.event.room_version());
         let event = match joined.event {
@@ -101,37 +131,61 @@ impl SendJoin {
                 .ok_or(RoomFault::AnotherJoin)?,
         };
         let (state, auth_chain) = (events(&joined.state), events(&joined.auth_chain));
-        self.check_create(&state, &auth_chain)?;
+        check_create(self.event.room_version(), &state, &auth_chain)?;
         check_places(&state)?;
-        Ok(EnterRoom {
+        let room = EnterRoom {
             join: self.join.clone(),
             server: self.server.clone(),
             event,
             state,
             auth_chain,
-        })
+        };
+        Ok((room, servers))
     }
 
-    /// A room has one create event, of the version that was announced.
-    fn check_create(&self, state: &[Arc<Pdu>], auth_chain: &[Arc<Pdu>]) -> Result<(), RoomFault> {
-        let version = self.event.room_version().as_str();
-        let is_create = |event: &&Arc<Pdu>| event.event_type() == CREATE;
-        let create = state.iter().find(|event| {
-            let content = event.content();
-            let announced = content.get("room_version").and_then(|v| v.as_str());
-            is_create(event) && announced.unwrap_or("1") == version
-        });
-        let create = create.ok_or(RoomFault::NoCreateEvent(version))?;
-        let mut all = state.iter().chain(auth_chain).filter(is_create);
-        match all.all(|event| event.event_id() == create.event_id()) {
-            true => Ok(()),
-            false => Err(RoomFault::TwoCreateEvents),
+    /// The servers in the room, if its members were left out as we wished (FJOIN-3).
+    fn servers(&self, joined: &Joined<'_>) -> Result<Option<Vec<OwnedServerName>>, RoomFault> {
+        match (joined.members_omitted, self.in_part, &joined.servers_in_room) {
+            (false, ..) => Ok(None),
+            (true, false, _) => Err(RoomFault::OmittedUnasked),
+            (true, true, None) => Err(RoomFault::NoServers),
+            (true, true, Some(names)) => {
+                let valid = names.iter().filter_map(|name| name.as_str().try_into().ok());
+                Ok(Some(valid.collect()))
+            }
         }
     }
 }
 
+/// A room has one create event, of the version that was announced.
+///
+/// # Errors
+/// If it has none or two.
+pub(super) fn check_create(
+    version: RoomVersion,
+    state: &[Arc<Pdu>],
+    auth_chain: &[Arc<Pdu>],
+) -> Result<(), RoomFault> {
+    let version = version.as_str();
+    let is_create = |event: &&Arc<Pdu>| event.event_type() == CREATE;
+    let create = state.iter().find(|event| {
+        let content = event.content();
+        let announced = content.get("room_version").and_then(|v| v.as_str());
+        is_create(event) && announced.unwrap_or("1") == version
+    });
+    let create = create.ok_or(RoomFault::NoCreateEvent(version))?;
+    let mut all = state.iter().chain(auth_chain).filter(is_create);
+    match all.all(|event| event.event_id() == create.event_id()) {
+        true => Ok(()),
+        false => Err(RoomFault::TwoCreateEvents),
+    }
+}
+
 /// Each place of a state is taken once.
-fn check_places(state: &[Arc<Pdu>]) -> Result<(), RoomFault> {
+///
+/// # Errors
+/// Which place two events claim.
+pub(super) fn check_places(state: &[Arc<Pdu>]) -> Result<(), RoomFault> {
     let mut taken = BTreeSet::new();
     for event in state {
         let (event_type, Some(state_key)) = (event.event_type(), event.state_key()) else {

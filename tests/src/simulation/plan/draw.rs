@@ -193,6 +193,8 @@ impl Draw {
             skew,
             database: self.one_of(&DATABASES),
             extremities_max: self.one_of(&[1, 2, 10, 10]),
+            // Whatever else a seed draws stays what it was.
+            joins_in_part: self.dice.clone().below(7) < 3,
             hostile: false,
         }
     }

@@ -52,6 +52,8 @@ pub struct ServerPlan {
     pub database: DatabaseKind,
     /// How many ends it lets the graph of a room have.
     pub extremities_max: u8,
+    /// Whether it joins rooms without their members, which come later.
+    pub joins_in_part: bool,
     /// Whether it lies.
     pub hostile: bool,
 }
@@ -175,6 +177,7 @@ impl ServerPlan {
             skew: 0,
             database: DatabaseKind::Model,
             extremities_max: 10,
+            joins_in_part: false,
             hostile: false,
         }
     }

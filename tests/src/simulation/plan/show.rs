@@ -40,6 +40,9 @@ impl fmt::Display for ServerPlan {
         if self.extremities_max != Self::usual(self.index).extremities_max {
             write!(f, ", joining more than {} ends", self.extremities_max)?;
         }
+        if self.joins_in_part {
+            write!(f, ", joining in part")?;
+        }
         write!(f, ", on {:?}", self.database)?;
         match self.hostile {
             true => f.write_str(", hostile"),

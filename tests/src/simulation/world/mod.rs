@@ -83,6 +83,7 @@ impl World {
             network.set_skew(name, server.skew * 1_000);
             let mut host = Server::on(name, server.database);
             host.settings.extremities_max = usize::from(server.extremities_max);
+            host.settings.join_in_part = server.joins_in_part;
             match server.hostile {
                 true => {
                     host.keys.retired.push(hostile::retired_key().1);
