@@ -347,7 +347,7 @@ impl Endpoint {
             Self::PolicySign(_) => Duration::from_secs(30),
             Self::SendJoin(_) | Self::SendJoinInPart(_) | Self::State(..) => {
                 Duration::from_secs(300)
-            },
+            }
             Self::SendTransaction { .. }
             | Self::SendLeave(_)
             | Self::SendKnock(_)

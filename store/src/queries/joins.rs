@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use comity_core::{pdu::Pdu, persistence::tables::{JoinRecord, TakenRecord}};
+use comity_core::{
+    pdu::Pdu,
+    persistence::tables::{JoinRecord, TakenRecord},
+};
 use ruma_common::{OwnedEventId, RoomId};
 use rusqlite::{Connection, Row, params};
 
@@ -53,7 +56,10 @@ pub(super) fn replace(database: &Connection, join: &JoinRecord) -> rusqlite::Res
             (room_id, event_id, version, json, server, others, content, starts, in_room, taken_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let damage = |error| damaged(format_args!("a join cannot be written: {error}"));
-    let in_room = join.taken.as_ref().map(|taken| serde_json::to_string(&taken.servers));
+    let in_room = join
+        .taken
+        .as_ref()
+        .map(|taken| serde_json::to_string(&taken.servers));
     let in_room = in_room.transpose();
     let parameters = params![
         join.event.room_id().as_str(),

@@ -1,10 +1,10 @@
 //! Joins that have not ended.
 
+use comity_core::WallTime;
 use comity_core::persistence::{
     queries::{Answer, Read, Write},
     tables::{JoinRecord, TakenRecord},
 };
-use comity_core::WallTime;
 use comity_store::Store;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Joins of rooms whose members come later (FJOIN-3, FJOIN-4).
 
-use std::time::Duration;
+use std::{sync::mpsc, time::Duration};
 
 use comity_core::{
     messaging::{
@@ -18,7 +18,7 @@ use comity_tests::simulation::Mishap;
 use serde_json::{Value, json};
 
 use crate::{
-    forger::{Forger, body, infiltrate},
+    forger::{Forger, body, infiltrate, list, not_found},
     resumed_joins::{ended, recorded},
     stage::{Stage, noticed, room, texts, user},
     unlucky_joins::{fault, join_after, truth},
@@ -211,7 +211,9 @@ fn fjoin_4_members_that_nobody_tells_for_a_week_are_given_up_with_a_notice() {
     stage.join("two").unwrap();
     stage.network.crash("one");
     stage.network.crash("three");
-    stage.network.pass(COMPLETED_WITHIN + Duration::from_secs(7200));
+    stage
+        .network
+        .pass(COMPLETED_WITHIN + Duration::from_secs(7200));
     let ended = ended(&mut stage);
     assert!(
         matches!(ended[..], [Err(CommandError::NotLetIn(_))]),
@@ -255,7 +257,9 @@ fn err_20_what_needs_the_members_of_a_room_is_refused_until_they_have_come() {
         let answer = refused(&mut stage, "liar", endpoint);
         assert_eq!(answer, (403, partial.clone()));
     }
-    stage.network.add_liar(comity_tests::simulation::Liar::new("stranger"));
+    stage
+        .network
+        .add_liar(comity_tests::simulation::Liar::new("stranger"));
     for endpoint in reads.clone() {
         let answer = refused(&mut stage, "stranger", endpoint);
         assert_eq!(answer, (403, Value::from("M_FORBIDDEN")));
@@ -311,29 +315,62 @@ fn fjoin_3_members_left_out_unasked_or_without_the_servers_make_no_room() {
     }
 }
 
-/// Who took the join lies about the whole: what it tells is checked as ever, and others are asked.
-#[test]
-fn fjoin_4_a_lie_about_the_members_is_found_out_when_they_come() {
-    let answer = |forger: &Forger, event: &Value| {
+/// Lets server `two` join by way of a liar who leaves the members out and says that server `one` is
+/// there, and who does not tell server `one` of the join.
+fn taken_by_a_liar() -> (Stage, Forger) {
+    let (known, seen) = mpsc::channel();
+    let answer = move |forger: &Forger, event: &Value| {
+        // Only the first is waited for.
+        let _ = known.send(forger.clone());
         let mut answer = truth(forger, event);
         answer["members_omitted"] = json!(true);
         answer["servers_in_room"] = json!(["one", "no server name", "two", "liar"]);
         (200, answer)
     };
-    let (mut stage, joined) =
-        join_after(join_in_part, RoomVersion::DEFAULT, &["liar"], answer);
+    let (mut stage, joined) = join_after(join_in_part, RoomVersion::DEFAULT, &["liar"], answer);
     assert_eq!(joined, Ok(Reply::Room(stage.room_id.clone())));
     let told = taken(&mut stage);
     assert_eq!(told[0].1, ["one"]);
-    stage.network.settle();
-    assert_eq!(stage.network.liar("liar").asked["state"], 1);
-    // Server `one` has never seen the join: who took it kept it to itself.
-    let ended = ended(&mut stage);
-    assert!(
-        matches!(ended[..], [Err(CommandError::NotLetIn(_))]),
-        "{ended:?}"
-    );
-    assert_eq!(recorded(&mut stage), 0);
-    stage.join("two").unwrap();
+    (stage, seen.recv().unwrap())
+}
+
+/// FJOIN-4: who took the join kept it to itself and tells no state: others are asked, and so hear
+/// of the join.
+#[test]
+fn fjoin_4_a_join_that_its_taker_keeps_to_itself_is_handed_in_to_others() {
+    let (mut stage, _) = taken_by_a_liar();
     stage.must_agree(&["one", "two"]);
+    assert_eq!(ended(&mut stage), [Ok(())]);
+    assert_eq!(recorded(&mut stage), 0);
+}
+
+/// FJOIN-4: the whole is checked as any room is, and had from others if it is no good.
+#[test]
+fn fjoin_4_a_lie_about_the_whole_is_found_out() {
+    let lies: [fn(&Forger, &mut Vec<Value>); 3] = [
+        |_, state| state.retain(|event| event["type"] != "m.room.create"),
+        |_, state| state.retain(|event| event["type"] != "m.room.join_rules"),
+        |forger, state| {
+            let rules = json!({ "join_rule": "public", "again": true });
+            let second = forger.event("m.room.join_rules", Some(""), rules);
+            state.extend(list(&[second]));
+        },
+    ];
+    for (number, lie) in lies.into_iter().enumerate() {
+        let (mut stage, forger) = taken_by_a_liar();
+        let mut state = list(&forger.events);
+        lie(&forger, &mut state);
+        let events = list(&forger.events);
+        stage
+            .network
+            .liar("liar")
+            .says(move |target, _| match target.contains("/state/") {
+                true => (200, json!({ "pdus": state, "auth_chain": events })),
+                false => not_found(),
+            });
+        stage.network.settle();
+        assert_eq!(stage.network.liar("liar").asked["state"], 1, "{number}");
+        assert_eq!(ended(&mut stage), [Ok(())], "{number}");
+        stage.must_agree(&["one", "two"]);
+    }
 }

@@ -39,7 +39,8 @@ pub fn join_after(
     let mut stage = Stage::with(&["one", "two"], room(version, Preset::Public));
     prepare(&mut stage);
     let forger = infiltrate(&mut stage, version);
-    let endpoint = Endpoint::MakeJoin(stage.room_id.clone(), eve());
+    let newcomer = "@zoe:liar".try_into().unwrap();
+    let endpoint = Endpoint::MakeJoin(stage.room_id.clone(), newcomer);
     let made = body(&stage.network.ask("liar", "one", endpoint));
     stage.network.liar("liar").says(move |target, event| {
         if target.contains("/make_join/") {
@@ -54,7 +55,7 @@ pub fn join_after(
     (stage, joined)
 }
 
-/// The template that was made for Eve, for Bob; what she may do as a member he may do too.
+/// The template that was made for a user of the liar, for Bob.
 fn template(mut made: Value) -> Value {
     let event = made["event"].as_object_mut().unwrap();
     event.insert("sender".to_owned(), json!("@bob:two"));

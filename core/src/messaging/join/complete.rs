@@ -1,9 +1,10 @@
 //! Getting the whole of a room that we joined in part (FJOIN-4).
 //!
 //! The state before the join is asked of the server that took it, then of others in the room, one
-//! after the other: each of them can tell it, as the join is an event like any other to them. When
-//! a round of questions has brought nothing, the next one comes after a pause, and between rounds
-//! nobody waits for the room. Rounds go on for [`COMPLETED_WITHIN`]; then the join has failed, and
+//! after the other: each of them can tell it, as the join is an event like any other to them. One
+//! that does not know it, perhaps since the first kept it to itself, is handed it in. When a round of
+//! questions has brought nothing, the next one comes after a pause, and between rounds nobody waits
+//! for the room. Rounds go on for [`COMPLETED_WITHIN`]; then the join has failed, and
 //! the application is told.
 
 use std::{sync::Arc, time::Duration};
@@ -14,7 +15,7 @@ use super::{
     RemoteJoin,
     candidates::{CANDIDATES_MAX, Candidates, Failure, RoomFault},
     enter::EnterRoom,
-    send::{check_create, check_places},
+    send::{SendJoin, check_create, check_places},
 };
 use crate::{
     engine::{
@@ -106,13 +107,17 @@ impl CompleteJoin {
         };
         let event_id = taken.event.event_id().to_owned();
         let endpoint = Endpoint::State(join.room_id.clone(), event_id);
-        let whole = match facts.call(&server, endpoint)? {
-            Ok(body) => whole(body, &taken.event, &server, &join).map_err(Failure::Room),
-            Err(error) => Err(Failure::State(error.clone())),
-        };
-        Ok(match whole {
-            Ok(room) => Outcome::phase(room),
-            Err(failure) => join.failed(&server, failure),
+        Ok(match facts.call(&server, endpoint)? {
+            Ok(body) => match whole(body, &taken.event, &server, &join) {
+                Ok(room) => Outcome::phase(room),
+                Err(fault) => join.failed(&server, Failure::Room(fault)),
+            },
+            Err(error) if error.is_an_answer() => {
+                tracing::debug!(%server, %error, "the join is handed in once more");
+                let event = taken.event.clone();
+                Outcome::phase(SendJoin::of_all(join, server, event))
+            }
+            Err(error) => join.failed(&server, Failure::State(error.clone())),
         })
     }
 

@@ -184,7 +184,8 @@ impl RemoteJoin {
     /// Goes on after this server, unless what it says is true of the others too.
     #[must_use]
     pub fn failed(&self, server: &OwnedServerName, failure: Failure) -> Outcome {
-        if let Some(error) = failure.is_final(server) {
+        let denied = failure.is_final(server).filter(|_| self.taken.is_none());
+        if let Some(error) = denied {
             return self.ended_in_vain(error);
         }
         let join = Self {

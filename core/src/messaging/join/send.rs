@@ -67,11 +67,20 @@ impl SendJoin {
         facts: &Facts<'_>,
     ) -> Self {
         Self {
+            in_part: facts.settings().join_in_part,
+            ..Self::of_all(join, server, event)
+        }
+    }
+
+    /// The same, where nothing of the room may be left out.
+    #[must_use]
+    pub fn of_all(join: RemoteJoin, server: OwnedServerName, event: Arc<Pdu>) -> Self {
+        Self {
             join,
             server,
             event,
             is_repeated: false,
-            in_part: facts.settings().join_in_part,
+            in_part: false,
         }
     }
 
@@ -145,12 +154,18 @@ impl SendJoin {
 
     /// The servers in the room, if its members were left out as we wished (FJOIN-3).
     fn servers(&self, joined: &Joined<'_>) -> Result<Option<Vec<OwnedServerName>>, RoomFault> {
-        match (joined.members_omitted, self.in_part, &joined.servers_in_room) {
+        match (
+            joined.members_omitted,
+            self.in_part,
+            &joined.servers_in_room,
+        ) {
             (false, ..) => Ok(None),
             (true, false, _) => Err(RoomFault::OmittedUnasked),
             (true, true, None) => Err(RoomFault::NoServers),
             (true, true, Some(names)) => {
-                let valid = names.iter().filter_map(|name| name.as_str().try_into().ok());
+                let valid = names
+                    .iter()
+                    .filter_map(|name| name.as_str().try_into().ok());
                 Ok(Some(valid.collect()))
             }
         }

@@ -48,10 +48,8 @@ impl TakeJoin {
             Err(fault) => {
                 let EnterRoom { join, server, .. } = &self.room;
                 tracing::info!(room = %join.room_id, %server, %fault, "asking for all of a room");
-                Outcome::phase(SendJoin {
-                    in_part: false,
-                    ..SendJoin::new(join.clone(), server.clone(), self.room.event.clone(), facts)
-                })
+                let event = self.room.event.clone();
+                Outcome::phase(SendJoin::of_all(join.clone(), server.clone(), event))
             }
         })
     }
