@@ -39,6 +39,7 @@ fn endpoints() -> Vec<Endpoint> {
         },
         Endpoint::MakeJoin(room_id(), user_id()),
         Endpoint::SendJoin(event()),
+        Endpoint::SendJoinInPart(event()),
         Endpoint::SendLeave(event()),
         Endpoint::SendKnock(event()),
         Endpoint::Invite(event()),
@@ -89,7 +90,10 @@ fn gen_10_every_answer_is_bounded_in_bytes_and_time() {
         let (bytes, time) = (endpoint.response_limit(), endpoint.time_out());
         assert!((1..=500 << 20).contains(&bytes), "{endpoint:?}");
         assert!((1..=300).contains(&time.as_secs()), "{endpoint:?}");
-        let is_of_a_whole_room = matches!(endpoint, Endpoint::SendJoin(_) | Endpoint::State(..));
+        let is_of_a_whole_room = matches!(
+            endpoint,
+            Endpoint::SendJoin(_) | Endpoint::SendJoinInPart(_) | Endpoint::State(..)
+        );
         assert!(is_of_a_whole_room || bytes <= 100 << 20, "{endpoint:?}");
     }
 }

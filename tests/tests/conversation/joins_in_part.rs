@@ -294,9 +294,10 @@ fn fjoin_3_members_left_out_unasked_or_without_the_servers_make_no_room() {
     ];
     for (asked, lie) in lies {
         for via in [&["liar"][..], &["liar", "one"]] {
-            let prepare = |stage: &mut Stage| match asked {
-                true => join_in_part(stage),
-                false => (),
+            let prepare = |stage: &mut Stage| {
+                if asked {
+                    join_in_part(stage);
+                }
             };
             let answer = move |forger: &Forger, event: &Value| (200, lie(forger, event));
             let (mut stage, joined) = join_after(prepare, RoomVersion::DEFAULT, via, answer);
