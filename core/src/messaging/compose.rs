@@ -168,9 +168,7 @@ impl Place {
             origin_server_ts: self.time(facts),
         })
     }
-}
 
-impl Place {
     /// Now, but after what we said last: who asked for this event may have waited for that, and of
     /// two states of one time the resolution takes either.
     fn time(&self, facts: &Facts<'_>) -> i64 {
@@ -187,11 +185,7 @@ fn verified(
     facts: &Facts<'_>,
 ) -> Result<Vec<OwnedEventId>, Blocked> {
     let held = facts.all_held(event_ids.iter().map(|event_id| &**event_id))?;
-    let counts = |event_id: &OwnedEventId| {
-        let held = held.get(event_id);
-        held.is_none_or(|event| event.counts())
-    };
-    event_ids.retain(counts);
+    event_ids.retain(|event_id| held.get(event_id).is_none_or(|event| event.counts()));
     Ok(event_ids)
 }
 

@@ -26,7 +26,7 @@ use crate::{
         Pdu, RoomVersion, acl,
         admit::{AdmitEvent, Source},
         event_type::MEMBER,
-        gap, signing,
+        signing,
     },
     persistence::{
         queries::Write,
@@ -189,12 +189,8 @@ impl AwaitCosignature {
 /// the state where it stands and by the current one.
 fn admit(event: Arc<Pdu>, facts: &Facts<'_>) -> AdmitEvent {
     AdmitEvent {
-        event,
-        from: facts.our_name().to_owned(),
-        source: Source::HandedIn,
-        gap: gap::Stage::for_source(Source::HandedIn),
         auth_asked: true,
-        looked_again: false,
+        ..AdmitEvent::new(event, facts.our_name().to_owned(), Source::HandedIn)
     }
 }
 

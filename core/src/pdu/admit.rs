@@ -5,7 +5,7 @@
 //! event was parsed. [`AdmitEvent`] makes checks 4 to 7 (auth events, state before, current
 //! state, policy server), after it has seen to it that the events before it are known.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ruma_common::{EventId, OwnedEventId, OwnedServerName};
 
@@ -307,10 +307,10 @@ impl AdmitEvent {
         let held = facts.all_held(in_states.flatten())?;
         let all = held.values().chain(auth);
         let unverified = all.filter(|event| event.verdict.is_unverified());
-        let mut unverified: Vec<_> = unverified.cloned().collect();
-        unverified.sort_by_key(|event| event.pdu.event_id().to_owned());
-        unverified.dedup_by_key(|event| event.pdu.event_id().to_owned());
-        Ok(unverified)
+        let by_id: BTreeMap<_, _> = unverified
+            .map(|event| (event.pdu.event_id(), event.clone()))
+            .collect();
+        Ok(by_id.into_values().collect())
     }
 
     /// Has what it rests on judged, now that the keys may be had, with what that rests on in turn.

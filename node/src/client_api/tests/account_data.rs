@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn since(answer: &Value) -> String {
-    format!("since={}", text(answer, "next_batch"))
-}
-
 fn path(client: &Client, rest: &str) -> String {
     format!("user/{}/{rest}", client.user_id)
 }

@@ -49,10 +49,7 @@ fn limit_17_of_several_events_in_a_receipt_the_last_that_came_counts() {
     ] {
         let read = json!({ ERIN: { "event_ids": event_ids, "data": { "ts": 5 } } });
         stage.hears("m.receipt", json!({ &room_id: { "m.read": read } }));
-        known = alice.sync(&format!(
-            "since={}&timeout=30000",
-            text(&known, "next_batch")
-        ));
+        known = alice.sync(&format!("{}&timeout=30000", since(&known)));
         let room = &known["rooms"]["join"][&room_id];
         let content = &room["ephemeral"]["events"][0]["content"];
         assert_eq!(content[expected]["m.read"][ERIN]["ts"], 5, "{event_ids}");
@@ -116,7 +113,7 @@ fn edu_2_whoever_asks_for_news_is_there() {
     let mut known = alice.sync("set_presence=offline");
     let mut presence = |how: &str| {
         bob.sync(how);
-        let query = format!("since={}&set_presence=offline", text(&known, "next_batch"));
+        let query = format!("{}&set_presence=offline", since(&known));
         known = alice.sync(&query);
         known["presence"]["events"][0]["content"]["presence"].clone()
     };

@@ -152,3 +152,8 @@ fn ids(events: &Value) -> Vec<&str> {
 fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap()
 }
+
+/// The query of a sync that goes on after another's answer.
+fn since(answer: &Value) -> String {
+    format!("since={}", text(answer, "next_batch"))
+}

@@ -107,7 +107,7 @@ fn joining_twice_is_joining_once() {
     let room_id = alice.create_room(&json!({}));
     let before = alice.sync("");
     alice.post(&format!("join/{room_id}"), &json!({}));
-    let after = alice.sync(&format!("since={}", text(&before, "next_batch")));
+    let after = alice.sync(&since(&before));
     assert_eq!(after["rooms"]["join"], json!({}));
 }
 

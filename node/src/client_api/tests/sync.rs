@@ -17,10 +17,6 @@ fn state_types(room: &Value) -> Vec<&str> {
         .collect()
 }
 
-fn since(answer: &Value) -> String {
-    format!("since={}", text(answer, "next_batch"))
-}
-
 #[test]
 fn each_event_comes_once_and_in_order_over_successive_syncs() {
     let stage = Stage::new();
