@@ -97,10 +97,12 @@ impl KeyRing {
         asked.is_some_and(|asked| now.since(asked) < ASK_AGAIN_AFTER)
     }
 
-    /// Whether this server told nothing when it was asked last, or was never asked.
+    /// Whether this server was asked for its keys and told them, at this time or after it.
     #[must_use]
-    pub fn is_silent(&self, server: &ServerName) -> bool {
-        self.servers.get(server).is_none_or(|entry| !entry.answers)
+    pub fn told_since(&self, server: &ServerName, since: Monotonic) -> bool {
+        let entry = self.servers.get(server).filter(|entry| entry.answers);
+        let asked = entry.and_then(|entry| entry.asked);
+        asked.is_some_and(|asked| asked >= since)
     }
 
     /// Adds what was learnt; of two validities of one key the larger counts (KEY-11).

@@ -15,12 +15,12 @@ use super::{
     event_ids::EventIds,
     gap,
     import::ImportOutliers,
+    judging::is_for_want_of_keys,
     merge,
     place::{self, NamedState},
     policy,
     resolution::MissingEvents,
-    signing::{self, SignatureError},
-    view,
+    signing, view,
 };
 use crate::{
     engine::{
@@ -33,7 +33,7 @@ use crate::{
     keys,
     messaging::rescinded,
     persistence::tables::{Stage, StagedEvent, StoredEvent, Verdict},
-    time::WallTime,
+    time::{Now, WallTime},
 };
 
 /// How an event came to us.
@@ -111,10 +111,8 @@ impl VerifyEvent {
         }
         let keys = facts.keys_for([&self.event])?;
         let signatures = signing::verify_event(&self.event, &keys);
-        if let Err(SignatureError::NoValidKey(server)) = &signatures
-            && facts.is_silent(server)
-        {
-            let reason = format!("{server} does not tell its keys");
+        if is_for_want_of_keys(&self.event, &signatures, facts) {
+            let reason = "who signed it has not told the key";
             return Ok(Outcome::lacking(event_id, reason));
         }
         Ok(match check_genuine(&self.event, &signatures) {
@@ -170,8 +168,8 @@ pub struct AdmitEvent {
     pub gap: gap::Stage,
     /// Whether what authorises it was asked for.
     pub auth_asked: bool,
-    /// Whether what it rests on and could not be verified was looked at again.
-    pub looked_again: bool,
+    /// When what it rests on and could not be verified was looked at again, if it was.
+    pub looked_again: Option<Now>,
 }
 
 impl AdmitEvent {
@@ -184,7 +182,7 @@ impl AdmitEvent {
             source,
             gap: gap::Stage::for_source(source),
             auth_asked: false,
-            looked_again: false,
+            looked_again: None,
         }
     }
 
@@ -330,20 +328,20 @@ impl AdmitEvent {
             let ids = events.iter().map(|event| event.pdu.event_id().to_owned());
             ids.collect::<Vec<_>>()
         };
-        if !self.looked_again {
+        let Some(looked_again) = self.looked_again else {
             let chain = facts.auth_chain(ids(&unverified.iter().collect::<Vec<_>>()))?;
             let chain = chain.values().filter(|event| event.verdict.is_unverified());
             let events = chain.map(|event| event.pdu.clone()).collect();
             let then = Self {
-                looked_again: true,
+                looked_again: Some(facts.begun()),
                 ..self.clone()
             };
             let first = vec![ImportOutliers { events }.into()];
             return Ok(Some(Outcome::default().then(first, then)));
-        }
+        };
         let is_silent = |event: &&Arc<StoredEvent>| {
             let mut needed = keys::needed_for(&event.pdu).into_iter();
-            needed.any(|(server, _)| facts.is_silent(server))
+            needed.any(|(server, _)| !facts.told_keys_since(server, looked_again))
         };
         let (silent, told): (Vec<_>, Vec<_>) = unverified.iter().partition(is_silent);
         let is_named = |event: &&&Arc<StoredEvent>| {

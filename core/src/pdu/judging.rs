@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     engine::facts::{Blocked, Facts},
+    keys,
     persistence::{
         queries::Write,
         tables::{StoredEvent, Verdict},
@@ -145,7 +146,7 @@ pub fn judge(events: &[Arc<Pdu>], facts: &Facts<'_>) -> Result<Judged, Blocked> 
         let event_id = event.event_id().to_owned();
         if let Ok(event) = check_genuine(event, signatures) {
             genuine.insert(event_id, event);
-        } else if is_for_want_of_keys(signatures, facts) {
+        } else if is_for_want_of_keys(event, signatures, facts) {
             silent.insert(event_id.clone());
             genuine.insert(event_id, event.clone());
         }
@@ -161,9 +162,21 @@ pub fn judge(events: &[Arc<Pdu>], facts: &Facts<'_>) -> Result<Judged, Blocked> 
     Ok(judged)
 }
 
-/// Whether signatures may well hold, by keys that their server did not tell.
-fn is_for_want_of_keys(signatures: &Result<(), SignatureError>, facts: &Facts<'_>) -> bool {
-    matches!(signatures, Err(SignatureError::NoValidKey(server)) if facts.is_silent(server))
+/// Whether signatures may well hold, by keys that their server has not told since this was begun.
+/// For how long a retired key was valid is told once and for all.
+pub fn is_for_want_of_keys(
+    event: &Pdu,
+    signatures: &Result<(), SignatureError>,
+    facts: &Facts<'_>,
+) -> bool {
+    let Err(SignatureError::NoValidKey(server)) = signatures else {
+        return false;
+    };
+    let keys = facts.keys_of(server);
+    let is_retired = |id| keys.iter().any(|key| key.retired && key.key_id == id);
+    let mut needed = keys::needed_for(event).into_iter();
+    let is_open = needed.any(|(signer, key_id)| signer == server && !is_retired(key_id));
+    is_open && !facts.told_keys_since(server, facts.begun())
 }
 
 /// Events in an order in which each comes after those of them that authorise it. Where servers

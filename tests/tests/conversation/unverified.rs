@@ -1,6 +1,8 @@
 //! Joins while a member's server is down, so that nobody can tell its keys: what it said before is
 //! verified when it is back (JOIN-6).
 
+use std::time::Duration;
+
 use comity_core::{messaging::command::Preset, pdu::RoomVersion};
 use serde_json::json;
 
@@ -99,4 +101,22 @@ fn join_6_what_is_not_verified_rules_nothing_until_it_is() {
         stage.membership("two", "@eve:one").as_deref(),
         Some("leave")
     );
+}
+
+/// It may have a key that it did not have when it told us those that it had, a moment ago.
+#[test]
+fn join_6_who_renewed_its_key_a_moment_ago_is_a_member_all_the_same() {
+    let room = room(RoomVersion::DEFAULT, Preset::Public);
+    let mut stage = Stage::with(&["one", "two", "three"], room);
+    stage.join_via("three", &["two"]).unwrap_err();
+    stage.network.renew_key("three");
+    stage.network.start("three");
+    stage.join("three").unwrap();
+    stage.join("two").unwrap();
+    stage.network.pass(Duration::from_secs(60));
+    stage.say("three", "can you hear me?");
+    stage.must_agree(&["one", "two", "three"]);
+    assert_eq!(noticed(&mut stage.network, "two"), ["can you hear me?"]);
+    let membership = stage.membership("two", "@cyd:three");
+    assert_eq!(membership.as_deref(), Some("join"));
 }

@@ -17,7 +17,7 @@ use crate::{
         Pdu,
         signing::{self, KnownKeys, VerifyKey},
     },
-    time::WallTime,
+    time::{Now, WallTime},
     transport::{
         discovery::{Directory, well_known::Page},
         matrix_error::MatrixError,
@@ -180,9 +180,9 @@ impl<'a> Facts<'a> {
         self.world.keys.notaries()
     }
 
-    /// Whether this server told nothing when it was last asked for its keys: then a key that is not
-    /// known may well exist.
-    pub fn is_silent(&self, server: &ServerName) -> bool {
-        self.world.keys.is_silent(server)
+    /// Whether this server has told its keys since a time. A key that is not among what it told
+    /// before may be newer than that, and if it told nothing any key may well exist.
+    pub fn told_keys_since(&self, server: &ServerName, since: Now) -> bool {
+        self.world.keys.told_since(server, since.monotonic)
     }
 }
