@@ -5,28 +5,39 @@ use std::{
     sync::Arc,
 };
 
-use comity_core::persistence::{
-    queries::Read,
-    tables::{SnapshotId, StoredEvent},
+use comity_core::{
+    Monotonic,
+    persistence::{
+        queries::Read,
+        tables::{SnapshotId, StoredEvent},
+    },
 };
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
 
-use super::{Ending, Invariant};
+use super::{Ending, Invariant, stays::Stays};
+use crate::simulation::sight::Sight;
 
 /// See the module.
-#[derive(Debug)]
-pub struct Heard;
+#[derive(Debug, Default)]
+pub struct Heard {
+    stays: Stays,
+}
 
 impl Invariant for Heard {
     fn name(&self) -> &'static str {
         "what was said is heard"
     }
 
+    fn sees(&mut self, at: Monotonic, sight: &Sight<'_>) -> Result<(), String> {
+        self.stays.sees(at, sight);
+        Ok(())
+    }
+
     fn at_the_end(&mut self, end: &mut Ending<'_>) -> Result<(), String> {
         for room_id in end.rooms {
             let mut states = BTreeMap::new();
             for [(speaker, _), (listener, _)] in end.pairs_inside(room_id) {
-                check(end, &mut states, room_id, speaker, listener)?;
+                self.check(end, &mut states, room_id, [speaker, listener])?;
             }
         }
         Ok(())
@@ -41,9 +52,9 @@ pub(super) type States = BTreeMap<(OwnedServerName, SnapshotId), BTreeSet<OwnedE
 pub(super) fn said(
     end: &mut Ending<'_>,
     states: &mut States,
+    stays: &Stays,
     room_id: &OwnedRoomId,
-    speaker: &OwnedServerName,
-    listener: &OwnedServerName,
+    [speaker, listener]: [&OwnedServerName; 2],
 ) -> Vec<Arc<StoredEvent>> {
     let present = end.network.server(listener.as_str()).current_state(room_id);
     let joined = present
@@ -67,34 +78,37 @@ pub(super) fn said(
                     let ids = events.iter().map(|event| event.pdu.event_id().to_owned());
                     ids.collect()
                 });
-            !before.is_disjoint(&joined)
+            let mut joins = before.intersection(&joined).peekable();
+            joins.peek().is_some() && !stays.missed(listener, &event.pdu, joins)
         })
     });
     heard.cloned().collect()
 }
 
-/// All of that the listener holds and did not reject.
-fn check(
-    end: &mut Ending<'_>,
-    states: &mut States,
-    room_id: &OwnedRoomId,
-    speaker: &OwnedServerName,
-    listener: &OwnedServerName,
-) -> Result<(), String> {
-    for event in said(end, states, room_id, speaker, listener) {
-        let json = event.pdu.json();
-        match end.stored[listener].get(event.pdu.event_id()) {
-            None => return Err(format!("{listener} never heard {json} of {speaker}")),
-            Some(held) if held.verdict.is_rejected() => {
-                return Err(format!("{listener} rejected {held:?} of {speaker}"));
+impl Heard {
+    /// All of that the listener holds and did not reject.
+    fn check(
+        &self,
+        end: &mut Ending<'_>,
+        states: &mut States,
+        room_id: &OwnedRoomId,
+        [speaker, listener]: [&OwnedServerName; 2],
+    ) -> Result<(), String> {
+        for event in said(end, states, &self.stays, room_id, [speaker, listener]) {
+            let json = event.pdu.json();
+            match end.stored[listener].get(event.pdu.event_id()) {
+                None => return Err(format!("{listener} never heard {json} of {speaker}")),
+                Some(held) if held.verdict.is_rejected() => {
+                    return Err(format!("{listener} rejected {held:?} of {speaker}"));
+                }
+                Some(held) if held.is_outlier() => {
+                    return Err(format!(
+                        "{listener} holds {held:?} of {speaker} as an outlier"
+                    ));
+                }
+                Some(_) => {}
             }
-            Some(held) if held.is_outlier() => {
-                return Err(format!(
-                    "{listener} holds {held:?} of {speaker} as an outlier"
-                ));
-            }
-            Some(_) => {}
         }
+        Ok(())
     }
-    Ok(())
 }

@@ -29,6 +29,7 @@ mod same_answer;
 mod same_id;
 mod shut_out;
 mod staged;
+mod stays;
 mod told_once;
 
 use std::{
@@ -112,7 +113,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(agreement::SameVerdicts),
         Box::new(agreement::SameRedactions),
         Box::new(agreement::SameServers),
-        Box::new(heard::Heard),
+        Box::<heard::Heard>::default(),
         Box::<joined::JoinedAndKnown>::default(),
         Box::<pushed::Pushed>::default(),
     ]

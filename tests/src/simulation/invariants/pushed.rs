@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     Ending, Invariant,
     heard::{self, States},
+    stays::Stays,
 };
 use crate::simulation::sight::Sight;
 
@@ -22,6 +23,7 @@ pub struct Pushed {
     delivered: BTreeSet<(OwnedServerName, OwnedServerName, String)>,
     /// Who gave up a part of whose queue.
     given_up: BTreeSet<(OwnedServerName, OwnedServerName)>,
+    stays: Stays,
 }
 
 /// What tells an event from others and outlives a redaction: its content hash.
@@ -41,7 +43,8 @@ impl Invariant for Pushed {
         "what was said is delivered"
     }
 
-    fn sees(&mut self, _: Monotonic, sight: &Sight<'_>) -> Result<(), String> {
+    fn sees(&mut self, at: Monotonic, sight: &Sight<'_>) -> Result<(), String> {
+        self.stays.sees(at, sight);
         match sight {
             Sight::Requested(asked, request) if asked.is_transaction() => {
                 let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
@@ -75,7 +78,8 @@ impl Invariant for Pushed {
                 if self.given_up.contains(&(speaker.clone(), listener.clone())) {
                     continue;
                 }
-                for event in heard::said(end, &mut states, room_id, speaker, listener) {
+                let pair = [speaker, listener];
+                for event in heard::said(end, &mut states, &self.stays, room_id, pair) {
                     // Who comes and goes by way of another server lets that one tell.
                     let is_own = event.pdu.state_key() == Some(event.pdu.sender().as_str());
                     let object = Value::Object(event.pdu.object());
