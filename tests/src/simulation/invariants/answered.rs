@@ -22,8 +22,9 @@ const TRANSACTION_MAX: Duration = Duration::from_secs(5 * 60);
 /// that for several servers that do not answer.
 const TIME_MAX: Duration = Duration::from_secs(30 * 60);
 
-/// How often it waits for the disk at most, those before it included.
-const LOOKS_MAX: u32 = 200;
+/// How often it waits for the disk at most, those before it included: a page of each of four streams,
+/// of a hundred events, may be at work at the same time.
+const LOOKS_MAX: u32 = 500;
 
 /// What a server says that has no room for a request.
 const TOO_BUSY: &str = "too many requests are under way";
