@@ -4,9 +4,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead, BufReader},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -126,25 +127,56 @@ impl Scratch {
         }
     }
 
-    /// Runs seeds from 0 with one bug, or none, until one breaks a promise.
+    /// Runs seeds with each of these bugs, or none, so many bugs at a time, and hands over what became
+    /// of each and how long it took.
     ///
     /// # Errors
     /// If the simulator cannot be started, or says nothing of use.
-    pub fn run(
+    pub fn run_all<'m>(
+        &self,
+        mutants: Vec<Option<&'m Mutant>>,
+        seeds: &Range<u64>,
+        threads: usize,
+        patience: Duration,
+        mut each: impl FnMut(Option<&'m Mutant>, Found, Duration),
+    ) -> Result<(), Error> {
+        let next = Mutex::new(mutants.into_iter());
+        let (sender, ended) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..threads.max(1) {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || {
+                    let take = || next.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    while let Some(mutant) = take() {
+                        let begun = Instant::now();
+                        let found = self.run(mutant, seeds, patience);
+                        if sender.send((mutant, found, begun.elapsed())).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let mut ended = ended.into_iter();
+            ended.try_for_each(|(mutant, found, time)| {
+                each(mutant, found?, time);
+                Ok(())
+            })
+        })
+    }
+
+    /// Runs seeds in their order, with one bug or none, until one breaks a promise.
+    fn run(
         &self,
         mutant: Option<&Mutant>,
-        seeds: u64,
+        seeds: &Range<u64>,
         patience: Duration,
     ) -> Result<Found, Error> {
+        let seeds = format!("{}..{}", seeds.start, seeds.end);
         let mut simulator = Command::new(self.target.join("release/comity-tests"));
         simulator
-            .args([
-                "simulate",
-                "--seeds",
-                &format!("0..{seeds}"),
-                "--tries",
-                "0",
-            ])
+            .args(["simulate", "--seeds", &seeds])
+            .args(["--threads", "1", "--tries", "0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         match mutant {

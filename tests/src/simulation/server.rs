@@ -31,9 +31,12 @@ use super::{
 /// How long a key is valid for events after the last that it signed.
 const RETIRED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How much a server does before somebody looks at what it wrote and said.
+const WORK_UNSEEN: usize = 200;
+
 /// How much a server does at most for one input, waiting for nothing but itself; one that does more
 /// never comes to an end. A thousand events that waited for one are judged in ten thousand steps.
-const WORK_MAX: usize = 200_000;
+const WORK_MAX: usize = 50_000;
 
 /// How a command ended.
 pub type Finished = Result<Reply, CommandError>;
@@ -48,6 +51,10 @@ pub struct Server {
     pub halted: Option<String>,
     /// What it was at when it did more at once than it may.
     pub(super) endless: Option<Vec<JobStatus>>,
+    /// How much it did for the last input.
+    work: usize,
+    /// Whether it has more to do for that.
+    is_busy: bool,
     /// How many events its database has given it since the world began.
     pub events_read: usize,
     pub(super) calls: Vec<Call>,
@@ -79,6 +86,8 @@ impl Server {
             notices: Vec::new(),
             halted: None,
             endless: None,
+            work: 0,
+            is_busy: false,
             events_read: 0,
             calls: Vec::new(),
             responses: Vec::new(),
@@ -164,33 +173,45 @@ impl Server {
         self.core.as_ref().map(Federation::jobs).unwrap_or_default()
     }
 
-    /// Hands in an input and carries out every action that needs no network.
+    /// Hands in an input and carries out the actions that need no network, or the first of many.
     pub fn handle(&mut self, now: Now, input: Input) {
         if let Some(core) = &mut self.core {
             core.handle(now, input);
-            self.carry_out(now);
+            self.work = 0;
+            self.go_on(now);
         }
     }
 
     /// Hands in what is due by now: answers of its disk, and the end of a pause.
     pub(super) fn wake(&mut self, now: Now) {
-        self.carry_out(now);
+        self.work = 0;
+        self.go_on(now);
         let is_due = |core: &Federation| core.next_deadline().is_some_and(|at| at <= now.monotonic);
-        if self.core.as_ref().is_some_and(is_due) {
+        if !self.is_busy && self.core.as_ref().is_some_and(is_due) {
             self.handle(now, Input::Tick);
         }
     }
 
-    fn carry_out(&mut self, now: Now) {
+    /// Whether it has more to do at once than it did so far: whoever hands in an input has to look at
+    /// what it did and to let it [go on](Self::go_on).
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy
+    }
+
+    /// Carries out so many more actions that need no network.
+    pub(super) fn go_on(&mut self, now: Now) {
         self.take_answers(now);
-        let mut work = 0;
-        while let Some(action) = self.core.as_mut().and_then(Federation::next_action) {
-            work += 1;
-            if work > WORK_MAX {
-                return self.give_up();
-            }
+        let enough = self.work + WORK_UNSEEN;
+        while self.work < enough
+            && let Some(action) = self.core.as_mut().and_then(Federation::next_action)
+        {
+            self.work += 1;
             self.begin(now, action);
             self.take_answers(now);
+        }
+        self.is_busy = self.work == enough && self.is_up();
+        if self.work > WORK_MAX {
+            self.give_up();
         }
     }
 

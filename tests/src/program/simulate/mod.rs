@@ -58,7 +58,7 @@ impl Simulate {
     /// Runs what is wanted and says how it went.
     pub fn run(self) -> ExitCode {
         if self.mutants {
-            return mutants::run(self.seeds.end, &self.only);
+            return mutants::run(&self.seeds, self.threads(), &self.only);
         }
         if self.plan {
             let first = || Part::whole(self.seeds.start);
@@ -71,10 +71,17 @@ impl Simulate {
         })
     }
 
+    /// How many threads to use.
+    fn threads(&self) -> usize {
+        let threads = self.threads.or(thread::available_parallelism().ok());
+        threads.map_or(1, NonZero::get)
+    }
+
     fn run_part(&self, part: &Part) -> ExitCode {
         let begun = Instant::now();
         if let Some(path) = &self.trace {
             failure::write_down(part, path);
+            println!("what happens is in {}", path.display());
         }
         match run(&part.plan()) {
             Ok(report) => {
@@ -106,15 +113,13 @@ impl Simulate {
 
     /// What all seeds came to together, and those that failed.
     fn campaign(&self) -> (Report, Vec<(u64, Box<Violation>)>) {
-        let threads = self.threads.or(thread::available_parallelism().ok());
         let progress = ProgressBar::new(self.seeds.end - self.seeds.start);
         if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} seeds, {eta} left")
         {
             progress.set_style(style);
         }
         let (mut total, mut failed) = (Report::default(), Vec::new());
-        let threads = threads.map_or(1, NonZero::get);
-        campaign::run_seeds(self.seeds.clone(), threads, |(seed, outcome)| {
+        campaign::run_seeds(self.seeds.clone(), self.threads(), |(seed, outcome)| {
             progress.inc(1);
             match outcome {
                 Ok(report) => total += &report,

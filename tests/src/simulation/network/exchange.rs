@@ -108,6 +108,7 @@ impl Exchange {
 impl Network {
     /// Takes from a server what it wants to send and to say.
     pub(super) fn collect(&mut self, name: &OwnedServerName) {
+        self.watch(name);
         let Some(server) = self.servers.get_mut(name) else {
             return;
         };
@@ -119,12 +120,7 @@ impl Network {
             Some(deadline) => drop(self.deadlines.insert(name.clone(), deadline)),
             None => drop(self.deadlines.remove(name)),
         }
-        let is_up = server.is_up();
-        for batch in server.disk.take_written() {
-            self.show(&Sight::Written(name, &batch));
-        }
-        self.show_notices(name);
-        if !is_up {
+        if !server.is_up() {
             self.note_endless(name);
             self.show(&Sight::Down(name));
             self.count_interrupted(name);
@@ -137,6 +133,22 @@ impl Network {
         }
         for call in calls {
             self.send(name, call);
+        }
+    }
+
+    /// Looks at what a server writes and says while it has more to do at once than it did so far.
+    fn watch(&mut self, name: &OwnedServerName) {
+        let now = self.now_at(name);
+        while let Some(server) = self.servers.get_mut(name) {
+            for batch in server.disk.take_written() {
+                self.show(&Sight::Written(name, &batch));
+            }
+            self.show_notices(name);
+            let server = self.servers.get_mut(name);
+            match server.filter(|server| server.is_busy() && self.broken.is_none()) {
+                Some(server) => server.go_on(now),
+                None => return,
+            }
         }
     }
 
