@@ -116,7 +116,10 @@ impl VerifyEvent {
             return Ok(Outcome::lacking(event_id, reason));
         }
         Ok(match check_genuine(&self.event, &signatures) {
-            Ok(event) => Outcome::phase(AdmitEvent::new(event, self.from.clone(), self.source)),
+            Ok(event) => {
+                let event = as_held(event, facts)?;
+                Outcome::phase(AdmitEvent::new(event, self.from.clone(), self.source))
+            }
             Err(reason) => Outcome::failed(event_id, reason),
         })
     }
@@ -147,6 +150,21 @@ pub fn check_genuine(
         Ok(()) if event.has_claimed_content() => Ok(event.clone()),
         Ok(()) => Ok(Arc::new(event.redacted())),
     }
+}
+
+/// What we hold of an event already, as part of a state perhaps, if less of it came: servers redact
+/// what they may not show, and what is left of an event may not be allowed any more.
+fn as_held(event: Arc<Pdu>, facts: &Facts<'_>) -> Result<Arc<Pdu>, Blocked> {
+    if event.has_claimed_content() {
+        return Ok(event);
+    }
+    let held = facts.event(event.event_id())?;
+    let whole = held.filter(|held| {
+        held.redacted_because.is_none()
+            && !held.verdict.is_rejected()
+            && held.pdu.is_same_event(&event)
+    });
+    Ok(whole.map_or(event, |held| held.pdu.clone()))
 }
 
 fn is_known(event_id: &EventId, facts: &Facts<'_>) -> Result<bool, Blocked> {

@@ -9,6 +9,9 @@ use comity_core::{
 };
 use http::{Response, StatusCode};
 
+/// The name of the identity server, which signs only what is so.
+pub(super) const IDENTITY_SERVER: &str = "id.example";
+
 /// What is known of a name. The network delivers by name, so all have the same address.
 pub(super) fn look_up(lookup: &Lookup) -> Found {
     let records = match lookup {

@@ -9,6 +9,7 @@ use comity_core::{
         signing::{SigningKey, sign_json},
         unpadded_base64,
     },
+    persistence::tables::Verdict,
 };
 use comity_tests::simulation::Liar;
 use http::{Method, Request};
@@ -202,6 +203,40 @@ fn no_key_is_good_by_a_page_of_an_inner_network_or_one_that_is_not_secure() {
         assert_eq!(stage.membership("one", "@bob:two"), None, "{page}");
         assert_eq!(pages.borrow().asked.len(), 0, "{page}");
     }
+}
+
+/// PDU-17, PDU-35: whoever may not see the past gets an invite redacted, and before version 11 too
+/// little is left of it. Who was invited holds the whole, and goes by that when others build on it.
+#[test]
+fn an_invite_stays_whole_that_comes_redacted_once_more() {
+    let servers = ["one", "two", "three"];
+    let version = RoomVersion::parse("10").unwrap();
+    let (mut stage, _) = invited(&servers, version);
+    stage.invite("one", "@cyd:three").unwrap();
+    stage.join("three").unwrap();
+    let joined = json!({ "history_visibility": "joined" });
+    stage
+        .set("one", "m.room.history_visibility", joined)
+        .unwrap();
+    let binding = binding(&stage, &signed("@bob:two", "token"));
+    assert_eq!(bind(&mut stage, &binding).0, 200);
+    stage.network.settle();
+    let invite = stage.own_membership("two").unwrap().event;
+    let invite = invite.pdu.event_id().to_owned();
+    stage.network.set_cut("three", "one", true);
+    stage.network.set_cut("three", "two", true);
+    stage.say("three", "not seen by who is invited");
+    stage.join("two").unwrap();
+    stage.network.set_cut("three", "one", false);
+    stage.network.set_cut("three", "two", false);
+    stage.network.settle();
+    stage.say("one", "welcome");
+    stage.network.settle();
+    stage.say("three", "to both");
+    stage.must_agree(&servers);
+    let held = stage.held("two", &invite).unwrap();
+    assert!(!held.is_outlier());
+    assert_eq!(held.verdict, Verdict::Accepted);
 }
 
 /// 3PID-1: what cannot be had now may be had when the identity server asks again.

@@ -1,4 +1,5 @@
-//! No honest server accepts in another's name what that one never signed.
+//! No honest server accepts in another's name what that one never signed, but invites of those who
+//! an identity server says are whose address was invited: these any server of the room may make.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use ruma_common::{OwnedServerName, ServerName};
 use serde_json::Value;
 
 use super::{Ending, Invariant};
-use crate::simulation::sight::Sight;
+use crate::simulation::{names::IDENTITY_SERVER, sight::Sight};
 
 /// See the module.
 ///
@@ -45,6 +46,18 @@ impl NothingForged {
         for value in inner {
             self.learn_from(server, value);
         }
+    }
+
+    /// Whether this invites whom the identity server found out.
+    fn is_found_out(&self, event: &Value) -> bool {
+        let server = <&ServerName>::try_from(IDENTITY_SERVER).expect("a server name");
+        let content = &event["content"];
+        let mut of_address = signatures(&content["third_party_invite"]["signed"], server);
+        content["membership"] == "invite"
+            && of_address.any(|signature| {
+                let key = (server.to_owned(), signature.to_owned());
+                self.signed.contains_key(&key)
+            })
     }
 }
 
@@ -95,7 +108,7 @@ impl Invariant for NothingForged {
                     let signed = self.signed.get(&key);
                     signed.is_some_and(|content| is_part_of(&object["content"], content))
                 });
-                if !is_authors {
+                if !is_authors && !self.is_found_out(&object) {
                     return Err(format!(
                         "{server} accepted {event:?}, which {author} never signed"
                     ));

@@ -29,6 +29,7 @@ use comity_core::{
 };
 use http::{Request, Response};
 use ruma_common::{OwnedServerName, ServerName};
+use serde_json::Value;
 
 pub use self::links::{Mishap, Quality};
 use self::{
@@ -374,6 +375,18 @@ impl Network {
         }
         let answer = self.answers.remove(&number).expect("it is there");
         answer.expect("the server is up")
+    }
+
+    /// Makes a liar tell a server something, unsigned, and wait for no answer.
+    pub fn tell(&mut self, liar: &str, to: &str, target: &str, body: &Value) {
+        let request = Request::put(target).body(body.to_string().into());
+        let errand = Errand {
+            wish: Wish::Nobody,
+            deadline: self.now.monotonic.plus(PATIENCE),
+            limit: usize::MAX,
+        };
+        let request = request.expect("the test gives a target");
+        self.open(server_name(liar), server_name(to), errand, request);
     }
 
     /// Lets the world go on until nothing happens any more.

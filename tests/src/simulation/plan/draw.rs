@@ -381,6 +381,6 @@ impl Draw {
 }
 
 /// An index of few.
-fn small(index: usize) -> u8 {
+pub(super) fn small(index: usize) -> u8 {
     u8::try_from(index).expect("there are few of them")
 }

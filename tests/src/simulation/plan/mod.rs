@@ -5,6 +5,7 @@
 //! after another step: whatever is left out of a plan, the rest still means something. That is
 //! what makes a failing plan small ([`Part`]).
 
+mod addresses;
 mod draw;
 pub mod lies;
 mod part;
@@ -135,6 +136,10 @@ pub enum Deed {
     Visibility(Slot, &'static str),
     /// Types.
     Type(Slot),
+    /// Invites the address of somebody who is to be found out.
+    InviteAddress(Slot),
+    /// Is found out to be whose address was invited last.
+    IsFoundOut(Slot),
 }
 
 /// What breaks, and what is mended. A new one is a variant here, a line in `draw` and `show`, and
@@ -233,7 +238,9 @@ impl Deed {
             | Self::Topic(room, _)
             | Self::Acl(room, _)
             | Self::Visibility(room, _)
-            | Self::Type(room) => *room,
+            | Self::Type(room)
+            | Self::InviteAddress(room)
+            | Self::IsFoundOut(room) => *room,
         }
     }
 }
@@ -243,6 +250,7 @@ impl Plan {
     pub fn draw(seed: u64) -> Self {
         let mut plan = draw::draw(seed);
         weave::weave(&mut plan);
+        addresses::add(&mut plan);
         plan
     }
 

@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 use comity_core::messaging::command::Preset;
 
 use super::{Deed, Fault, NAMES, Plan, ServerPlan, Step, USERS, User, What};
-use crate::simulation::network::{Mishap, Quality};
+use crate::simulation::{
+    database::DatabaseKind,
+    network::{Mishap, Quality},
+};
 
 /// The name of the server with this index.
 pub fn server(index: u8) -> &'static str {
@@ -38,14 +41,19 @@ impl fmt::Display for ServerPlan {
             write!(f, ", its clock off by {} s", self.skew)?;
         }
         if self.extremities_max != Self::usual(self.index).extremities_max {
-            write!(f, ", joining more than {} ends", self.extremities_max)?;
+            let ends = self.extremities_max;
+            write!(f, ", merging branches when there are more than {ends}")?;
         }
         if self.joins_in_part {
-            write!(f, ", joining in part")?;
+            f.write_str(", joining in part")?;
         }
-        write!(f, ", on {:?}", self.database)?;
+        f.write_str(match self.database {
+            DatabaseKind::Model => ", on a model of a database",
+            DatabaseKind::Sqlite => ", on SQLite",
+            DatabaseKind::Compared => ", on SQLite and a model, compared",
+        })?;
         match self.hostile {
-            true => f.write_str(", hostile"),
+            true => f.write_str("; SOMEBODY HOSTILE HAS ITS KEY AND ITS WIRES"),
             false => Ok(()),
         }
     }
@@ -134,6 +142,13 @@ impl fmt::Display for Deed {
                 write!(f, "shows the past of room {room} to {visibility}")
             }
             Self::Type(room) => write!(f, "types in room {room}"),
+            Self::InviteAddress(room) => write!(f, "invites an address to room {room}"),
+            Self::IsFoundOut(room) => {
+                write!(
+                    f,
+                    "is found out to be whose address was invited to room {room}"
+                )
+            }
         }
     }
 }

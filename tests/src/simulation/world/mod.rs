@@ -3,10 +3,12 @@
 //! | file | holds |
 //! |---|---|
 //! | `users` | what deeds are, as commands |
+//! | `addresses` | an identity server, and what it finds out |
 //! | `faults` | what faults do to servers and wires |
 //! | `lies` | what hostile servers do |
 //! | `ending` | how a world comes to rest and is judged |
 
+mod addresses;
 mod ending;
 mod faults;
 mod lies;
@@ -20,6 +22,7 @@ use std::{
 use comity_core::messaging::command::{Command, Reply};
 use ruma_common::{OwnedRoomId, OwnedServerName};
 
+use self::addresses::Addressed;
 use super::{
     chronicle::Report,
     hostile,
@@ -65,6 +68,8 @@ struct World {
     orders: Vec<Order>,
     /// How many words were said.
     words: u64,
+    /// The addresses that were invited last.
+    addressed: BTreeMap<Slot, Addressed>,
 }
 
 impl World {
@@ -77,6 +82,7 @@ impl World {
             ..Quality::default()
         });
         network.let_keys_outlive();
+        network.add_liar(addresses::identity_server());
         let mut honest = BTreeSet::new();
         for server in &plan.servers {
             let name = show::server(server.index);
@@ -100,6 +106,7 @@ impl World {
             creating: BTreeMap::new(),
             orders: Vec::new(),
             words: 0,
+            addressed: BTreeMap::new(),
         }
     }
 

@@ -17,6 +17,9 @@ impl World {
             return;
         }
         self.network.chronicle.count_deed(deed);
+        if let Deed::IsFoundOut(room) = deed {
+            return self.find_out(user, *room);
+        }
         for command in self.commands(user, deed) {
             let index = self.order(server, command);
             if let (Deed::Create { room, .. }, Some(index)) = (deed, index) {
@@ -42,6 +45,10 @@ impl World {
                 .map(|_| message(user, &room_id, self.new_word()))
                 .collect(),
             Deed::Repeat(_) => vec![message(user, &room_id, self.new_word()); 2],
+            Deed::InviteAddress(slot) => {
+                let token = self.new_word();
+                vec![self.invite_address(user, *slot, room_id, token)]
+            }
             _ => self.command(user, deed, room_id).into_iter().collect(),
         }
     }
@@ -51,7 +58,11 @@ impl World {
         let state =
             |event_type: &str, content: Value| event(user, &room_id, event_type, Some(""), content);
         Some(match deed {
-            Deed::Create { .. } | Deed::Say(..) | Deed::Repeat(_) => return None,
+            Deed::Create { .. }
+            | Deed::Say(..)
+            | Deed::Repeat(_)
+            | Deed::InviteAddress(_)
+            | Deed::IsFoundOut(_) => return None,
             Deed::Join(_, via) => Command::Join {
                 user_id: sender,
                 room_id,
@@ -162,7 +173,8 @@ pub(super) fn message(user: User, room_id: &OwnedRoomId, word: String) -> Comman
     }))
 }
 
-fn event(
+/// A state event, or another.
+pub(super) fn event(
     user: User,
     room_id: &OwnedRoomId,
     event_type: &str,
@@ -229,7 +241,7 @@ fn via_of(first: u8) -> Vec<ruma_common::OwnedServerName> {
         .collect()
 }
 
-fn object(value: Value) -> Map<String, Value> {
+pub(super) fn object(value: Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()
 }
 
