@@ -2,16 +2,21 @@
 
 use std::{collections::BTreeMap, ops::AddAssign, time::Duration};
 
-use comity_core::{Monotonic, Now, messaging::notice::Notice, persistence::tables::Verdict};
+use comity_core::{
+    Monotonic, Now,
+    messaging::{command::CommandError, join::candidates::NotLetIn},
+    persistence::tables::Verdict,
+};
 use http::Response;
 use ruma_common::{OwnedServerName, ServerName};
 use serde_json::Value;
 
 use super::{
     invariants::StoredEvents,
-    plan::{Deed, Fault, Plan},
+    plan::{Deed, Fault, NAMES, Plan},
     server::Finished,
     sight::{Asked, Sight},
+    tale::{self, Teller},
 };
 
 /// How often each kind of thing happened, by its name.
@@ -74,6 +79,7 @@ pub struct Chronicle {
     report: Report,
     /// What happened, line by line, if anybody wants to know.
     tale: Option<Vec<String>>,
+    teller: Teller,
     now: Monotonic,
 }
 
@@ -138,12 +144,13 @@ impl Chronicle {
 
     /// A command has ended.
     pub fn completed(&mut self, now: Now, server: &ServerName, outcome: &Finished) {
-        self.tell(now, || format!("{server} says {outcome:?}"));
-        if let Err(error) = outcome {
-            count(
-                &mut self.report.branches,
-                format!("command: {}", gist(&error.to_string())),
-            );
+        self.tell(now, || {
+            format!("{server} tells its user {}", tale::outcome(outcome))
+        });
+        let reasons = outcome.as_ref().err().map(reasons).unwrap_or_default();
+        for reason in reasons {
+            let name = format!("command: {}", gist(&reason));
+            count(&mut self.report.branches, name);
         }
     }
 
@@ -186,30 +193,39 @@ impl Chronicle {
                     &mut self.report.branches,
                     format!("notice {}", kind(notice)),
                 );
-                self.tell(now, || format!("{server} notes {}", short(notice)));
+                self.tell(now, || format!("{server} shows {}", tale::notice(notice)));
             }
             Sight::Requested(asked, request) => {
                 self.report.requests += 1;
-                let body = String::from_utf8_lossy(request.body());
-                self.tell(now, || {
-                    format!("{} → {}: {} {body}", asked.from, asked.to, asked.line)
-                });
+                let told = self.told(|teller| teller.request(asked, request.body()));
+                self.tell(now, || format!("{} → {}: {told}", asked.from, asked.to));
             }
             Sight::Answered(asked, response) => self.answered(now, *asked, response),
             Sight::Concluded(asked, outcome) => {
                 if let Err(error) = outcome {
-                    self.tell(now, || format!("{} ← {}: {error}", asked.from, asked.to));
+                    self.tell(now, || {
+                        let what = asked.endpoint();
+                        format!("{} ← {}: nothing for {what}: {error}", asked.from, asked.to)
+                    });
                 }
             }
+            Sight::Written(_, batch) if self.tale.is_some() => self.teller.learn(batch),
             Sight::Written(..) | Sight::Slowed(..) | Sight::Arrived(_) | Sight::Abandoned(_) => {}
         }
     }
 
+    /// What the teller says, if anybody wants to know.
+    fn told(&self, tell: impl FnOnce(&Teller) -> String) -> String {
+        let wanted = self.tale.as_ref().map(|_| tell(&self.teller));
+        wanted.unwrap_or_default()
+    }
+
     fn answered(&mut self, now: Now, asked: Asked<'_>, response: &Response<bytes::Bytes>) {
         let (status, body) = (response.status().as_u16(), response.body());
+        let told = self.told(|teller| teller.answer(status, body));
         self.tell(now, || {
-            let body = String::from_utf8_lossy(body);
-            format!("{} ← {}: {status} {body}", asked.from, asked.to)
+            let what = asked.endpoint();
+            format!("{} ← {}: {what} {told}", asked.from, asked.to)
         });
         let branches = &mut self.report.branches;
         if status != 200 {
@@ -246,31 +262,34 @@ pub fn kind(value: &impl std::fmt::Debug) -> String {
     text[..end.unwrap_or(text.len())].to_owned()
 }
 
-/// A reason without the names and numbers in it.
+/// Why a command failed. Who is let in by none of several servers has a reason from each.
+fn reasons(error: &CommandError) -> Vec<String> {
+    match error {
+        CommandError::NotLetIn(NotLetIn { failures, .. }) => {
+            let failures = failures.iter();
+            failures
+                .map(|(_, failure)| format!("not let in: {failure}"))
+                .collect()
+        }
+        _ => vec![error.to_string()],
+    }
+}
+
+/// A reason without the names and numbers in it, however many there are.
 fn gist(reason: &str) -> String {
-    let words = reason.split(' ').map(|word| {
-        let is_name =
-            word.contains(['@', '$', '!', ':', '/']) || word.contains(|c: char| c.is_ascii_digit());
-        if is_name { "…" } else { word }
-    });
-    let mut gist = words.collect::<Vec<_>>().join(" ");
+    let is_name = |word: &str| {
+        let word = word.trim_end_matches([':', ',', ';']);
+        let is_odd = |c: char| c.is_ascii_digit() || "@$!:/".contains(c);
+        word.contains(is_odd) || NAMES.contains(&word)
+    };
+    let words = reason
+        .split(' ')
+        .map(|word| if is_name(word) { "…" } else { word });
+    let mut words: Vec<_> = words.collect();
+    words.dedup();
+    let mut gist = words.join(" ");
     if let Some((end, _)) = gist.char_indices().nth(80) {
         gist.truncate(end);
     }
     gist
-}
-
-fn short(notice: &Notice) -> String {
-    match notice {
-        Notice::Event(event) | Notice::Redacted(event) | Notice::NotAccepted { event, .. } => {
-            format!(
-                "{} {} {:?} {}",
-                kind(notice),
-                event.pdu.event_id(),
-                event.verdict,
-                event.pdu.json()
-            )
-        }
-        _ => format!("{notice:?}"),
-    }
 }

@@ -41,6 +41,7 @@ mod plan;
 mod server;
 mod sight;
 mod stages;
+mod tale;
 mod world;
 
 pub use chronicle::{Counts, Report};

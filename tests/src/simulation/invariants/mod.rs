@@ -48,7 +48,7 @@ use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 use serde_json::Value;
 
 pub use self::{one_in_flight::OneInFlight, same_answer::SameAnswer};
-use super::{exempt::Exempt, network::Network, server::Finished, sight::Sight};
+use super::{exempt::Exempt, network::Network, server::Finished, sight::Sight, tale};
 
 /// Something that must always be true.
 pub trait Invariant {
@@ -137,6 +137,7 @@ impl fmt::Display for Violation {
             at,
             what,
         } = self;
+        let what = tale::short(what);
         write!(f, "{invariant}, at {:.3} s: {what}", at.0.as_secs_f64())
     }
 }
