@@ -190,7 +190,7 @@ fn decoded(segment: &str) -> Cow<'_, str> {
 }
 
 /// The room that a target names.
-fn room_in(line: &str) -> Option<OwnedRoomId> {
+pub(in crate::simulation) fn room_in(line: &str) -> Option<OwnedRoomId> {
     let mut segments = line.split(['/', '?']).map(decoded);
     segments.find_map(|segment| (*segment).try_into().ok())
 }
@@ -255,7 +255,9 @@ fn add(body: &mut Value, foreign: &[Arc<StoredEvent>]) {
             false => Value::Object(event.pdu.object()),
         }));
     });
-    if let (Some(event), Some(template)) = (foreign.first(), body.get_mut("event")) {
+    let template = body.get_mut("event");
+    let template = template.filter(|event| event.get("signatures").is_none());
+    if let (Some(event), Some(template)) = (foreign.first(), template) {
         template["room_id"] = event.pdu.room_id().as_str().into();
     }
 }

@@ -1,6 +1,8 @@
 //! What is asked of a server to keep it busy: requests of every kind, far more than it can be
 //! expected to answer at once.
 
+use std::time::Duration;
+
 use comity_core::{persistence::queries::Direction, transport::remote_request::Endpoint};
 
 use super::{
@@ -45,27 +47,31 @@ pub(in crate::simulation) fn flood(
     requests
 }
 
-/// A question about a room, of another kind for each number.
+/// A question about a room, of another kind and about another event for each number: what many ask
+/// for at once is looked up once.
 fn question(number: usize, room: &Insider) -> Option<Endpoint> {
     let room_id = room.room_id().to_owned();
     let user = room.user.clone();
-    let (end, _) = room.ends.first()?.clone();
-    let create = room.state.first()?.pdu.event_id().to_owned();
+    let past = room.past.iter().map(|(event, _)| event);
+    let events: Vec<_> = past.chain(&room.state).collect();
+    let any = |number: usize| events.get(number % events.len().max(1));
+    let event = any(number)?.pdu.event_id().to_owned();
+    let other = any(number / 14)?.pdu.event_id().to_owned();
     Some(match number % 14 {
         0 => Endpoint::MissingEvents {
             room_id,
             earliest: Vec::new(),
-            latest: vec![end],
+            latest: vec![event, other],
             limit: GREED,
             min_depth: 0,
         },
-        1 => Endpoint::StateIds(room_id, end),
-        2 => Endpoint::State(room_id, end),
-        3 => Endpoint::Event(end),
-        4 => Endpoint::EventAuth(room_id, create),
+        1 => Endpoint::StateIds(room_id, event),
+        2 => Endpoint::State(room_id, event),
+        3 => Endpoint::Event(event),
+        4 => Endpoint::EventAuth(room_id, event),
         5 => Endpoint::Backfill {
             room_id,
-            from: vec![end],
+            from: vec![event, other],
             limit: GREED,
         },
         6 => Endpoint::MakeJoin(room_id, user),
@@ -73,7 +79,7 @@ fn question(number: usize, room: &Insider) -> Option<Endpoint> {
         8 => Endpoint::MakeLeave(room_id, user),
         9 => Endpoint::EventByTime {
             room_id,
-            time: room.now(),
+            time: room.now().minus(Duration::from_secs(number as u64)),
             direction: Direction::Backward,
         },
         10 => Endpoint::Hierarchy {

@@ -25,7 +25,7 @@ use super::{
 use crate::simulation::{
     chronicle,
     exempt::{Exempt, KeyLie},
-    hostile::{Answered, Falsehood, Hostile, Insider, Tale, flood, tell},
+    hostile::{Answered, Falsehood, Hostile, Insider, Tale, flood, room_in, tell},
     invariants::StoredEvents,
     plan::lies::{Corruption, Ruse},
     server::Server,
@@ -97,7 +97,8 @@ impl Network {
         let Some(server) = self.servers.get_mut(&name) else {
             return;
         };
-        let Some(room) = Insider::of(server, room_id, wall, ruse == Ruse::OldBranch) else {
+        let with_past = matches!(ruse, Ruse::OldBranch | Ruse::Flood(_));
+        let Some(room) = Insider::of(server, room_id, wall, with_past) else {
             return;
         };
         let other = other.and_then(|other| Insider::of(server, other, wall, false));
@@ -174,14 +175,7 @@ impl Network {
             return Some((truth, Duration::ZERO));
         };
         let server = self.servers.get_mut(exchange.to())?;
-        // Best is a room in which the one who asks is too, and so knows what authorises its events.
-        let rooms = hostile.foreign_rooms(line).into_iter();
-        let states = rooms.map(|room_id| server.current_state(&room_id));
-        let knows = |event: &Arc<StoredEvent>| {
-            event.pdu.membership() == Some("join") && event.pdu.origin() == exchange.from()
-        };
-        let foreign = states.max_by_key(|state| (state.iter().any(knows), state.len()));
-        let foreign = foreign.unwrap_or_default();
+        let foreign = foreign_events(server, hostile, exchange);
         let (falsehood, corruption) = hostile.corrupt(Answered {
             from: exchange.from(),
             line,
@@ -212,6 +206,28 @@ impl Network {
             Falsehood::Silence => None,
         }
     }
+}
+
+/// The state of a room that is not asked about, if events of one are to be in the answer. Best is one
+/// of the same version in which the one who asks is too, and so knows what authorises its events.
+fn foreign_events(
+    server: &mut Server,
+    hostile: &Hostile,
+    exchange: &Exchange,
+) -> Vec<Arc<StoredEvent>> {
+    let version = |state: &[Arc<StoredEvent>]| Some(state.first()?.pdu.room_version());
+    let asked = room_in(exchange.line()).map(|room_id| server.current_state(&room_id));
+    let asked = asked.and_then(|state| version(&state));
+    let rooms = hostile.foreign_rooms(exchange.line()).into_iter();
+    let states = rooms.map(|room_id| server.current_state(&room_id));
+    let knows = |event: &Arc<StoredEvent>| {
+        event.pdu.membership() == Some("join") && event.pdu.origin() == exchange.from()
+    };
+    let fitness = |state: &Vec<Arc<StoredEvent>>| {
+        let is_like = asked.is_none() || version(state) == asked;
+        (is_like && state.iter().any(knows), state.len())
+    };
+    states.max_by_key(fitness).unwrap_or_default()
 }
 
 /// Those of these rooms that a server is in: into others it may yet come, and where it cannot get

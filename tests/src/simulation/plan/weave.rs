@@ -1,9 +1,11 @@
 //! Makes some servers of some plans hostile, and weaves their lies into the steps.
 
+mod schemes;
+
 use std::time::Duration;
 
 use super::{
-    Deed, Fault, Plan, Slot, Step, User, What,
+    Deed, Plan, Slot, Step, User, What,
     lies::{Corruption, Lie, Ruse},
 };
 use crate::rooms::Dice;
@@ -11,6 +13,9 @@ use crate::rooms::Dice;
 /// Plans without this many servers hold none that is hostile: two honest ones are needed to
 /// disagree.
 const SERVERS_MIN: usize = 3;
+
+/// In one of how many plans with a hostile server that has a scheme.
+const SCHEMING: usize = 5;
 
 /// What is pushed, and how often, of all that is.
 const RUSES: &[(usize, Ruse)] = &[
@@ -124,6 +129,10 @@ pub(super) fn weave(plan: &mut Plan) {
             woven.extend(weaver.lie());
         }
     }
+    if weaver.dice.once_in(SCHEMING) {
+        let after = weaver.dice.below(woven.len());
+        woven.splice(after..after, weaver.mixed_rooms());
+    }
     plan.steps = woven;
 }
 
@@ -168,35 +177,10 @@ impl Weaver {
             true => self.answer(),
             false => self.push(),
         };
-        let told = self.step(What::Lie(self.liar, lie));
         match lie {
-            Lie::Push(room, Ruse::Flood(_), to) => self.while_busy(room, to, told),
-            _ => vec![told],
+            Lie::Push(room, Ruse::Flood(size), to) => self.flood(room, size, to),
+            _ => vec![self.step(What::Lie(self.liar, lie))],
         }
-    }
-
-    /// A flood falls on a disk that takes its time, while others have something to say and to ask.
-    fn while_busy(&mut self, room: Slot, to: Option<u8>, flood: Step) -> Vec<Step> {
-        let victim = to.unwrap_or_else(|| *self.dice.pick(&self.others));
-        let pace = *self.dice.pick(&[20, 200, 2_000]);
-        let speaker = User {
-            server: *self.dice.pick(&self.others),
-            name: 0,
-        };
-        let newcomer = User {
-            server: *self.dice.pick(&self.others),
-            name: 1,
-        };
-        let mut steps = vec![self.step(What::Fault(Fault::DiskSlow(victim, pace))), flood];
-        for what in [
-            What::Deed(speaker, Deed::Say(room, 3)),
-            What::Deed(newcomer, Deed::Join(room, victim)),
-            What::Deed(speaker, Deed::Say(room, 1)),
-            What::Fault(Fault::DiskSlow(victim, 0)),
-        ] {
-            steps.push(self.step(what));
-        }
-        steps
     }
 
     fn push(&mut self) -> Lie {
