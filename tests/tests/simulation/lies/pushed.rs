@@ -49,7 +49,7 @@ fn an_event_in_anothers_name_is_dropped_everywhere() {
 #[test]
 fn an_event_that_is_signed_with_an_expired_key_is_dropped_everywhere() {
     let scene = |version| Scene::begin(version).lies(push(Ruse::RetiredKey)).play();
-    let words = "dropped: three signed with no key";
+    let words = "dropped: … signed with no key";
     scene(RoomVersion::V11).comes_to("RetiredKey", words);
     assert_eq!(scene(RoomVersion::V2).came_to(words), 0);
 }
