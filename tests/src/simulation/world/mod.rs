@@ -19,7 +19,10 @@ use std::{
     panic::{self, AssertUnwindSafe},
 };
 
-use comity_core::messaging::command::{Command, Reply};
+use comity_core::messaging::{
+    command::{Command, Reply},
+    settings::RequestLimits,
+};
 use ruma_common::{OwnedRoomId, OwnedServerName};
 
 use self::addresses::Addressed;
@@ -30,6 +33,14 @@ use super::{
     network::{Network, Quality},
     plan::{Plan, Slot, Step, What, show},
     server::Server,
+};
+
+/// How many requests servers have under way at most: so few that one who floods them could take all.
+const SMALL: RequestLimits = RequestLimits {
+    requests: 400,
+    requests_per_server: 100,
+    bytes: 64 << 20,
+    bytes_per_server: 8 << 20,
 };
 
 /// Carries a plan out. The same plan always gives the same result.
@@ -89,6 +100,7 @@ impl World {
             network.set_skew(name, server.skew * 1_000);
             let mut host = Server::on(name, server.database);
             host.settings.extremities_max = usize::from(server.extremities_max);
+            host.settings.requests = SMALL;
             host.settings.join_in_part = server.joins_in_part;
             match server.hostile {
                 true => {

@@ -15,14 +15,14 @@ const KNOWN: Slot = 4;
 const STRANGE: Slot = 5;
 
 /// How long a disk stays slow that was flooded.
-const FLOODED: Duration = Duration::from_secs(15 * 60);
+const FLOODED: Duration = Duration::from_secs(2 * 60);
 
 impl Weaver {
     /// A flood falls on a disk that takes its time, and another before that has recovered, while
     /// others have something to say and to ask.
     pub(super) fn flood(&mut self, room: Slot, size: u16, to: Option<u8>) -> Vec<Step> {
         let victim = to.unwrap_or_else(|| *self.dice.pick(&self.others));
-        let pace = *self.dice.pick(&[20, 200, 2_000, 10_000]);
+        let pace = *self.dice.pick(&[20, 200, 2_000]);
         let speaker = User {
             server: self.other_than(victim),
             name: 0,
