@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use crate::authority::Authority;
 use crate::client::{Client, Door};
@@ -9,6 +10,9 @@ use crate::failure::Failure;
 use crate::homeserver::Homeserver;
 use crate::process::{Process, free_port, make_directory, output_of};
 use crate::wire::Wire;
+
+/// Set if it is to join rooms without their members first.
+const JOIN_IN_PART: &str = "COMITY_INTEROP_JOIN_IN_PART";
 
 /// A `comity serve` in a directory of its own.
 pub struct Comity {
@@ -47,12 +51,19 @@ impl Comity {
                 ])
                 .args(["--client-listen", &format!("127.0.0.1:{client_port}")]),
         )?;
+        let configuration = directory.join("comity.toml");
+        if env::var_os(JOIN_IN_PART).is_some() {
+            let doing = || Failure::while_doing("choosing to join in part");
+            let written = fs::read_to_string(&configuration).map_err(doing())?;
+            let chosen = written.replace("join_in_part = false", "join_in_part = true");
+            fs::write(&configuration, chosen).map_err(doing())?;
+        }
         Ok(Self {
             label: label.to_owned(),
             server_name,
             door: Door::new(format!("http://127.0.0.1:{client_port}"), authority.roots()),
             program,
-            configuration: directory.join("comity.toml"),
+            configuration,
             process: Process::new(directory.join("output.log")),
             wire,
         })

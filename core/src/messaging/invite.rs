@@ -13,6 +13,7 @@ use super::{
     command::{CommandError, Content, Reply},
     compose::{self, NewEvent, our_room},
     delivery::{Delivery, deliver},
+    invited_to,
     notice::{InviteRefusal, Question, Told},
 };
 use crate::{
@@ -50,9 +51,6 @@ const DESCRIBING: &[&str] = &[
     "m.room.canonical_alias",
     "m.room.encryption",
 ];
-
-/// How many events of another server's description are kept.
-const STRIPPED_STATE_MAX: usize = 50;
 
 /// An invite to make.
 #[derive(Clone, Debug)]
@@ -303,7 +301,7 @@ impl ServeInvite {
         room_id: OwnedRoomId,
         event_id: OwnedEventId,
         event: Pdu,
-        mut stripped_state: Vec<Value>,
+        said: Vec<Value>,
     ) -> Result<Self, MatrixError> {
         let invalid = |reason: &str| MatrixError::new(ErrorCode::InvalidParam, reason);
         if event.room_id() != room_id || event.event_id() != event_id {
@@ -319,8 +317,8 @@ impl ServeInvite {
         let Some(Ok(target)) = target else {
             return Err(invalid("nobody is invited"));
         };
-        stripped_state.truncate(STRIPPED_STATE_MAX);
-        stripped_state.retain(Value::is_object);
+        let version = event.room_version();
+        let stripped_state = invited_to::description(said, &room_id, version).map_err(invalid)?;
         Ok(Self {
             origin,
             event: Arc::new(event),

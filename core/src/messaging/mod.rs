@@ -20,6 +20,7 @@ pub mod ephemeral;
 pub mod hierarchy;
 pub mod homeserver;
 pub mod invite;
+pub mod invited_to;
 pub mod join;
 pub mod knock;
 pub mod leave;

@@ -5,11 +5,14 @@ use comity_core::{
     messaging::command::{Command, Content, EduAudience},
     transport::matrix_error::MatrixError,
 };
-use ruma_common::RoomId;
+use ruma_common::{RoomId, UserId};
 use serde_json::{Value, json};
 
 use super::{errors, event_format::object, session::Session};
-use crate::accounts::Caller;
+use crate::{
+    accounts::{Accounts, Caller},
+    homeserver::Homeserver,
+};
 
 impl Session<'_> {
     /// The keys of the user's present device changed, or with `None` the device is gone.
@@ -38,24 +41,10 @@ impl Session<'_> {
         self.announce("m.device_list_update", content)
     }
 
-    /// The servers in a room that the user has just entered may not have met the user's devices.
+    /// The same as the function, for the user of this session.
     pub(super) fn announce_devices_in(&self, room_id: &RoomId) -> Result<(), MatrixError> {
-        let accounts = &self.api.accounts;
-        let devices = accounts.device_keys(&self.caller.localpart);
-        let stream_id = accounts.announced(&self.user_id);
-        let stream_id = stream_id.map_err(errors::from_accounts)?;
-        for (device_id, keys) in devices.map_err(errors::from_accounts)? {
-            let content = object(json!({
-                "user_id": self.user_id,
-                "device_id": device_id,
-                "stream_id": stream_id,
-                "prev_id": [],
-                "keys": keys,
-            }));
-            let to = EduAudience::Room(room_id.to_owned());
-            self.announce_to(to, "m.device_list_update", content)?;
-        }
-        Ok(())
+        let (accounts, homeserver) = (&self.api.accounts, &*self.api.homeserver);
+        announce_devices_in(room_id, &self.user_id, accounts, homeserver)
     }
 
     /// The keys changed that stand for the user.
@@ -92,4 +81,32 @@ impl Session<'_> {
         })
         .map(drop)
     }
+}
+
+/// The servers in a room that a user of ours has just entered may not have met the user's devices.
+pub(super) fn announce_devices_in(
+    room_id: &RoomId,
+    user_id: &UserId,
+    accounts: &Accounts,
+    homeserver: &dyn Homeserver,
+) -> Result<(), MatrixError> {
+    let devices = accounts.device_keys(user_id.localpart());
+    let stream_id = accounts.announced(user_id);
+    let stream_id = stream_id.map_err(errors::from_accounts)?;
+    for (device_id, keys) in devices.map_err(errors::from_accounts)? {
+        let content = object(json!({
+            "user_id": user_id,
+            "device_id": device_id,
+            "stream_id": stream_id,
+            "prev_id": [],
+            "keys": keys,
+        }));
+        let command = Command::SendEdu {
+            to: EduAudience::Room(room_id.to_owned()),
+            edu_type: "m.device_list_update".to_owned(),
+            content,
+        };
+        homeserver.command(command).map_err(errors::from_command)?;
+    }
+    Ok(())
 }

@@ -27,6 +27,7 @@ use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, Serve
 use serde_json::{Value, json};
 
 use super::{
+    announcing::announce_devices_in,
     device_cache::DeviceCache,
     event_format::object,
     moments::{Moments, TYPING_TIME},
@@ -63,8 +64,18 @@ pub(super) struct Said {
     pub(super) content: Content,
 }
 
-/// Where to send what is heard. `None` says that there is something in the inbox.
-pub(super) type Ear = SyncSender<Option<Said>>;
+/// What there is to take in.
+pub(super) enum Heard {
+    /// There is something in the inbox.
+    Inbox,
+    /// Somebody said something for the moment.
+    Said(Said),
+    /// One of our users is in a room at last, and nobody waited for it.
+    Entered(OwnedUserId, OwnedRoomId),
+}
+
+/// Where to send what is heard.
+pub(super) type Ear = SyncSender<Heard>;
 
 /// Takes in what other servers say.
 pub(super) struct Hearing {
@@ -97,24 +108,28 @@ impl Hearing {
         Ok(ear)
     }
 
-    fn run(&self, heard: &Receiver<Option<Said>>) {
+    fn run(&self, heard: &Receiver<Heard>) {
         use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
         let (mut after, mut looked, mut let_go) = (None, Instant::now(), Instant::now());
         loop {
-            let (said, is_called) = match heard.recv_timeout(TICK) {
-                Ok(Some(said)) => (Some(said), false),
-                Ok(None) => (None, true),
-                Err(Timeout) => (None, false),
+            let heard = match heard.recv_timeout(TICK) {
+                Ok(heard) => Some(heard),
+                Err(Timeout) => None,
                 Err(Disconnected) => return,
             };
             let Some(homeserver) = self.homeserver.upgrade() else {
                 return;
             };
+            let is_called = matches!(heard, Some(Heard::Inbox));
             let is_due = is_called || looked.elapsed() > LOOK_EVERY;
-            let mut is_news = said.is_some() || is_due;
-            let mut taken_in = match said {
-                Some(said) => self.take_in_moment(&*homeserver, &said),
-                None => Ok(()),
+            let mut is_news = heard.is_some() || is_due;
+            let mut taken_in = match heard {
+                Some(Heard::Said(said)) => self.take_in_moment(&*homeserver, &said),
+                Some(Heard::Entered(user_id, room_id)) => {
+                    announce_devices_in(&room_id, &user_id, &self.accounts, &*homeserver)
+                        .map_err(|error| Unheard::Federation(error.to_string()))
+                }
+                Some(Heard::Inbox) | None => Ok(()),
             };
             if is_due {
                 looked = Instant::now();

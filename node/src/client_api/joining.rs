@@ -29,7 +29,10 @@ pub(super) fn join(session: &Session<'_>, request: &Request<'_>) -> Handled {
         content,
     })? {
         Reply::Room(room_id) => {
-            session.announce_devices_in(&room_id)?;
+            // What was joined in part is announced when it is whole.
+            if session.is_joined(&room_id)? {
+                session.announce_devices_in(&room_id)?;
+            }
             Ok(json!({ "room_id": room_id }))
         }
         _ => Err(errors::unexpected_reply()),

@@ -11,7 +11,7 @@ use ruma_common::UserId;
 
 use super::{
     device_cache::DeviceCache,
-    hearing::{Ear, Said},
+    hearing::{Ear, Heard, Said},
 };
 use crate::homeserver::Homeserver;
 
@@ -71,7 +71,7 @@ pub(super) fn listen(
 ) -> io::Result<()> {
     let (listener, news) = (Arc::downgrade(homeserver), Arc::downgrade(news));
     let (ear, devices) = (ear.clone(), devices.clone());
-    let _ = ear.try_send(None);
+    let _ = ear.try_send(Heard::Inbox);
     homeserver.on_notice(Box::new(move |notice| match notice {
         Ok(Notice::Event(event)) => {
             forget_who_left(&event.pdu, &devices);
@@ -90,8 +90,17 @@ pub(super) fn listen(
             acknowledge,
             ..
         }) => {
-            let said = acknowledge.is_none().then_some(Said { edu_type, content });
-            let _ = ear.try_send(said);
+            let _ = ear.try_send(match acknowledge {
+                None => Heard::Said(Said { edu_type, content }),
+                Some(_) => Heard::Inbox,
+            });
+        }
+        Ok(Notice::JoinEnded {
+            user_id,
+            room_id,
+            result: Ok(()),
+        }) => {
+            let _ = ear.try_send(Heard::Entered(user_id, room_id));
         }
         Ok(
             Notice::DestinationDown { .. }

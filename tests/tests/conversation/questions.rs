@@ -12,7 +12,7 @@ use ruma_common::OwnedEventId;
 use serde_json::{Value, json};
 
 use crate::{
-    forger::{altered, body, eve, lied_to, signed},
+    forger::{Forger, altered, body, eve, infiltrate, lied_to, list, signed},
     stage::{Stage, VERSIONS, room, user},
 };
 
@@ -75,8 +75,9 @@ fn invite_5_what_is_no_proper_invite_is_not_signed() {
     let forged = altered(&good, |event| {
         event["signatures"]["liar"]["ed25519:liar"] = json!("A".repeat(86));
     });
+    let said = Value::from(list(&forger.events));
     let request = |version: &str, event: &str| {
-        format!(r#"{{"room_version":"{version}","event":{event},"invite_room_state":[]}}"#)
+        format!(r#"{{"room_version":"{version}","event":{event},"invite_room_state":{said}}}"#)
     };
     let version = forger.version.as_str();
     let of_ann = altered(&good, |event| event["sender"] = json!("@ann:one"));
@@ -105,6 +106,66 @@ fn invite_5_what_is_no_proper_invite_is_not_signed() {
     let answer = body(&response);
     let signers = answer["event"]["signatures"].as_object().unwrap();
     assert!(signers.contains_key("one") && signers.contains_key("liar"));
+}
+
+/// INVITE-6: what is said of a room is kept as far as it can be of that room; where the room's id
+/// tells which create event it has, that must be among it.
+#[test]
+fn invite_6_what_an_invite_says_of_its_room_must_be_of_that_room() {
+    for (version, must_be_there) in [(RoomVersion::V11, false), (RoomVersion::V12, true)] {
+        let mut stage = Stage::with(&["one"], room(version, Preset::Public));
+        stage.network.add_liar(Liar::new("liar"));
+        let own = stage.network.liar("liar").own.clone();
+        let ours = infiltrate(&mut stage, version);
+        let theirs = Forger::with_a_room(own, version);
+        stage.room_id = theirs.room_id.clone();
+        let content = json!({ "membership": "invite" });
+        let invite = theirs.event("m.room.member", Some("@ann:one"), content);
+        let whole = |forger: &Forger| Value::Object(forger.events[0].object());
+        let altered = altered_content(whole(&theirs));
+        let name = json!({ "type": "m.room.name", "state_key": "", "sender": "@eve:liar",
+            "content": { "name": "Elsewhere" } });
+        let stripped = json!({ "type": "m.room.create", "state_key": "", "sender": "@eve:liar",
+            "content": {} });
+        let foreign = Value::Object(ours.last.object());
+        let mut invited = |said: &[&Value]| {
+            let (event, said) = (invite.json(), json!(said));
+            let request = format!(
+                r#"{{"room_version":"{version}","event":{event},"invite_room_state":{said}}}"#
+            );
+            let endpoint = Endpoint::Invite(signed(&invite, request));
+            let response = stage.network.ask("liar", "one", endpoint);
+            (
+                response.status().as_u16(),
+                body(&response)["errcode"].clone(),
+            )
+        };
+        for said in [
+            vec![],
+            vec![&name],
+            vec![&stripped],
+            vec![&whole(&ours)],
+            vec![&altered],
+        ] {
+            let answered = invited(&said);
+            let expected = match must_be_there {
+                true => (400, json!("M_INVALID_PARAM")),
+                false => (200, Value::Null),
+            };
+            assert_eq!(answered, expected, "{version}: {said:?}");
+        }
+        let create = whole(&theirs);
+        let answered = invited(&[&create, &json!(17), &name, &foreign, &altered]);
+        assert_eq!(answered, (200, Value::Null), "{version}");
+        let known = stage.own_membership("one").unwrap();
+        assert_eq!(known.stripped_state, [create, name], "{version}");
+    }
+}
+
+/// The event with other content than was hashed.
+fn altered_content(mut event: Value) -> Value {
+    event["content"]["m.federate"] = json!(true);
+    event
 }
 
 #[test]
