@@ -104,9 +104,7 @@ impl UserKeys {
             true
         });
         for keys in [&mut self.master_keys, &mut self.self_signing_keys] {
-            keys.retain(|user_id, key| {
-                wanted.contains_key(user_id) && is_named(key, "user_id", user_id.as_str())
-            });
+            keys.retain(|user_id, key| wanted.contains_key(user_id) && stands_for(key, user_id));
         }
         self
     }
@@ -137,10 +135,22 @@ impl DeviceList {
         self.devices.retain(|device| {
             is_of(&device.keys) && is_named(&device.keys, "device_id", &device.device_id)
         });
-        self.master_key = self.master_key.filter(is_of);
-        self.self_signing_key = self.self_signing_key.filter(is_of);
+        self.master_key = self.master_key.filter(|key| stands_for(key, of));
+        self.self_signing_key = self.self_signing_key.filter(|key| stands_for(key, of));
         (self.user_id == of).then_some(self)
     }
+}
+
+/// Whether this may be a key that stands for a user: theirs, and one (LIMIT-22).
+fn stands_for(key: &Value, user_id: &UserId) -> bool {
+    is_named(key, "user_id", user_id.as_str()) && holds_one_key(key)
+}
+
+/// Whether such an object holds one key, as it must: which one is meant would be anybody's guess.
+#[must_use]
+pub fn holds_one_key(key: &Value) -> bool {
+    let keys = key.get("keys").and_then(Value::as_object);
+    keys.is_some_and(|keys| keys.len() == 1)
 }
 
 fn is_named(key: &Value, field: &str, name: &str) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use comity_core::{
     messaging::{
         command::{Command, Reply},
-        device_keys::{UserKeys, WantedKeys, WantedOneTimeKeys},
+        device_keys::{UserKeys, WantedKeys, WantedOneTimeKeys, holds_one_key},
     },
     transport::matrix_error::MatrixError,
 };
@@ -151,6 +151,9 @@ pub(super) fn upload_cross_signing(session: &Session<'_>, request: &Request<'_>)
                 "the {usage} key is not yours or for something else"
             )));
         }
+    }
+    if let Some((usage, _)) = keys.iter().find(|(_, key)| !holds_one_key(key)) {
+        return Err(invalid(format!("the {usage} key is not one key")));
     }
     for (usage, key) in &keys {
         let set = session

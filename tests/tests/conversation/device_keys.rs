@@ -24,7 +24,8 @@ fn keys_of(user_id: &OwnedUserId, device_ids: &[&str]) -> UserKeys {
     let devices = device_ids
         .iter()
         .map(|id| ((*id).to_owned(), device(user_id, id)));
-    let master = json!({ "user_id": user_id, "usage": ["master"], "keys": {} });
+    let master = json!({ "user_id": user_id, "usage": ["master"],
+        "keys": { "ed25519:A": "A" } });
     UserKeys {
         device_keys: [(user_id.clone(), devices.collect())].into(),
         master_keys: [(user_id.clone(), master)].into(),
@@ -103,6 +104,48 @@ fn dev_3_keys_are_asked_of_the_servers_of_their_users() {
     assert_eq!(keys.device_keys[&bob]["PHONE"], device(&bob, "PHONE"));
 }
 
+/// LIMIT-22: what stands for a user holds one key, or nobody knows which is meant.
+#[test]
+fn limit_22_a_key_that_stands_for_a_user_is_one_key() {
+    for (held, is_taken) in [
+        (json!({ "ed25519:A": "A" }), true),
+        (json!({}), false),
+        (json!({ "ed25519:A": "A", "ed25519:B": "B" }), false),
+        (json!("A"), false),
+    ] {
+        let mut network = Network::of(&["one", "two"]);
+        let bob = user("two");
+        let mut keys = keys_of(&bob, &["PHONE"]);
+        let master = keys.master_keys.get_mut(&bob).unwrap();
+        master["keys"] = held.clone();
+        let mut signing = master.clone();
+        signing["usage"] = json!(["self_signing"]);
+        keys.self_signing_keys.insert(bob.clone(), signing.clone());
+        let list = DeviceList {
+            user_id: bob.clone(),
+            stream_id: 1,
+            devices: Vec::new(),
+            master_key: Some(master.clone()),
+            self_signing_key: Some(signing),
+        };
+        let server = network.server("two");
+        let question = Question::Keys([(bob.clone(), Vec::new())].into());
+        server.knows(question, Told::Keys(keys));
+        server.knows(Question::Devices(bob.clone()), Told::Devices(list));
+        let Ok(Reply::Keys { keys, .. }) = network.run("one", query(&[(&bob, &[])])) else {
+            panic!("no keys");
+        };
+        assert_eq!(keys.device_keys.len(), 1, "{held}");
+        let taken = [&keys.master_keys, &keys.self_signing_keys].map(|keys| keys.len() == 1);
+        assert_eq!(taken, [is_taken; 2], "{held}");
+        let Ok(Reply::Devices(list)) = network.run("one", Command::ListDevices(bob)) else {
+            panic!("no devices");
+        };
+        let taken = [&list.master_key, &list.self_signing_key].map(Option::is_some);
+        assert_eq!(taken, [is_taken; 2], "{held}");
+    }
+}
+
 /// DEV-3: a server that is not reached leaves the others' keys as they are.
 #[test]
 fn dev_3_a_server_that_is_down_is_a_failure_and_no_more() {
@@ -138,7 +181,9 @@ fn dev_5_a_server_speaks_of_its_own_users_devices_only() {
             },
         },
         "master_keys": { ann.as_str(): { "user_id": ann }, eve.as_str(): { "user_id": ann } },
-        "self_signing_keys": { eve.as_str(): { "user_id": eve } },
+        "self_signing_keys": {
+            eve.as_str(): { "user_id": eve, "keys": { "ed25519:A": "A" } },
+        },
     });
     liar.says(move |target, _| match target {
         "/_matrix/federation/v1/user/keys/query" => (200, answer.clone()),

@@ -4,6 +4,7 @@
 use comity_core::{
     messaging::{notice::Notice, settings::Settings},
     pdu::{Pdu, RoomVersion},
+    persistence::queries::{Answer, Read},
     transport::remote_request::Endpoint,
 };
 use ruma_common::OwnedEventId;
@@ -229,6 +230,62 @@ fn pdu_15_a_hole_is_stepped_over_with_what_is_genuine_of_the_state_before_it() {
         "nothing joins what lies before the hole to what lies after"
     );
     stage.network.settle();
+    stage.must_keep_promises("one");
+}
+
+/// STATEREQ-3: the state after a missing event is what another server says it was before, as far as
+/// that is state of the room, and the event itself.
+#[test]
+fn statereq_3_the_state_after_a_missing_event_has_the_event_in_it() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    let elsewhere = Forger::with_a_room(forger.own.clone(), RoomVersion::V11);
+    let nowhere = forger.message("nobody has this");
+    let mut after = forger.clone();
+    after.last = nowhere;
+    let renamed = json!({ "membership": "join", "displayname": "Eve" });
+    let rename = after.event("m.room.member", Some("@eve:liar"), renamed);
+    let said = after.message("not state");
+    after.learn(rename.clone());
+    after.last = rename.clone();
+    let line = after.line(2);
+    let before = forger.state.iter().map(|(_, id)| id.to_owned());
+    let not_of_it = [&elsewhere.last, &said].map(|event| event.event_id().to_owned());
+    let ids: Vec<Value> = before.chain(not_of_it).map(|id| json!(id)).collect();
+    let known = [
+        rename.clone(),
+        said,
+        elsewhere.last.clone(),
+        line[0].clone(),
+    ];
+    let missing = rename.event_id().to_owned();
+    let whole = [&list(&forger.events)[..], &list(&known)].concat();
+    stage.network.liar("liar").says(move |target, body| {
+        let id = named(target, body);
+        let found = known.iter().find(|event| event.event_id() == &*id);
+        match found {
+            Some(event) if target.contains("/event/") => pdus(event),
+            Some(event) if target.contains("/state_ids/") && event.event_id() == missing => {
+                (200, json!({ "pdu_ids": ids, "auth_chain_ids": [] }))
+            }
+            Some(event) if target.contains("/state/") && event.event_id() == missing => {
+                (200, json!({ "pdus": whole, "auth_chain": [] }))
+            }
+            _ => not_found(),
+        }
+    });
+    assert_eq!(forger.push_one(&mut stage.network, &line[1]), None);
+    assert_eq!(noticed(&mut stage.network, "one"), ["line 0", "line 1"]);
+    let held = stage.held("one", &line[0].event_id().to_owned()).unwrap();
+    let read = Read::Snapshot(held.state.unwrap().before);
+    let Answer::State(Some(entries)) = stage.network.server("one").read(read) else {
+        panic!("no state");
+    };
+    let mut expected: Vec<_> = forger.state.iter().map(|(_, id)| id.to_owned()).collect();
+    expected.retain(|id| *id != *forger.last.event_id());
+    expected.push(rename.event_id().to_owned());
+    let mut state: Vec<_> = entries.into_iter().map(|entry| entry.event_id).collect();
+    (expected.sort(), state.sort());
+    assert_eq!(state, expected);
     stage.must_keep_promises("one");
 }
 

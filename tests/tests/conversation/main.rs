@@ -50,3 +50,4 @@ mod traps;
 mod unlucky_joins;
 mod unverified;
 mod verdicts;
+mod ways_in;

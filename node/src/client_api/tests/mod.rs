@@ -3,6 +3,7 @@
 mod account_data;
 mod errors;
 mod hearing;
+mod keys;
 mod messages;
 mod operating;
 mod rooms;

@@ -51,6 +51,8 @@ struct Inside {
     devices: BTreeMap<OwnedUserId, DeviceList>,
     /// How often other servers were asked for their keys.
     keys_asked: usize,
+    /// What was sent that is no event.
+    edus: Vec<Content>,
 }
 
 /// What a new event is made of.
@@ -117,6 +119,11 @@ impl World {
     /// How often other servers were asked for keys.
     pub(super) fn keys_asked(&self) -> usize {
         self.inside().keys_asked
+    }
+
+    /// The contents of what was sent that is no event.
+    pub(super) fn edus(&self) -> Vec<Content> {
+        self.inside().edus.clone()
     }
 
     pub(super) fn current(&self, room_id: &str) -> SnapshotId {
@@ -274,7 +281,10 @@ impl Homeserver for World {
             Command::Backfill { room_id, limit } => {
                 Reply::Backfilled(self.inside().backfill(&room_id, limit))
             }
-            Command::SendEdu { .. } => Reply::Queued,
+            Command::SendEdu { content, .. } => {
+                self.inside().edus.push(content);
+                Reply::Queued
+            }
             Command::Acknowledge { .. } => Reply::Acknowledged,
             Command::Read(read) => Reply::Read(self.inside().read(read)),
             Command::QueryKeys(wanted) => self.inside().query_keys(&wanted),
