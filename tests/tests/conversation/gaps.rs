@@ -284,7 +284,8 @@ fn statereq_3_the_state_after_a_missing_event_has_the_event_in_it() {
     expected.retain(|id| *id != *forger.last.event_id());
     expected.push(rename.event_id().to_owned());
     let mut state: Vec<_> = entries.into_iter().map(|entry| entry.event_id).collect();
-    (expected.sort(), state.sort());
+    expected.sort();
+    state.sort();
     assert_eq!(state, expected);
     stage.must_keep_promises("one");
 }

@@ -281,10 +281,7 @@ impl Homeserver for World {
             Command::Backfill { room_id, limit } => {
                 Reply::Backfilled(self.inside().backfill(&room_id, limit))
             }
-            Command::SendEdu { content, .. } => {
-                self.inside().edus.push(content);
-                Reply::Queued
-            }
+            Command::SendEdu { content, .. } => self.inside().queue(content),
             Command::Acknowledge { .. } => Reply::Acknowledged,
             Command::Read(read) => Reply::Read(self.inside().read(read)),
             Command::QueryKeys(wanted) => self.inside().query_keys(&wanted),
@@ -320,6 +317,11 @@ impl Homeserver for World {
 }
 
 impl Inside {
+    fn queue(&mut self, content: Content) -> Reply {
+        self.edus.push(content);
+        Reply::Queued
+    }
+
     fn query_keys(&mut self, wanted: &WantedKeys) -> Reply {
         let mut keys = UserKeys::default();
         for user_id in wanted.keys() {
