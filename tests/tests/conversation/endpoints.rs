@@ -17,7 +17,7 @@ use http::{Method, Request, header::AUTHORIZATION};
 use serde_json::{Value, json};
 
 use crate::{
-    forger::{body, eve, infiltrate, lied_to, signed},
+    forger::{body, eve, infiltrate, lied_to, list, signed},
     stage::{Stage, VERSIONS, initial, object, room, user},
 };
 
@@ -231,10 +231,9 @@ fn acl_4_a_denied_server_changes_no_membership() {
         json!({ "membership": "invite" }),
     );
     let version = forger.version.as_str();
-    let invite_body = format!(
-        r#"{{"room_version":"{version}","event":{}}}"#,
-        invite.json()
-    );
+    let (event, said) = (invite.json(), json!(list(&forger.events)));
+    let invite_body =
+        format!(r#"{{"room_version":"{version}","event":{event},"invite_room_state":{said}}}"#);
     let endpoints = [
         Endpoint::MakeJoin(room_id.clone(), eve()),
         Endpoint::MakeLeave(room_id.clone(), eve()),
