@@ -257,6 +257,7 @@ pub fn move_room(
     outcome: &mut Outcome,
 ) -> Result<(), Blocked> {
     let changes = changes(&room.state, &current.state);
+    note_undone(room, &changes, event.position, facts, outcome)?;
     let member_changes: Vec<_> = changes
         .iter()
         .filter(|change| &*change.key.event_type == MEMBER)
@@ -289,6 +290,40 @@ pub fn move_room(
         record: room.record(),
         changes,
     });
+    Ok(())
+}
+
+/// Notes which of our users are not in the room any more without having left it: a resolution of
+/// states dropped what made them members, and no event says so.
+fn note_undone(
+    room: &Room,
+    changes: &[StateChange],
+    position: Option<Position>,
+    facts: &Facts<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), Blocked> {
+    let is_undone = |change: &&StateChange| {
+        let user_id = <&UserId>::try_from(&*change.key.state_key);
+        let is_ours = user_id.is_ok_and(|user_id| user_id.server_name() == facts.our_name());
+        change.event_id.is_none() && &*change.key.event_type == MEMBER && is_ours
+    };
+    let undone = changes.iter().filter(is_undone);
+    let undone = undone.filter_map(|change| room.state.get(MEMBER, &change.key.state_key));
+    let held = facts.all_held(undone)?;
+    for member in held.values() {
+        if member.pdu.membership() == Some("join")
+            && let Some(Ok(user_id)) = member.pdu.state_key().map(<&UserId>::try_from)
+        {
+            outcome.note_membership(LocalMembership {
+                user_id: user_id.to_owned(),
+                room_id: room.room_id.clone(),
+                membership: "leave".to_owned(),
+                event: member.clone(),
+                position: position.unwrap_or_default(),
+                stripped_state: Vec::new(),
+            });
+        }
+    }
     Ok(())
 }
 

@@ -200,7 +200,8 @@ pub struct LocalMembership {
     pub room_id: OwnedRoomId,
     /// `join`, `invite`, `leave`, `ban` or `knock`.
     pub membership: String,
-    /// The member event that says so.
+    /// The member event that says so. If a resolution of states undid a join, it is that: no event
+    /// says `leave` then.
     pub event: Arc<StoredEvent>,
     /// When this became so, in the order of events.
     pub position: Position,

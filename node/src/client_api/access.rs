@@ -73,6 +73,13 @@ impl Session<'_> {
         membership: &LocalMembership,
     ) -> Result<Option<Departure>, MatrixError> {
         let mut event = membership.event.clone();
+        if membership_of(Some(&event)) == "join" {
+            // Nobody said that they left: a resolution of states undid the join.
+            return Ok(event.state.map(|state| Departure {
+                position: membership.position,
+                state: state.after,
+            }));
+        }
         for _ in 0..CHANGES_MAX {
             let Some(previous) = self.previous_membership(&event)? else {
                 return Ok(None);

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::{
     events::id_list,
-    names,
+    names, rooms,
     statement::{execute, one_row, rows},
 };
 use crate::rows::{parsed, signed, stored_event, unsigned};
@@ -138,7 +138,8 @@ pub(super) fn insert_auth_edges(
 }
 
 /// Writes the edges from an event to its previous events. History now ends where such an event is
-/// not held, or only as an outlier that is not shown; of a rejected one nothing more is wanted.
+/// not held, or only as an outlier that is not shown; of a rejected one nothing more is wanted,
+/// unless it was only never verified.
 pub(super) fn insert_edges(
     database: &Connection,
     event: i64,
@@ -150,13 +151,15 @@ pub(super) fn insert_edges(
         INSERT INTO backward_extremities (event, room, depth)
         SELECT ?1, ?2, ?3 WHERE NOT EXISTS (
             SELECT 1 FROM events WHERE event = ?1
-                AND (in_graph OR position IS NOT NULL OR verdict = 'rejected')
+                AND (in_graph OR position IS NOT NULL
+                    OR verdict = 'rejected' AND reason IS NOT ?4)
         )
         ON CONFLICT (event, room) DO UPDATE SET depth = min(depth, excluded.depth)";
     for prev in pdu.prev_events() {
         let prev = names::event(database, prev)?;
         execute(database, EDGE, (event, prev))?;
-        execute(database, EXTREMITY, (prev, room, signed(pdu.depth())))?;
+        let row = (prev, room, signed(pdu.depth()), rooms::unverified());
+        execute(database, EXTREMITY, row)?;
     }
     Ok(())
 }

@@ -197,7 +197,7 @@ fn set_entry(
 }
 
 /// The reason why an event was not judged that could not be verified.
-fn unverified() -> Option<String> {
+pub(super) fn unverified() -> Option<String> {
     let unverified = Verdict::unverified();
     verdict_columns(&unverified).1.map(ToOwned::to_owned)
 }

@@ -274,6 +274,21 @@ fn a_rejected_event_is_no_end_of_the_graph() {
     }
 }
 
+/// What could not be verified may be asked for again.
+#[test]
+fn an_event_that_was_never_verified_is_an_end_of_the_graph() {
+    for order in [[0, 1], [1, 0]] {
+        let mut store = store();
+        let events = chain(2);
+        let writes = [write(unverified(&events[0])), write(in_graph(&events[1]))];
+        commit(
+            &mut store,
+            order.map(|index: usize| writes[index].clone()).to_vec(),
+        );
+        assert_eq!(ends(&mut store), [(id(&events[0]), 2)]);
+    }
+}
+
 #[test]
 fn ends_of_the_graph_carry_the_least_depth_and_come_deepest_first() {
     let mut store = store();

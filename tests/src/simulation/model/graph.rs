@@ -157,12 +157,14 @@ pub(super) fn backward_extremities(tables: &Tables, room_id: &RoomId) -> Vec<(Ow
 }
 
 /// History now ends at those previous events of this one that are not held, or only as outliers
-/// that are not shown; of rejected ones nothing more is wanted.
+/// that are not shown; of rejected ones nothing more is wanted, unless they were only never
+/// verified.
 pub(super) fn open_ends(tables: &mut Tables, pdu: &Pdu) {
     for previous in pdu.prev_events() {
         tables.hear(previous);
         let is_wanted = tables.event(previous).is_none_or(|held| {
-            held.is_outlier() && held.position.is_none() && !held.verdict.is_rejected()
+            let is_refused = held.verdict.is_rejected() && !held.verdict.is_unverified();
+            !in_graph(held) && held.position.is_none() && !is_refused
         });
         if !is_wanted {
             continue;
