@@ -7,9 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_core::pdu::signing;
+use http::StatusCode;
 use ruma_common::{OwnedRoomId, OwnedServerName, RoomId, ServerName};
 
-use super::{chronicle::Counts, invariants::StoredEvents};
+use super::{
+    chronicle::Counts,
+    invariants::StoredEvents,
+    sight::{self, Sight},
+};
 
 /// A server's keys were not told as they are.
 #[derive(Clone, Debug)]
@@ -27,10 +32,30 @@ pub struct KeyLie {
 enum Reason {
     /// Two events have one id, and nobody can know which is meant.
     OneId,
-    /// It was told a false state.
+    /// It was told a false state, by a liar or by one who believed a liar.
     State,
     /// It was told false keys of a server that sent events, or could get none when it came in.
     Keys,
+}
+
+/// Who came into which room by way of whom, and so believes of it what that one believed.
+#[derive(Debug, Default)]
+pub struct Introductions(BTreeSet<(OwnedRoomId, OwnedServerName, OwnedServerName)>);
+
+impl Introductions {
+    /// Something happens.
+    pub fn sees(&mut self, sight: &Sight<'_>) {
+        let Sight::Answered(asked, response) = sight else {
+            return;
+        };
+        if asked.endpoint() == "send_join"
+            && response.status() == StatusCode::OK
+            && let Some(room_id) = sight::room_in(asked.line)
+        {
+            let (joiner, resident) = (asked.from.to_owned(), asked.to.to_owned());
+            self.0.insert((room_id, joiner, resident));
+        }
+    }
 }
 
 /// See the module.
@@ -68,6 +93,20 @@ impl Exempt {
             if needs_keys {
                 let place = (room_id.clone(), lie.to.clone());
                 self.alone.entry(place).or_insert(Reason::Keys);
+            }
+        }
+    }
+
+    /// What was told to one of these is believed by those who came in by way of it.
+    pub fn hand_on(&mut self, introductions: &Introductions) {
+        let mut before = None;
+        while before != Some(self.alone.len()) {
+            before = Some(self.alone.len());
+            for (room_id, joiner, resident) in &introductions.0 {
+                let place = |server: &OwnedServerName| (room_id.clone(), server.clone());
+                if self.alone.contains_key(&place(resident)) {
+                    self.alone.entry(place(joiner)).or_insert(Reason::State);
+                }
             }
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use comity_core::{input::CallError, messaging::notice::Notice, persistence::queries::Batch};
 use http::{Request, Response};
-use ruma_common::ServerName;
+use percent_encoding::percent_decode_str;
+use ruma_common::{OwnedRoomId, ServerName};
 
 /// What a request came to, as the one who asked sees it.
 pub type CallOutcome = Result<Response<Bytes>, CallError>;
@@ -46,6 +47,14 @@ impl<'a> Asked<'a> {
     pub fn is_transaction(&self) -> bool {
         self.endpoint() == "send"
     }
+}
+
+/// The room that a request's line names.
+pub fn room_in(line: &str) -> Option<OwnedRoomId> {
+    let mut segments = line
+        .split(['/', '?'])
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy());
+    segments.find_map(|segment| (*segment).try_into().ok())
 }
 
 /// Something that happens.

@@ -14,7 +14,7 @@ use ruma_common::{OwnedRoomId, ServerName};
 use serde_json::{Map, Value, json};
 
 use super::{Hostile, ruses::Tale};
-use crate::simulation::plan::lies::Corruption;
+use crate::simulation::{plan::lies::Corruption, sight::room_in};
 
 /// The largest answer that is made too large: to hold the largest of all would take too long.
 const OVERSIZED_MAX: usize = 16 << 20;
@@ -187,12 +187,6 @@ fn response(status: u16, body: String) -> Response<Bytes> {
 
 fn decoded(segment: &str) -> Cow<'_, str> {
     percent_decode_str(segment).decode_utf8_lossy()
-}
-
-/// The room that a target names.
-pub(in crate::simulation) fn room_in(line: &str) -> Option<OwnedRoomId> {
-    let mut segments = line.split(['/', '?']).map(decoded);
-    segments.find_map(|segment| (*segment).try_into().ok())
 }
 
 /// Changes every object in a value; the value is shallow, since a core made it.

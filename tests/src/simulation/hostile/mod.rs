@@ -26,7 +26,7 @@ use comity_core::{
 use ruma_common::{OwnedRoomId, OwnedServerName};
 
 pub(super) use self::{
-    corruption::{Answered, Falsehood, room_in},
+    corruption::{Answered, Falsehood},
     flood::flood,
     insider::Insider,
     ruses::{Parcel, Tale, tell},

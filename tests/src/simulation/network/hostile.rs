@@ -25,10 +25,11 @@ use super::{
 use crate::simulation::{
     chronicle,
     exempt::{Exempt, KeyLie},
-    hostile::{Answered, Falsehood, Hostile, Insider, Tale, flood, room_in, tell},
+    hostile::{Answered, Falsehood, Hostile, Insider, Tale, flood, tell},
     invariants::StoredEvents,
     plan::lies::{Corruption, Ruse},
     server::Server,
+    sight::room_in,
 };
 
 impl Network {
@@ -54,6 +55,7 @@ impl Network {
         for hostile in self.hostile.values() {
             hostile.exempts(rooms, stored, &mut exempt);
         }
+        exempt.hand_on(&self.introductions);
         exempt
     }
 

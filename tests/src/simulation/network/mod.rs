@@ -39,6 +39,7 @@ use self::{
 use super::{
     chronicle::Chronicle,
     database::DatabaseKind,
+    exempt::Introductions,
     hostile::Hostile,
     invariants::{self, Invariant, Violation},
     liar::Liar,
@@ -62,6 +63,7 @@ pub struct Network {
     liars: BTreeMap<OwnedServerName, Liar>,
     /// Servers of which somebody hostile has the key and the wires.
     hostile: BTreeMap<OwnedServerName, Hostile>,
+    introductions: Introductions,
     /// How far a server's clock is off.
     skews: BTreeMap<OwnedServerName, i64>,
     /// How many of a server's notices were shown to the invariants.
@@ -133,6 +135,7 @@ impl Network {
             deadlines: BTreeMap::new(),
             liars: BTreeMap::new(),
             hostile: BTreeMap::new(),
+            introductions: Introductions::default(),
             skews: BTreeMap::new(),
             noticed: BTreeMap::new(),
             now: Now {
@@ -469,6 +472,7 @@ impl Network {
 
     fn show(&mut self, sight: &Sight<'_>) {
         self.chronicle.sees(self.now, sight);
+        self.introductions.sees(sight);
         if self.hostile.contains_key(sight.subject()) {
             let invariants = self.invariants.iter_mut();
             return invariants.for_each(|invariant| invariant.overhears(sight));
