@@ -4,8 +4,12 @@ use std::{collections::BTreeMap, ops::AddAssign, time::Duration};
 
 use comity_core::{
     Monotonic, Now,
-    messaging::{command::CommandError, join::candidates::NotLetIn},
+    messaging::{
+        command::CommandError,
+        join::candidates::{Failure, NotLetIn, RoomFault},
+    },
     persistence::tables::Verdict,
+    transport::remote_response::RemoteError,
 };
 use http::Response;
 use ruma_common::{OwnedServerName, ServerName};
@@ -149,8 +153,7 @@ impl Chronicle {
         });
         let reasons = outcome.as_ref().err().map(reasons).unwrap_or_default();
         for reason in reasons {
-            let name = format!("command: {}", gist(&reason));
-            count(&mut self.report.branches, name);
+            count(&mut self.report.branches, format!("command: {reason}"));
         }
     }
 
@@ -262,16 +265,37 @@ pub fn kind(value: &impl std::fmt::Debug) -> String {
     text[..end.unwrap_or(text.len())].to_owned()
 }
 
-/// Why a command failed. Who is let in by none of several servers has a reason from each.
+/// Why a command failed, by kind. Who is let in by none of several servers has a reason from each.
 fn reasons(error: &CommandError) -> Vec<String> {
     match error {
         CommandError::NotLetIn(NotLetIn { failures, .. }) => {
             let failures = failures.iter();
-            failures
-                .map(|(_, failure)| format!("not let in: {failure}"))
-                .collect()
+            failures.map(|(_, failure)| not_let_in(failure)).collect()
         }
-        _ => vec![error.to_string()],
+        CommandError::Refused { errcode, .. } => vec![format!("refused: {errcode}")],
+        CommandError::Unreachable(_) => vec!["no server could help".to_owned()],
+        _ => vec![gist(&error.to_string())],
+    }
+}
+
+fn not_let_in(failure: &Failure) -> String {
+    let why = match failure {
+        Failure::MakeJoin(error) => format!("no template: {}", remote(error)),
+        Failure::SendJoin(error) => format!("the join was not taken: {}", remote(error)),
+        Failure::State(error) => format!("the state cannot be had: {}", remote(error)),
+        Failure::Room(RoomFault::Unreadable(error)) => format!("no room: {}", remote(error)),
+        Failure::Room(RoomFault::NotAllowed(_)) => "the state does not allow it".to_owned(),
+        Failure::Room(fault) => gist(&fault.to_string()),
+    };
+    format!("not let in: {why}")
+}
+
+fn remote(error: &RemoteError) -> &str {
+    match error {
+        RemoteError::Unreachable(_) => "unreachable",
+        RemoteError::NotAsked(_) => "not asked",
+        RemoteError::Refused { errcode, .. } => errcode,
+        RemoteError::Nonsense(_) => "nonsense",
     }
 }
 

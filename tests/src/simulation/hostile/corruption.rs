@@ -114,7 +114,10 @@ impl Hostile {
         let unchanged: Value = serde_json::from_slice(truth.body()).ok()?;
         let mut body = unchanged.clone();
         let about_state = ["/state_ids/", "/state/", "/send_join/"];
-        if about_state.iter().any(|part| answered.line.contains(part)) {
+        // Events of another room mislead nobody: they are left out.
+        if corruption != Corruption::Foreign
+            && about_state.iter().any(|part| answered.line.contains(part))
+        {
             let misled = room_in(answered.line).map(|room_id| (answered.from.to_owned(), room_id));
             self.misled.extend(misled);
         }
