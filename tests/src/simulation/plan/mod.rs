@@ -8,6 +8,7 @@
 mod addresses;
 mod draw;
 pub mod lies;
+mod look_back;
 mod part;
 pub mod show;
 mod weave;
@@ -251,6 +252,7 @@ impl Plan {
         let mut plan = draw::draw(seed);
         weave::weave(&mut plan);
         addresses::add(&mut plan);
+        look_back::add(&mut plan);
         plan
     }
 
