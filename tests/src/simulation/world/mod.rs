@@ -35,9 +35,10 @@ use super::{
     server::Server,
 };
 
-/// How many requests servers have under way at most: so few that one who floods them could take all.
+/// How many requests servers have under way at most: so few that one who floods them could take all,
+/// though not the half that those may take who have not proved who they are.
 const SMALL: RequestLimits = RequestLimits {
-    requests: 400,
+    requests: 900,
     requests_per_server: 100,
     bytes: 64 << 20,
     bytes_per_server: 8 << 20,

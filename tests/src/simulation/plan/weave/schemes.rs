@@ -14,12 +14,19 @@ use crate::simulation::plan::{
 const KNOWN: Slot = 4;
 const STRANGE: Slot = 5;
 
+/// In what time a server finds out whose a flood is.
+const PROVED: Duration = Duration::from_secs(10);
+
+/// How much later others come.
+const SHORT: Duration = Duration::from_millis(300);
+
 /// How long a disk stays slow that was flooded.
 const FLOODED: Duration = Duration::from_secs(2 * 60);
 
 impl Weaver {
-    /// A flood falls on a disk that takes its time, and another before that has recovered, while
-    /// others have something to say and to ask.
+    /// A flood falls on a disk that takes its time, and others before that has recovered, while others
+    /// have something to say and to ask. Whose it is has to be known: until then nobody's requests are
+    /// told from it.
     pub(super) fn flood(&mut self, room: Slot, size: u16, to: Option<u8>) -> Vec<Step> {
         let victim = to.unwrap_or_else(|| *self.dice.pick(&self.others));
         let pace = *self.dice.pick(&[20, 200, 2_000]);
@@ -31,21 +38,24 @@ impl Weaver {
             server: self.other_than(victim),
             name: 1,
         };
+        let known = User {
+            server: self.liar,
+            name: 0,
+        };
         let flood = What::Lie(self.liar, Lie::Push(room, Ruse::Flood(size), to));
         let steps = [
-            What::Fault(Fault::DiskSlow(victim, pace)),
-            flood.clone(),
-            What::Deed(speaker, Deed::Say(room, 3)),
-            What::Deed(newcomer, Deed::Join(room, victim)),
-            flood,
-            What::Deed(speaker, Deed::Say(room, 1)),
-            What::Fault(Fault::DiskSlow(victim, 0)),
+            (What::Deed(known, Deed::Say(room, 1)), PROVED),
+            (What::Fault(Fault::DiskSlow(victim, pace)), Duration::ZERO),
+            (flood.clone(), PROVED),
+            (What::Deed(speaker, Deed::Say(room, 3)), SHORT),
+            (flood.clone(), SHORT),
+            (What::Deed(newcomer, Deed::Join(room, victim)), SHORT),
+            (flood, SHORT),
+            (What::Deed(speaker, Deed::Say(room, 1)), FLOODED),
+            (What::Fault(Fault::DiskSlow(victim, 0)), SHORT),
         ];
-        let mut steps = steps.map(|what| self.step(what)).to_vec();
-        if let [.., last, _] = &mut *steps {
-            last.pause = FLOODED;
-        }
-        steps
+        let steps = steps.map(|(what, pause)| Step { what, pause });
+        steps.into()
     }
 
     /// A room is given to who joins it with events of another in its state: of one of the same
