@@ -54,14 +54,16 @@ pub enum RemoteError {
 
 impl RemoteError {
     /// Whether the server itself has answered, if only with a refusal: asking it the same again
-    /// soon is a waste.
+    /// soon is a waste. Who does not know our key has not looked at what we asked: it may know a new
+    /// one a little later.
     #[must_use]
     pub fn is_an_answer(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::NotAsked(_) => false,
             Self::Nonsense(_) => true,
             Self::Refused { status, .. } => {
-                *status < 500 && *status != StatusCode::TOO_MANY_REQUESTS.as_u16()
+                let put_off = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
+                *status < 500 && put_off.iter().all(|it| it.as_u16() != *status)
             }
         }
     }

@@ -164,6 +164,26 @@ fn events_of_a_room_wait_only_up_to_a_bound() {
     assert_eq!(waiting(&mut stage.network, "one"), 0);
 }
 
+/// Who does not know our new key yet has not said that it lacks what we ask for.
+#[test]
+fn what_is_missing_is_asked_for_again_where_our_key_was_not_known() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    let line = forger.line(3);
+    let liar = stage.network.liar("liar");
+    liar.says(|_, _| (401, json!({ "errcode": "M_UNAUTHORIZED", "error": "who?" })));
+    forger.push(&mut stage.network, "one", &[line[2].json().to_owned()]);
+    stage.network.pass(Duration::from_secs(5));
+    assert_eq!(waiting(&mut stage.network, "one"), 1);
+    stage.network.liar("liar").says(gives(line.clone()));
+    stage.network.settle();
+    assert_eq!(
+        noticed(&mut stage.network, "one"),
+        ["line 0", "line 1", "line 2"]
+    );
+    let last = line[2].event_id();
+    assert_eq!(refused(&mut stage.network, "one", last), None);
+}
+
 /// What builds on an event that nobody can verify for a while waits as long as that. That the event
 /// was asked for just now, and failed, is no reason to give up what is the second to build on it.
 #[test]
