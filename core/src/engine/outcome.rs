@@ -24,7 +24,7 @@ use crate::{
     },
     time::Monotonic,
     transaction::{after::schedule::Turn, outgoing::Moment},
-    transport::discovery::Discovered,
+    transport::{discovery::Discovered, matrix_error::MatrixError},
 };
 
 /// Everything that a decision wants to happen. Nothing of it has happened while it is built;
@@ -101,6 +101,9 @@ pub enum Edu {
 pub enum JobAnswer {
     /// To a request.
     Response(Response<Bytes>),
+    /// To a request that is not looked at. It speaks of nothing that is stored, and leaves whatever
+    /// is being written: who is refused must not hold a place meanwhile.
+    Refusal(Response<Bytes>),
     /// To a command.
     Command(Result<Reply, CommandError>),
 }
@@ -238,6 +241,15 @@ impl Outcome {
     pub fn respond(response: Response<Bytes>) -> Self {
         Self {
             answer: Some(JobAnswer::Response(response)),
+            ..Self::default()
+        }
+    }
+
+    /// The end of a job for a request that is not looked at.
+    #[must_use]
+    pub fn refuse(error: MatrixError) -> Self {
+        Self {
+            answer: Some(JobAnswer::Refusal(error.into_response())),
             ..Self::default()
         }
     }

@@ -165,7 +165,12 @@ impl Engine {
         let notices = outcome.notices.drain(..).map(Action::Notify);
         let mut held: Vec<Departure> = notices.map(Departure::from).collect();
         if let Some(answer) = outcome.answer.take() {
-            held.extend(self.answer(id, answer).into_iter().map(Departure::from));
+            let is_refusal = matches!(answer, JobAnswer::Refusal(_));
+            let answers = self.answer(id, answer).into_iter().map(Departure::from);
+            match is_refusal {
+                true => self.departures.extend(answers),
+                false => held.extend(answers),
+            }
         }
         for send in outcome.sends.drain(..) {
             self.enqueue(send, &mut writes);
@@ -369,16 +374,17 @@ impl Engine {
         askers
             .into_iter()
             .filter_map(|asker| match (asker, &answer) {
-                (Asker::Request(request), JobAnswer::Response(response)) => {
-                    Some(Action::Respond(request, response.clone()))
-                }
+                (
+                    Asker::Request(request),
+                    JobAnswer::Response(response) | JobAnswer::Refusal(response),
+                ) => Some(Action::Respond(request, response.clone())),
                 (Asker::Command(command), JobAnswer::Command(result)) => {
                     Some(Action::Complete(command, result.clone()))
                 }
                 (Asker::Request(request), JobAnswer::Command(result)) => {
                     Some(Action::Respond(request, response_of(result)))
                 }
-                (Asker::Command(_), JobAnswer::Response(_)) => None,
+                (Asker::Command(_), JobAnswer::Response(_) | JobAnswer::Refusal(_)) => None,
             })
             .collect()
     }

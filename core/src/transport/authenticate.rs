@@ -73,7 +73,7 @@ impl Authenticate {
         if let Err(blocked) = self.keys_are_known(facts) {
             return match facts.may_wait(origin) {
                 Ok(()) => Err(blocked),
-                Err(error) => Ok(Outcome::respond(error.into_response())),
+                Err(error) => Ok(Outcome::refuse(error)),
             };
         }
         let checked = self.check(origin, facts);
@@ -90,7 +90,7 @@ impl Authenticate {
                     ..Outcome::phase(Job::from(serve))
                 }
             }
-            Err(error) => Outcome::respond(error.into_response()),
+            Err(error) => Outcome::refuse(error),
         })
     }
 

@@ -49,6 +49,8 @@ pub struct Internet {
     pub good_for: Duration,
     /// Whether names can be looked up.
     pub names_answer: bool,
+    /// Whether what is to be written from now on never is.
+    pub disk_is_stuck: bool,
     /// Every name that was looked up.
     pub lookups: Vec<Lookup>,
     /// Every page that was asked for: where, as whom, and its address.
@@ -105,6 +107,7 @@ impl Internet {
             questions: Vec::new(),
             good_for: Duration::from_secs(300),
             names_answer: true,
+            disk_is_stuck: false,
             lookups: Vec::new(),
             fetched: Vec::new(),
             calls: Vec::new(),
@@ -244,6 +247,7 @@ impl Internet {
         let mut finished = None;
         while let Some(action) = self.core.next_action() {
             let input = match action {
+                Action::Query(_, Query::Commit(_)) if self.disk_is_stuck => continue,
                 Action::Query(id, query) => self.query(id, query),
                 Action::LookUp(id, lookup, _) => Input::Found(id, self.look_up(lookup)),
                 Action::Call(call) => self.call(*call),

@@ -90,6 +90,25 @@ fn gen_8_whoever_only_names_a_server_takes_nothing_from_it() {
     }
 }
 
+/// If it did, all who are refused meanwhile would take the room of others.
+#[test]
+fn gen_8_a_refusal_does_not_wait_for_the_disk() {
+    let mut internet = internet(PER_SERVER);
+    let (a, b, liar) = (
+        own("a.example", 5),
+        own("b.example", 6),
+        own("a.example", 9),
+    );
+    assert_eq!(ask(&mut internet, &a), StatusCode::OK);
+    internet.disk_is_stuck = true;
+    assert_eq!(ask(&mut internet, &b), StatusCode::OK);
+    assert_eq!(ask(&mut internet, &liar), StatusCode::UNAUTHORIZED);
+    for _ in 1..PER_SERVER {
+        assert_eq!(ask(&mut internet, &a), StatusCode::OK);
+    }
+    assert_eq!(ask(&mut internet, &a), StatusCode::TOO_MANY_REQUESTS);
+}
+
 #[test]
 fn gen_8_a_servers_requests_wait_for_each_other_and_others_do_not_wait_for_them() {
     let mut internet = internet(100);
