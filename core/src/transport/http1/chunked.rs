@@ -100,10 +100,10 @@ fn chunk_size(line: &[u8]) -> Result<u64, FramingError> {
 /// Whether a line is a header field: what is none could be the beginning of a chunk or a message to
 /// another reader.
 fn is_field(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r\n").unwrap_or(line);
     let mut parts = line.splitn(2, |byte| *byte == b':');
     let name = parts.next().map(HeaderName::from_bytes);
-    let value = parts.next().map(<[u8]>::trim_ascii);
-    let value = value.map(HeaderValue::from_bytes);
+    let value = parts.next().map(HeaderValue::from_bytes);
     matches!((name, value), (Some(Ok(_)), Some(Ok(_))))
 }
 

@@ -519,6 +519,7 @@ fn loose_chunks_are_refused() {
         ("0\r\na b: c\r\n\r\n", MalformedTrailer),
         ("0\r\na: b\r\n folded\r\n\r\n", MalformedTrailer),
         ("0\r\na: \0\r\n\r\n", MalformedTrailer),
+        ("0\r\na: b\r\r\n\r\n", MalformedTrailer),
         (&endless_trailer, TrailersTooLong),
         (&many_trailers, TrailersTooLong),
         ("FFFFFFFFFFFFFFFF\r\n", BodyTooLarge),
