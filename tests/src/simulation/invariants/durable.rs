@@ -9,7 +9,7 @@ use comity_core::{
     persistence::queries::{Answer, Read, Write},
 };
 use http::StatusCode;
-use ruma_common::{OwnedEventId, OwnedServerName};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName};
 use serde_json::Value;
 
 use super::{Ending, Invariant};
@@ -23,6 +23,11 @@ pub struct NothingLost {
     /// The transactions that were answered, by who received, who sent, and the target: a
     /// repetition gets the same answer, whatever became of its events since.
     answered: BTreeSet<(OwnedServerName, OwnedServerName, String)>,
+    /// What servers refused after all: before a transaction is answered, perhaps, of which another
+    /// event takes longer.
+    refused: BTreeSet<(OwnedServerName, OwnedEventId)>,
+    /// The rooms of which a join was taken and then ended in vain, with a notice.
+    ended: BTreeSet<(OwnedServerName, OwnedRoomId)>,
 }
 
 impl Invariant for NothingLost {
@@ -34,8 +39,19 @@ impl Invariant for NothingLost {
         // What was acknowledged and then proved not to be had, or not to be ours to judge. The
         // application may be told so too late, the power being gone.
         if let Sight::Noticed(server, Notice::Refused { event_id, .. }) = sight {
-            self.received
-                .remove(&((*server).to_owned(), event_id.clone()));
+            let refused = ((*server).to_owned(), event_id.clone());
+            self.received.remove(&refused);
+            self.refused.insert(refused);
+        }
+        if let Sight::Noticed(
+            server,
+            Notice::JoinEnded {
+                room_id, result, ..
+            },
+        ) = sight
+            && result.is_err()
+        {
+            self.ended.insert(((*server).to_owned(), room_id.clone()));
         }
         if let Sight::Written(server, batch) = sight {
             for write in &batch.writes {
@@ -65,7 +81,10 @@ impl Invariant for NothingLost {
             .map_err(|error| format!("{} answers no JSON: {error}", asked.to))?;
         for (event_id, fate) in answer["pdus"].as_object().into_iter().flatten() {
             if let (Value::Null, Ok(event_id)) = (&fate["error"], event_id.as_str().try_into()) {
-                self.received.insert((asked.to.to_owned(), event_id));
+                let received = (asked.to.to_owned(), event_id);
+                if !self.refused.contains(&received) {
+                    self.received.insert(received);
+                }
             }
         }
         Ok(())
@@ -90,7 +109,8 @@ impl Invariant for NothingLost {
                 Some(Ok(Reply::Room(room_id))) => {
                     let read = Read::Room(room_id.clone());
                     let found = end.network.server(server.as_str()).read(read);
-                    matches!(found, Answer::Room(Some(_)))
+                    let place = (server.clone(), room_id.clone());
+                    matches!(found, Answer::Room(Some(_))) || self.ended.contains(&place)
                 }
                 _ => true,
             };

@@ -56,8 +56,9 @@ impl Stays {
         }
     }
 
-    /// Whether an event was said while this server had left its room, to come back later. Who said
-    /// it took the server to be there because of these joins.
+    /// Whether an event was said while this server was not in its room, and came later. Who said it
+    /// took the server to be there because of these joins: of those before it left, or of one that
+    /// it learnt of from others after it had come by another.
     pub fn missed<'j>(
         &self,
         server: &ServerName,
@@ -69,7 +70,10 @@ impl Stays {
         else {
             return false;
         };
-        let is_over = |join| self.said.get(join).is_some_and(|said| *said < stay.ended);
-        (stay.ended..stay.began).contains(said) && joins.all(is_over)
+        let is_another = |join| {
+            let known = self.said.get(join);
+            known.is_some_and(|known| *known < stay.ended || *known > stay.began)
+        };
+        (stay.ended..stay.began).contains(said) && joins.all(is_another)
     }
 }
