@@ -2,7 +2,10 @@
 //! all the time: a resolution of states can undo that a user left, after the server took it for a
 //! fact and let what was said in the room pass by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use comity_core::{
     Monotonic, messaging::notice::Notice, pdu::Pdu, persistence::tables::LocalMembership,
@@ -17,8 +20,8 @@ struct Stay {
     users: BTreeSet<OwnedUserId>,
     /// When the last user left.
     ended: Monotonic,
-    /// When a user came in while there was no other.
-    began: Monotonic,
+    /// From when to when there was none.
+    absences: Vec<Range<Monotonic>>,
 }
 
 /// See the module.
@@ -48,7 +51,7 @@ impl Stays {
         let stay = self.stays.entry(place).or_default();
         if membership.membership == "join" {
             if stay.users.is_empty() && at > stay.ended {
-                stay.began = at;
+                stay.absences.push(stay.ended..at);
             }
             stay.users.insert(membership.user_id.clone());
         } else if stay.users.remove(&membership.user_id) && stay.users.is_empty() {
@@ -63,17 +66,20 @@ impl Stays {
         &self,
         server: &ServerName,
         event: &Pdu,
-        mut joins: impl Iterator<Item = &'j OwnedEventId>,
+        joins: impl Iterator<Item = &'j OwnedEventId> + Clone,
     ) -> bool {
         let place = (server.to_owned(), event.room_id().to_owned());
         let (Some(stay), Some(said)) = (self.stays.get(&place), self.said.get(event.event_id()))
         else {
             return false;
         };
-        let is_another = |join| {
-            let known = self.said.get(join);
-            known.is_some_and(|known| *known < stay.ended || *known > stay.began)
-        };
-        (stay.ended..stay.began).contains(said) && joins.all(is_another)
+        let mut absences = stay.absences.iter();
+        absences.any(|absence| {
+            let is_another = |join| {
+                let known = self.said.get(join);
+                known.is_none_or(|known| *known < absence.start || *known > absence.end)
+            };
+            absence.contains(said) && joins.clone().all(is_another)
+        })
     }
 }
