@@ -2,11 +2,14 @@
 
 use comity_core::{
     messaging::command::{Command, CommandError, Preset},
-    pdu::RoomVersion,
+    pdu::{RoomVersion, build},
 };
 use serde_json::json;
 
-use crate::stage::{Stage, VERSIONS, forbidden, initial, noticed, room, texts, user};
+use crate::{
+    forger::infiltrate,
+    stage::{Stage, VERSIONS, forbidden, initial, noticed, room, texts, user},
+};
 
 fn private(servers: &[&str], version: RoomVersion) -> Stage {
     Stage::with(servers, room(version, Preset::Private))
@@ -466,4 +469,31 @@ fn join_7_events_pushed_before_the_room_came_are_not_lost() {
         stage.must_agree(&servers);
         assert_eq!(stage.said("two"), texts(0..5));
     }
+}
+
+/// Resolution may drop the join of who came in while others closed the room. No event says that they
+/// left; their own server tells them.
+#[test]
+fn whose_join_a_resolution_undid_is_told() {
+    let version = RoomVersion::parse("11").unwrap();
+    let mut stage = Stage::with(&["one"], room(version, Preset::Public));
+    let levels = json!({ "users": { "@ann:one": 100, "@eve:liar": 100 } });
+    stage.set("one", "m.room.power_levels", levels).unwrap();
+    let mut forger = infiltrate(&mut stage, version);
+    stage.network.add_server("two");
+    stage.join_via("two", &["one"]).unwrap();
+    let rules = forger.event(
+        "m.room.join_rules",
+        Some(""),
+        json!({ "join_rule": "invite" }),
+    );
+    let (now, own) = (stage.network.now().wall.to_i64(), forger.own.clone());
+    let (name, key) = (own.server_name(), own.signing_key());
+    let rules = build::complete_template(rules.object(), now, version, name, key).unwrap();
+    forger.push(&mut stage.network, "two", &[rules.json().to_owned()]);
+    stage.network.settle();
+    assert_eq!(stage.membership("two", "@bob:two"), None);
+    let own = stage.own_membership("two").unwrap();
+    assert_eq!(own.membership, "leave");
+    assert_eq!(own.event.pdu.membership(), Some("join"));
 }
