@@ -59,9 +59,9 @@ impl Stays {
         }
     }
 
-    /// Whether an event was said while this server was not in its room, and came later. Who said it
-    /// took the server to be there because of these joins: of those before it left, or of one that
-    /// it learnt of from others after it had come by another.
+    /// Whether an event may have come when this server was not in its room, to come back later. Who
+    /// said it took the server to be there because of these joins: of those before it left, or of
+    /// one that it learnt of from others after it had come by another.
     pub fn missed<'j>(
         &self,
         server: &ServerName,
@@ -79,7 +79,7 @@ impl Stays {
                 let known = self.said.get(join);
                 known.is_none_or(|known| *known < absence.start || *known > absence.end)
             };
-            absence.contains(said) && joins.clone().all(is_another)
+            *said < absence.end && joins.clone().all(is_another)
         })
     }
 }
