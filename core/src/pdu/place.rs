@@ -314,14 +314,7 @@ fn note_undone(
         if member.pdu.membership() == Some("join")
             && let Some(Ok(user_id)) = member.pdu.state_key().map(<&UserId>::try_from)
         {
-            outcome.note_membership(LocalMembership {
-                user_id: user_id.to_owned(),
-                room_id: room.room_id.clone(),
-                membership: "leave".to_owned(),
-                event: member.clone(),
-                position: position.unwrap_or_default(),
-                stripped_state: Vec::new(),
-            });
+            outcome.note_membership(local_membership(user_id, "leave", member, position));
         }
     }
     Ok(())
@@ -334,13 +327,22 @@ pub fn note_membership(
     position: Option<Position>,
     outcome: &mut Outcome,
 ) {
-    let membership = LocalMembership {
+    let membership = member.pdu.membership().unwrap_or("leave");
+    outcome.note_membership(local_membership(user_id, membership, member, position));
+}
+
+fn local_membership(
+    user_id: &UserId,
+    membership: &str,
+    member: &Arc<StoredEvent>,
+    position: Option<Position>,
+) -> LocalMembership {
+    LocalMembership {
         user_id: user_id.to_owned(),
         room_id: member.pdu.room_id().to_owned(),
-        membership: member.pdu.membership().unwrap_or("leave").to_owned(),
+        membership: membership.to_owned(),
         event: member.clone(),
         position: position.unwrap_or_default(),
         stripped_state: Vec::new(),
-    };
-    outcome.note_membership(membership);
+    }
 }
