@@ -3,7 +3,7 @@
 use std::{net::TcpListener, path::PathBuf, sync::Arc};
 
 use comity_core::{keys::KeySettings, messaging::settings::Settings, pdu::signing::SigningKey};
-use comity_sync::{Certificate, RecordingConfig, ServerConfig, StartError};
+use comity_sync::{Certificate, ConnectionLimits, RecordingConfig, ServerConfig, StartError};
 use ruma_common::OwnedServerName;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
@@ -30,6 +30,8 @@ pub struct Parts {
     pub listeners: Vec<TcpListener>,
     /// What it shows to those who connect; plain HTTP without.
     pub certificate: Option<Certificate>,
+    /// What those who connect may take.
+    pub connections: ConnectionLimits,
     /// Where to record what goes in.
     pub recording: Option<RecordingConfig>,
     /// Authorities to trust besides the system's (PEM).
@@ -118,6 +120,7 @@ impl Parts {
         let database = self.database_directory.join(DATABASE_FILE);
         let mut config = ServerConfig::new(core, database, self.listeners, self.certificate);
         config.recording = self.recording;
+        config.connections = self.connections;
         for authorities in self.extra_ca {
             for authority in CertificateDer::pem_slice_iter(&authorities) {
                 config.extra_roots.push(authority?);

@@ -155,6 +155,7 @@ fn federation_parts(config: &Config) -> Result<Parts, Box<dyn Error>> {
             .copied()
             .map(bind)
             .collect::<Result<_, _>>()?,
+        connections: federation.connections,
         certificate: federation.tls.as_ref().map(certificate).transpose()?,
         recording: config.recording.clone(),
         extra_ca: federation
@@ -173,7 +174,8 @@ fn serve_clients(
     let tls = certificates.of_clients();
     let tls = tls.map(ShownCertificate::server_config).transpose()?;
     let handler = Arc::new(move |request| api.handle(&request));
-    let limits = ConnectionLimits::default();
+    // Many people may have one address, and each of their clients waits on its connection.
+    let limits = ConnectionLimits::behind_proxy();
     Ok(HttpListener::start(listener, tls, limits, handler)?)
 }
 
@@ -183,7 +185,7 @@ fn serve_observers(
 ) -> Result<HttpListener, Box<dyn Error>> {
     let homeserver = federation.homeserver();
     let handler = Arc::new(move |request| observing::answer(homeserver.as_ref(), &request));
-    let (listener, limits) = (bind(address)?, ConnectionLimits::default());
+    let (listener, limits) = (bind(address)?, ConnectionLimits::behind_proxy());
     Ok(HttpListener::start(listener, None, limits, handler)?)
 }
 

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use comity_core::{
     WallTime,
-    messaging::status::{DestinationState, DestinationStatus, Status},
+    messaging::status::{DestinationState, DestinationStatus, JoinState, JoinStatus, Status},
 };
 use serde::Deserialize;
 
@@ -29,7 +29,8 @@ pub struct StatusArguments {
     json: bool,
 }
 
-/// Prints the servers that are owed something or failed, the jobs, and the rooms with several ends.
+/// Prints the servers that are owed something or failed, the jobs, the rooms with several ends, and
+/// those that were joined in part.
 ///
 /// # Errors
 /// When the server cannot be reached or refuses.
@@ -83,7 +84,42 @@ fn page(status: &Status, now: WallTime) -> String {
         ["room", "ends"],
         rows.collect(),
     );
+    let rows = status.joins.iter().map(|it| join(it, now));
+    let head = [
+        "room",
+        "user",
+        "for",
+        "its state",
+        "rounds in vain",
+        "events waiting",
+    ];
+    table(
+        &mut page,
+        "rooms joined in part, shown when their state has come",
+        head,
+        rows.collect(),
+    );
     page
+}
+
+fn join(of: &JoinStatus, now: WallTime) -> [String; 6] {
+    let state = match &of.state {
+        JoinState::Asking { server } => format!("asked of {server}"),
+        JoinState::Checking => "being checked".to_owned(),
+        JoinState::Pausing { until } => {
+            let (by, others) = (&of.taken_by, of.others);
+            let pause = rough(until.since(now));
+            format!("asked of {by} and {others} others again in {pause}")
+        }
+    };
+    [
+        of.room_id.to_string(),
+        of.user_id.to_string(),
+        rough(now.since(of.taken_at)),
+        state,
+        of.rounds.to_string(),
+        of.staged.to_string(),
+    ]
 }
 
 fn destination(of: &DestinationStatus, now: WallTime) -> [String; 6] {
@@ -151,6 +187,19 @@ mod tests {
 
     use super::*;
 
+    fn join(state: JoinState) -> JoinStatus {
+        JoinStatus {
+            room_id: "!b:elm.example".try_into().unwrap(),
+            user_id: "@ann:oak.example".try_into().unwrap(),
+            taken_by: "fir.example".try_into().unwrap(),
+            taken_at: WallTime(9_990_000),
+            state,
+            rounds: 1,
+            others: 2,
+            staged: 3,
+        }
+    }
+
     #[test]
     fn every_part_is_told_in_columns() {
         let now = WallTime(10_000_000);
@@ -179,6 +228,14 @@ mod tests {
                 room_id: "!a:elm.example".try_into().unwrap(),
                 extremities: 12,
             }],
+            joins: vec![
+                join(JoinState::Asking {
+                    server: "elm.example".try_into().unwrap(),
+                }),
+                join(JoinState::Pausing {
+                    until: WallTime(10_030_000),
+                }),
+            ],
         };
         assert_eq!(
             page(&status, now).lines().collect::<Vec<_>>(),
@@ -192,6 +249,10 @@ mod tests {
                 "rooms with several ends: 1",
                 "  room            ends",
                 "  !a:elm.example  12",
+                "rooms joined in part, shown when their state has come: 2",
+                "  room            user              for   its state                                        rounds in vain  events waiting",
+                "  !b:elm.example  @ann:oak.example  10 s  asked of elm.example                             1               3",
+                "  !b:elm.example  @ann:oak.example  10 s  asked of fir.example and 2 others again in 30 s  1               3",
             ]
         );
         assert_eq!(
@@ -199,7 +260,7 @@ mod tests {
                 .lines()
                 .filter(|line| line.ends_with(": none"))
                 .count(),
-            3
+            4
         );
     }
 }

@@ -47,7 +47,7 @@ impl Listener {
     ) -> io::Result<Self> {
         let address = socket.local_addr()?;
         let socket = Async::new(socket)?;
-        let connections = OpenSockets::new(limits.connections);
+        let connections = OpenSockets::accepting(&limits);
         let acceptor = Acceptor {
             tls: tls.map(TlsAcceptor::from),
             limits,
@@ -112,7 +112,7 @@ impl Acceptor {
 
     /// Gives the connection a place and a task; without a place it is closed.
     fn serve(&self, socket: Async<TcpStream>, peer: SocketAddr) {
-        let place = match self.connections.add(socket.get_ref()) {
+        let place = match self.connections.admit(socket.get_ref()) {
             Ok(place) => place,
             Err(error) => return tracing::debug!(%peer, %error, "connection refused"),
         };

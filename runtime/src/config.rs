@@ -41,7 +41,8 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// A configuration with the usual limits that trusts what the platform trusts.
+    /// A configuration with the usual limits that trusts what the platform trusts. Without a
+    /// certificate the limits are those of a server behind a reverse proxy.
     #[must_use]
     pub fn new(
         core: comity_core::Config,
@@ -49,14 +50,19 @@ impl ServerConfig {
         listeners: Vec<TcpListener>,
         certificate: impl Into<Option<Certificate>>,
     ) -> Self {
+        let certificate = certificate.into();
+        let connections = match certificate {
+            Some(_) => ConnectionLimits::default(),
+            None => ConnectionLimits::behind_proxy(),
+        };
         Self {
             core,
             database: database.into(),
             listeners,
-            certificate: certificate.into(),
+            certificate,
             extra_roots: Vec::new(),
             use_platform_roots: true,
-            connections: ConnectionLimits::default(),
+            connections,
             resolver: Resolver::system(),
             calls_max: LIVING_AT_ONCE + PROBES_AT_ONCE + 64,
             recording: None,
@@ -125,6 +131,11 @@ pub struct ConnectionLimits {
     /// Connections at the same time. At the limit the one that has been idle for longest makes
     /// room; if none is idle, the newcomer is refused.
     pub connections: usize,
+    /// The same of one IPv4 address or one IPv6 network of 64 bits; if none of its own is idle, the
+    /// newcomer is refused. Those from this machine count for nobody: they may come from a proxy. A
+    /// proxy on another machine stands for all whom it serves, so that there must be no such bound,
+    /// `None`, wherever one passes connections on.
+    pub connections_per_host: Option<usize>,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
     /// How long a request may take to come, and a connection may stay open without one.
@@ -143,6 +154,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_per_host: Some(128),
             handshake: Duration::from_secs(10),
             pace: PaceLimits::default(),
             response: Duration::from_secs(60),
@@ -150,6 +162,17 @@ impl Default for ConnectionLimits {
                 body_bytes: REQUEST_BYTES,
                 ..HttpLimits::default()
             },
+        }
+    }
+}
+
+impl ConnectionLimits {
+    /// For a listener that only a reverse proxy connects to: no host has a bound of its own.
+    #[must_use]
+    pub fn behind_proxy() -> Self {
+        Self {
+            connections_per_host: None,
+            ..Self::default()
         }
     }
 }
@@ -166,4 +189,21 @@ pub enum StartError {
     /// A listener or thread could not be set up.
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_core::{
+        pdu::format::MAX_EVENT_BYTES,
+        transaction::outgoing::{EDUS_MAX, PDUS_MAX},
+    };
+
+    use super::*;
+
+    /// TXN-20: whatever a transaction may hold comes in.
+    #[test]
+    fn txn_20_the_largest_transaction_is_no_larger_than_a_request_may_be() {
+        let largest = (PDUS_MAX + EDUS_MAX) * MAX_EVENT_BYTES;
+        assert!(ConnectionLimits::default().http.body_bytes > largest);
+    }
 }

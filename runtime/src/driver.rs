@@ -244,7 +244,7 @@ impl<E: Effects> Driver<E> {
         }
         let id = RequestId(self.new_id());
         self.requests.insert(id, waiter);
-        self.metrics.request_begun(id, request.uri().path());
+        self.metrics.request_begun(id, &request);
         self.tell_core(Input::Request(id, request));
     }
 

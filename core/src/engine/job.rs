@@ -25,8 +25,8 @@ use crate::{
         homeserver::AnswerQuestion,
         invite::{AnswerInvite, AwaitCosignature, InviteUser, ServeInvite},
         join::{
-            JoinRoom, complete::CompleteJoin, enter::EnterRoom, forget::ForgetJoin, make::MakeJoin,
-            resume::ResumeJoin, send::SendJoin, take::TakeJoin,
+            JoinRoom, RemoteJoin, complete::CompleteJoin, enter::EnterRoom, forget::ForgetJoin,
+            make::MakeJoin, resume::ResumeJoin, send::SendJoin, take::TakeJoin,
         },
         knock::{KnockRoom, SendKnock},
         leave::{LeaveRoom, SendLeave},
@@ -236,15 +236,22 @@ impl Job {
 
     /// What must happen even if it cannot go on.
     pub(super) fn given_up(&self, reason: &str) -> Outcome {
-        let join = match self {
+        match self.join() {
+            Some(join) => join.given_up(CommandError::Stopped(reason.to_owned())),
+            None => Outcome::done(),
+        }
+    }
+
+    /// The join that it is a phase of, if it is one and the join has not ended.
+    pub(super) fn join(&self) -> Option<&RemoteJoin> {
+        Some(match self {
             Self::MakeJoin(job) => &job.join,
             Self::SendJoin(job) => &job.join,
             Self::TakeJoin(job) => &job.room.join,
             Self::CompleteJoin(job) => &job.join,
             Self::EnterRoom(job) => &job.join,
-            _ => return Outcome::done(),
-        };
-        join.given_up(CommandError::Stopped(reason.to_owned()))
+            _ => return None,
+        })
     }
 
     /// All that no other job should work on at the same time.
@@ -254,11 +261,8 @@ impl Job {
                 let sought = job.events_sought().iter();
                 sought.cloned().map(Identity::Event).collect()
             }
-            Self::ImportOutliers(job) => {
-                let events = job.events.iter();
-                let event = |event: &Arc<Pdu>| Identity::Event(event.event_id().to_owned());
-                events.map(event).collect()
-            }
+            Self::ImportOutliers(job) => about_all(&job.events),
+            Self::ImportHistory(job) => about_all(&job.events),
             other => other.identity().into_iter().collect(),
         }
     }
@@ -333,4 +337,9 @@ impl Job {
             | Self::SummariseRoom(_) => None,
         }
     }
+}
+
+fn about_all(events: &[Arc<Pdu>]) -> Vec<Identity> {
+    let ids = events.iter().map(|event| event.event_id().to_owned());
+    ids.map(Identity::Event).collect()
 }

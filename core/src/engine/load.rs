@@ -6,9 +6,10 @@
 //!   The rest wait for their turn, so that whoever asks much delays itself and not the others.
 //! - No server holds more than its share, which shrinks as the whole fills: a quarter of what is
 //!   free. So one that floods us leaves room for all others.
-//! - Requests whose sender is not proved hold half of the whole at most. They count for nobody but
-//!   those that must wait until the same name is proved: nobody can use up another server's share
-//!   by naming it.
+//! - Requests that wait until their sender is proved hold half of the whole at most: a flood in the
+//!   names of servers that nobody can find refuses nobody whose keys are at hand. They count for
+//!   nobody but those that must wait until the same name is proved: nobody can use up another
+//!   server's share by naming it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -101,7 +102,6 @@ impl Load {
         bytes: usize,
     ) -> Result<(), MatrixError> {
         let is_full = self.under_way.len() >= self.limits.requests
-            || self.unproven >= self.limits.requests.div_ceil(2)
             || bytes > self.limits.bytes.saturating_sub(self.bytes);
         if is_full {
             return Err(refusal(&sender));
@@ -120,9 +120,12 @@ impl Load {
     pub fn may_wait(&self, server: &ServerName) -> Result<(), MatrixError> {
         // The one that asks is counted already.
         let sender = Sender::Claimed(server.to_owned());
-        match self.shares.get(&sender) {
-            Some(share) if share.requests > self.fair_share() => Err(refusal(&sender)),
-            Some(_) | None => Ok(()),
+        let of_server = self.shares.get(&sender).map_or(0, |share| share.requests);
+        let is_too_much =
+            of_server > self.fair_share() || self.unproven > self.limits.requests.div_ceil(2);
+        match is_too_much {
+            true => Err(refusal(&sender)),
+            false => Ok(()),
         }
     }
 
@@ -345,13 +348,19 @@ mod tests {
     }
 
     #[test]
-    fn those_that_prove_nothing_leave_half_to_those_that_do() {
+    fn those_that_wait_to_be_proved_leave_half_to_those_that_are() {
         let mut load = Load::new(LIMITS);
-        assert_eq!(served(&mut load, 1000, "a.example", 0).0, 16);
-        let liar = |number| Sender::Claimed(name(&format!("s{number}.example")).to_owned());
-        let admitted =
-            (0..100).filter(|number| load.admit(RequestId(*number), liar(*number), 0).is_ok());
-        assert_eq!(admitted.count(), 50);
-        load.may_serve(name("b.example")).unwrap();
+        let mut waits = |number| {
+            let liar = format!("s{number}.example");
+            let sender = Sender::Claimed(name(&liar).to_owned());
+            load.admit(RequestId(number), sender, 0).unwrap();
+            let may_wait = load.may_wait(name(&liar)).is_ok();
+            if !may_wait {
+                load.answered(RequestId(number));
+            }
+            may_wait
+        };
+        assert_eq!((0..100).filter(|number| waits(*number)).count(), 50);
+        assert_eq!(served(&mut load, 1000, "a.example", 0).0, 10);
     }
 }

@@ -32,6 +32,7 @@ mod span;
 mod staged;
 mod status;
 pub mod stop;
+mod tally;
 pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -52,6 +53,7 @@ use crate::{
         pending::Pending,
         registry::Registry,
         searches::Searches,
+        tally::Tally,
         world::World,
     },
     input::{CommandId, RequestId},
@@ -129,6 +131,7 @@ pub(crate) struct Engine {
     last_id: u64,
     now: Now,
     statistics: Statistics,
+    tally: Tally,
     /// How often states were resolved.
     resolutions: u64,
     halted: bool,
@@ -163,6 +166,7 @@ impl Engine {
             last_id: 0,
             now: Now::default(),
             statistics: Statistics::default(),
+            tally: Tally::default(),
             resolutions: 0,
             halted: false,
         }

@@ -193,6 +193,7 @@ impl Engine {
         }
         self.pump_outgoing(&mut writes, &mut held);
         self.count_received(&writes);
+        self.tally.note_written(&writes);
         self.commit(writes, held);
         self.advance(id, outcome.fate, outcome.next);
         for job in outcome.also {
@@ -299,6 +300,7 @@ impl Engine {
         }
         if let Some((event_id, _)) = fate.reason() {
             let for_lack = matches!(fate, Fate::Lacking(..));
+            self.tally.note_not_taken(for_lack);
             self.world
                 .note_failure(event_id, for_lack, self.now.monotonic);
         }

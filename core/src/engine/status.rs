@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use ruma_common::RoomId;
+
 use super::{Engine, JobId, Running, need::Need};
 use crate::messaging::status::{
-    HeldBytes, JobStatus, LISTED_MAX, Measurements, RoomStatus, Status,
+    HeldBytes, JobStatus, JoinState, JoinStatus, LISTED_MAX, Measurements, RoomStatus, Status,
 };
 
 impl Engine {
@@ -14,6 +16,7 @@ impl Engine {
             destinations: self.outgoing.status(self.now),
             jobs: self.jobs().take(LISTED_MAX).collect(),
             rooms: self.rooms_apart(),
+            joins: self.joins_in_part(),
         }
     }
 
@@ -42,7 +45,11 @@ impl Engine {
             rooms: self.world.rooms().count() as u64,
             rooms_apart: apart.count() as u64,
             resolutions: self.resolutions,
+            joins: self.joins_by_state(),
+            verdicts: self.tally.verdicts().clone(),
+            key_fetches: self.world.keys.fetches(),
             caches: self.world.lookups(),
+            kept: self.world.kept(),
             memory: self.memory(),
         }
     }
@@ -78,6 +85,32 @@ impl Engine {
         }
     }
 
+    /// The joins that wait for the rest of their rooms: those that are at work, and those that pause.
+    fn joins_in_part(&self) -> Vec<JoinStatus> {
+        let staged = |room_id: &RoomId| self.staging.count_in(room_id) as u64;
+        let at_work = self.jobs.values().filter_map(|running| {
+            let join = running.job.join()?;
+            join.status(running.join_state(), staged(&join.room_id))
+        });
+        let pausing = self.later.iter().filter_map(|((at, _), job)| {
+            let join = job.join()?;
+            let until = self.now.wall.plus(at.since(self.now.monotonic));
+            join.status(JoinState::Pausing { until }, staged(&join.room_id))
+        });
+        let mut joins: Vec<JoinStatus> = at_work.chain(pausing).collect();
+        joins.sort_by_key(|join| join.taken_at);
+        joins.truncate(LISTED_MAX);
+        joins
+    }
+
+    fn joins_by_state(&self) -> BTreeMap<&'static str, u64> {
+        let mut joins: BTreeMap<_, u64> = JoinState::NAMES.map(|name| (name, 0)).into();
+        for join in self.joins_in_part() {
+            *joins.entry(join.state.name()).or_default() += 1;
+        }
+        joins
+    }
+
     fn rooms_apart(&self) -> Vec<RoomStatus> {
         let rooms = self.world.rooms().filter(|room| room.extremities.len() > 1);
         let mut rooms: Vec<RoomStatus> = rooms
@@ -93,6 +126,18 @@ impl Engine {
 }
 
 impl Running {
+    /// How a join stands that this job is at work on.
+    fn join_state(&self) -> JoinState {
+        let asked = self.waits_for.iter().find_map(|need| match need {
+            Need::Call(request) => Some(request.destination.clone()),
+            _ => None,
+        });
+        match asked {
+            Some(server) => JoinState::Asking { server },
+            None => JoinState::Checking,
+        }
+    }
+
     /// What kind of thing it waits for first.
     fn waits_for_what(&self) -> &'static str {
         match self.waits_for.first() {

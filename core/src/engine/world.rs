@@ -249,12 +249,27 @@ impl World {
         HeldBytes::new(self.events.bytes(), EVENT_BYTES_KEPT)
     }
 
-    /// How often events and states were looked for here.
+    /// How often something was looked for here, by what it was.
     pub(crate) fn lookups(&self) -> BTreeMap<&'static str, Lookups> {
         [
             ("events", self.events.lookups()),
             ("states", self.states.lookups()),
+            ("keys", self.keys.lookups()),
+            ("addresses", self.directory.lookups()),
         ]
+        .into()
+    }
+
+    /// How much is kept here, by what it is: events, states, and servers with their keys or
+    /// addresses.
+    pub(crate) fn kept(&self) -> BTreeMap<&'static str, u64> {
+        [
+            ("events", self.events.count()),
+            ("states", self.states.count()),
+            ("keys", self.keys.count()),
+            ("addresses", self.directory.count()),
+        ]
+        .map(|(what, count)| (what, count as u64))
         .into()
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A key that verifies often keeps multiples of itself, which halve the time that it takes.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeMap, sync::Arc, time::Duration};
 
 use ruma_common::{OwnedServerName, ServerName};
 
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     engine::outcome::LearntKeys,
+    messaging::status::{KeyFetches, Lookups},
     pdu::signing::{BasePoint, PublicKey, VerifyKey},
     persistence::tables::ServerKeyRecord,
     time::{Monotonic, WallTime},
@@ -30,6 +31,8 @@ pub struct KeyRing {
     frequent: FrequentKeys,
     base: Option<BasePoint>,
     notaries: Arc<[OwnedServerName]>,
+    lookups: Cell<Lookups>,
+    fetches: KeyFetches,
 }
 
 #[derive(Debug, Default)]
@@ -85,9 +88,30 @@ impl KeyRing {
     #[must_use]
     pub fn is_known(&self, server: &ServerName, key_id: &str, at: WallTime) -> bool {
         let keys = self.servers.get(server).map(|entry| &entry.keys);
-        keys.into_iter()
+        let is_known = keys
+            .into_iter()
             .flat_map(|keys| keys.iter())
-            .any(|key| key.key_id == key_id && key.valid_until >= at.to_i64())
+            .any(|key| key.key_id == key_id && key.valid_until >= at.to_i64());
+        self.lookups.set(self.lookups.get().and(is_known));
+        is_known
+    }
+
+    /// Of how many servers something is known.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// How often a key was looked for here.
+    #[must_use]
+    pub fn lookups(&self) -> Lookups {
+        self.lookups.get()
+    }
+
+    /// How often servers were asked for their keys.
+    #[must_use]
+    pub fn fetches(&self) -> KeyFetches {
+        self.fetches
     }
 
     /// Whether this server was asked a short while ago.
@@ -115,6 +139,10 @@ impl KeyRing {
         if let Some(answers) = learnt.asked {
             entry.asked = Some(now);
             entry.answers = answers;
+            match answers {
+                true => self.fetches.told += 1,
+                false => self.fetches.in_vain += 1,
+            }
         }
         entry.published = learnt.published.or(entry.published.take());
         let mut keys = entry.keys.to_vec();
@@ -229,6 +257,32 @@ mod tests {
             assert_eq!((key.valid_until, key.retired), (valid_until, retired));
             assert_eq!(*key.public_key.as_bytes(), public);
         }
+    }
+
+    #[test]
+    fn what_is_looked_for_and_asked_for_is_counted() {
+        let mut ring = ring(vec![record("ed25519:1", 1, 10, false)]);
+        let server: &ServerName = "a.example".try_into().unwrap();
+        for (key_id, at, is_known) in [
+            ("ed25519:1", 5, true),
+            ("ed25519:1", 11, false),
+            ("ed25519:2", 5, false),
+        ] {
+            assert_eq!(ring.is_known(server, key_id, WallTime(at)), is_known);
+        }
+        assert_eq!(ring.lookups(), Lookups { hits: 1, misses: 2 });
+        assert_eq!((ring.count(), ring.fetches()), (1, KeyFetches::default()));
+        for answers in [true, false, false] {
+            let learnt = LearntKeys {
+                server: server.to_owned(),
+                keys: Vec::new(),
+                published: None,
+                asked: Some(answers),
+            };
+            ring.learn(learnt, Monotonic::default());
+        }
+        let (told, in_vain) = (1, 2);
+        assert_eq!(ring.fetches(), KeyFetches { told, in_vain });
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl BackfillRoom {
         };
         let answer = facts.call(server, endpoint)?;
         let events = match answer {
-            Ok(body) => answers::backfill(body, &self.room_id, room.version),
+            Ok(body) => answers::history(body, &self.room_id, room.version),
             Err(_) => Vec::new(),
         };
         let events = answers::reachable(&from, events);

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use ruma_common::{OwnedRoomId, OwnedServerName};
+use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{messaging::command::Statistics, time::WallTime};
@@ -22,6 +22,8 @@ pub struct Status {
     pub jobs: Vec<JobStatus>,
     /// The loaded rooms whose graph has more than one end, those with most ends first.
     pub rooms: Vec<RoomStatus>,
+    /// The rooms that were joined in part, the oldest join first.
+    pub joins: Vec<JoinStatus>,
 }
 
 /// How one other server stands with us.
@@ -119,6 +121,61 @@ pub struct RoomStatus {
     pub extremities: u64,
 }
 
+/// A room whose join another server took without telling who is in it. What is missing is its state
+/// before the join; until that has come, nothing of the room is judged or shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinStatus {
+    /// Which room.
+    pub room_id: OwnedRoomId,
+    /// Who joined.
+    pub user_id: OwnedUserId,
+    /// Who took the join.
+    pub taken_by: OwnedServerName,
+    /// When.
+    pub taken_at: WallTime,
+    /// How the search for what is missing stands.
+    pub state: JoinState,
+    /// How many rounds of questions brought nothing.
+    pub rounds: u32,
+    /// How many other servers there are to ask, besides the one that took it.
+    pub others: u64,
+    /// How many events of the room wait for it.
+    pub staged: u64,
+}
+
+/// How the search for the rest of a room stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum JoinState {
+    /// A server is being asked.
+    Asking {
+        /// Which.
+        server: OwnedServerName,
+    },
+    /// What came is being checked.
+    Checking,
+    /// Nobody whom we asked had it, and all are left alone until then.
+    Pausing {
+        /// The moment.
+        until: WallTime,
+    },
+}
+
+impl JoinState {
+    /// Every name, for counting.
+    pub const NAMES: [&str; 3] = ["asking", "checking", "pausing"];
+
+    /// The state in one word.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Asking { .. } => "asking",
+            Self::Checking => "checking",
+            Self::Pausing { .. } => "pausing",
+        }
+    }
+}
+
 /// The engine in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Measurements {
@@ -136,10 +193,37 @@ pub struct Measurements {
     pub rooms_apart: u64,
     /// How often states were resolved since the start.
     pub resolutions: u64,
+    /// The rooms that were joined in part, by [how that stands](JoinState::NAMES).
+    pub joins: BTreeMap<&'static str, u64>,
+    /// What became of events since the start, ours and others'.
+    pub verdicts: Verdicts,
+    /// How often other servers were asked for their keys since the start.
+    pub key_fetches: KeyFetches,
     /// How often something was looked for in what is kept in memory, by what it was.
     pub caches: BTreeMap<&'static str, Lookups>,
+    /// How much is kept there: events, states, and servers with something known of them.
+    pub kept: BTreeMap<&'static str, u64>,
     /// How many bytes are held in memory, by what they are.
     pub memory: BTreeMap<&'static str, HeldBytes>,
+}
+
+/// What became of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdicts {
+    /// How many there were, in one word; an event that was judged again counts again.
+    pub events: BTreeMap<&'static str, u64>,
+    /// Of those that were rejected or soft-failed, how many for what: a rule of a room version, the
+    /// policy server, or something else.
+    pub denials: BTreeMap<(&'static str, String), u64>,
+}
+
+/// How often other servers were asked for their keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyFetches {
+    /// And told them.
+    pub told: u64,
+    /// And told nothing that is to be believed.
+    pub in_vain: u64,
 }
 
 /// Bytes that are held in memory, and how many that may be.
@@ -178,4 +262,14 @@ pub struct Lookups {
     pub hits: u64,
     /// And was not.
     pub misses: u64,
+}
+
+impl Lookups {
+    /// With another one.
+    pub(crate) fn and(self, was_there: bool) -> Self {
+        Self {
+            hits: self.hits + u64::from(was_there),
+            misses: self.misses + u64::from(!was_there),
+        }
+    }
 }

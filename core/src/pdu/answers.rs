@@ -19,6 +19,9 @@ use crate::transport::remote_response::{self, RemoteError};
 /// How many events are looked at of an answer that has reason to be small.
 const FEW: usize = 100;
 
+/// How many events those of a history may name together.
+const NAMED_MAX: usize = 10_000;
+
 #[derive(Deserialize)]
 struct Events<'b> {
     #[serde(borrow)]
@@ -101,7 +104,8 @@ pub fn missing_events(body: &Bytes, room_id: &RoomId, version: RoomVersion) -> V
     )
 }
 
-/// The answer to `backfill`.
+/// The answer to `backfill`, where it fills a gap: what goes into the graph is as is demanded of
+/// events today.
 #[must_use]
 pub fn backfill(body: &Bytes, room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {
     let answer: Result<Pdus<'_>, _> = serde_json::from_slice(body);
@@ -110,6 +114,22 @@ pub fn backfill(body: &Bytes, room_id: &RoomId, version: RoomVersion) -> Vec<Arc
         room_id,
         version,
     )
+}
+
+/// The answer to `backfill`, where it is history: an event may name more events than may be named
+/// today (BACKFILL-2). Of all of them together so many are looked at.
+#[must_use]
+pub fn history(body: &Bytes, room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {
+    let answer: Result<Pdus<'_>, _> = serde_json::from_slice(body);
+    let events = answer.map(|answer| answer.pdus).unwrap_or_default();
+    let events = events.iter().take(FEW);
+    let parsed = events.filter_map(|json| Pdu::parse_history(json.get(), version).ok());
+    let mut named = 0;
+    let mut is_within_bound = |event: &Pdu| {
+        named += event.prev_events().iter().count() + event.auth_events().iter().count();
+        named <= NAMED_MAX
+    };
+    of_room(parsed.take_while(|event| is_within_bound(event)), room_id)
 }
 
 /// The event asked for in an answer to `event` (EVENT-2).
@@ -154,11 +174,16 @@ pub fn state(
 /// Each event once, of an answer that its size alone bounds.
 #[must_use]
 pub fn events_of(events: &[&RawValue], room_id: &RoomId, version: RoomVersion) -> Vec<Arc<Pdu>> {
-    let mut seen = BTreeSet::new();
     let parsed = events
         .iter()
         .filter_map(|json| Pdu::parse(json.get(), version).ok());
-    parsed
+    of_room(parsed, room_id)
+}
+
+/// Those of a room, each once.
+fn of_room(events: impl Iterator<Item = Pdu>, room_id: &RoomId) -> Vec<Arc<Pdu>> {
+    let mut seen = BTreeSet::new();
+    events
         .filter(|event| event.room_id() == room_id && seen.insert(event.event_id().to_owned()))
         .map(Arc::new)
         .collect()

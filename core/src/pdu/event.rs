@@ -22,7 +22,7 @@ use super::{
     event_ids::{self, EventIds},
     event_text::{EventText, Field},
     event_type::REDACTION,
-    format::{self, FormatError},
+    format::{self, FormatError, NamedMax},
     hash,
     redaction::{redact, signed_pieces, signed_text},
     room_version::RoomVersion,
@@ -70,7 +70,18 @@ impl Pdu {
     /// The event id is computed, never taken from the peer, but in room versions whose servers
     /// choose the ids of their events.
     pub fn parse(json: impl AsRef<[u8]>, version: RoomVersion) -> Result<Self, FormatError> {
-        Self::from_text(EventText::parse(json.as_ref(), version)?, version)
+        let text = EventText::parse(json.as_ref(), version, NamedMax::TODAY)?;
+        Self::from_text(text, version)
+    }
+
+    /// As [`Pdu::parse`], of an event from before our history of a room: it may name more events
+    /// than are accepted today (BACKFILL-2).
+    pub fn parse_history(
+        json: impl AsRef<[u8]>,
+        version: RoomVersion,
+    ) -> Result<Self, FormatError> {
+        let text = EventText::parse(json.as_ref(), version, NamedMax::ANY)?;
+        Self::from_text(text, version)
     }
 
     /// As [`Pdu::parse`], of an event that is an object already.
@@ -97,7 +108,7 @@ impl Pdu {
         json: impl AsRef<[u8]>,
         version: RoomVersion,
     ) -> Result<Self, FormatError> {
-        let text = EventText::parse(json.as_ref(), version)?;
+        let text = EventText::parse(json.as_ref(), version, NamedMax::ANY)?;
         Self::assemble(event_id, text, version, None)
     }
 

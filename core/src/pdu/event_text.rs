@@ -7,7 +7,7 @@ use std::{borrow::Cow, iter, ops::Range};
 
 use super::{
     canonical_json::{self, JsonError, Numbers, Object, Scanner, object_to_canonical_string},
-    format::{self, FormatError, MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_PREV_EVENTS},
+    format::{self, FormatError, MAX_EVENT_BYTES, NamedMax},
     room_version::RoomVersion,
 };
 
@@ -132,28 +132,29 @@ impl Field {
 
 impl EventText {
     /// Reads the JSON of an event, canonical or not.
-    pub fn parse(json: &[u8], version: RoomVersion) -> Result<Self, FormatError> {
+    pub fn parse(json: &[u8], version: RoomVersion, max: NamedMax) -> Result<Self, FormatError> {
         let json = canonical_json::as_text(json)?;
         // What is wrong with a text that is not canonical shows once it is: what it repeats is not
         // looked at.
-        if let Ok(scan) = Scan::of(json, version)
+        if let Ok(scan) = Scan::of(json, version, max)
             && scan.is_canonical
         {
             return Self::without_unsigned(json, scan);
         }
         let json = canonical_json::rewrite(json, numbers(version))?;
-        let scan = Scan::of(&json, version)?;
+        let scan = Scan::of(&json, version, max)?;
         Self::without_unsigned(&json, scan)
     }
 
     /// The text of an event that is an object already.
     pub fn from_object(event: &Object, version: RoomVersion) -> Result<Self, FormatError> {
-        Self::parse(object_to_canonical_string(event, &[]).as_bytes(), version)
+        let json = object_to_canonical_string(event, &[]);
+        Self::parse(json.as_bytes(), version, NamedMax::TODAY)
     }
 
     /// The same of text that was made of the pieces of another event's text.
     pub(super) fn of_canonical(json: String, version: RoomVersion) -> Self {
-        let scan = Scan::of(&json, version);
+        let scan = Scan::of(&json, version, NamedMax::ANY);
         Self {
             found: scan.unwrap_or_default().found,
             json: json.into(),
@@ -251,13 +252,13 @@ impl EventText {
 }
 
 impl Scan {
-    fn of(json: &str, version: RoomVersion) -> Result<Self, FormatError> {
+    fn of(json: &str, version: RoomVersion, max: NamedMax) -> Result<Self, FormatError> {
         let mut scanner = Scanner::new(json, numbers(version));
         if scanner.peek() != Some(b'{') {
             return Err(JsonError::NotAnObject.into());
         }
         let mut scan = Self::default();
-        scanner.object(|scanner, key| scan.read_entry(scanner, key, version))?;
+        scanner.object(|scanner, key| scan.read_entry(scanner, key, version, max))?;
         scan.is_canonical = scanner.finish()?;
         Ok(scan)
     }
@@ -268,16 +269,17 @@ impl Scan {
         scanner: &mut Scanner<'_>,
         key: &str,
         version: RoomVersion,
+        max: NamedMax,
     ) -> Result<(), FormatError> {
         let field = Field::of(key);
         let start = scanner.position();
         scanner.take_escapes();
         match field {
             Some(field @ Field::AuthEvents) => {
-                format::read_event_ids(scanner, field, MAX_AUTH_EVENTS, version)?;
+                format::read_event_ids(scanner, field, max.auth_events, version)?;
             }
             Some(field @ Field::PrevEvents) => {
-                format::read_event_ids(scanner, field, MAX_PREV_EVENTS, version)?;
+                format::read_event_ids(scanner, field, max.prev_events, version)?;
             }
             Some(Field::Hashes) => self.found.claimed_hash = format::read_hashes(scanner)?,
             Some(Field::Signatures) => format::read_signatures(scanner)?,

@@ -25,6 +25,31 @@ pub const MAX_ID_BYTES: usize = 255;
 pub const MAX_PREV_EVENTS: usize = 20;
 /// The most `auth_events` of one event.
 pub const MAX_AUTH_EVENTS: usize = 10;
+
+/// How many events an event may name.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedMax {
+    /// As its `prev_events`.
+    pub prev_events: usize,
+    /// As its `auth_events`.
+    pub auth_events: usize,
+}
+
+impl NamedMax {
+    /// What servers accept today.
+    pub const TODAY: Self = Self {
+        prev_events: MAX_PREV_EVENTS,
+        auth_events: MAX_AUTH_EVENTS,
+    };
+
+    /// As many as fit into an event, as of old: such events are part of rooms' histories
+    /// (BACKFILL-2).
+    pub const ANY: Self = Self {
+        prev_events: usize::MAX,
+        auth_events: usize::MAX,
+    };
+}
+
 /// The largest `depth` where numbers are strict. Elsewhere it is 2^63−1, but as many servers drop
 /// what is beyond this in every room version, no event of ours is.
 pub const MAX_DEPTH: u64 = MAX_INTEGER.unsigned_abs();

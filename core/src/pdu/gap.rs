@@ -150,6 +150,10 @@ pub struct SeekEvents {
     stage: Stage,
     /// How many servers were asked in this stage.
     asked: usize,
+    /// Whether they are being asked once more, since one of them did not answer.
+    again: bool,
+    /// Whether one of them did not answer in this stage.
+    unanswered: bool,
     /// The server that is being asked; `None` while it is looked what is still missing.
     asking: Option<OwnedServerName>,
 }
@@ -189,6 +193,8 @@ impl SeekEvents {
             missing,
             stage,
             asked: 0,
+            again: false,
+            unanswered: false,
             asking: None,
         }
     }
@@ -232,8 +238,7 @@ impl SeekEvents {
         while next.stage != Stage::GiveUp {
             let servers = next.sources(room, facts);
             let Some(server) = servers.get(next.asked) else {
-                next.stage = next.stage.next(self.source);
-                next.asked = 0;
+                next.go_on();
                 continue;
             };
             next.asked += 1;
@@ -242,6 +247,17 @@ impl SeekEvents {
             }
         }
         Ok(Outcome::done())
+    }
+
+    /// To the next stage, when all servers were asked. A walk is repeated once if one of them did
+    /// not answer: what a single lost answer makes us step over, nobody may bring any more.
+    fn go_on(&mut self) {
+        self.asked = 0;
+        let repeats = self.stage == Stage::Walk && self.unanswered && !self.again;
+        (self.again, self.unanswered) = (repeats, false);
+        if !repeats {
+            self.stage = self.stage.next(self.source);
+        }
     }
 
     fn turn_to(self, server: &OwnedServerName) -> Outcome {
@@ -310,6 +326,7 @@ impl SeekEvents {
         };
         let then = Self {
             asking: None,
+            unanswered: self.unanswered || !found.answered,
             ..self.clone()
         };
         Ok(Outcome {

@@ -311,7 +311,7 @@ impl<'de> Deserialize<'de> for RoomVersion {
 mod tests {
     use super::*;
 
-    /// ROOMVER-1, ROOMVER-2
+    /// ROOMVER-1, ROOMVER-2, ROOMVER-3: those that are not stable are no versions of ours.
     /// ID-7, LIMIT-8.
     #[test]
     fn only_versions_with_a_row_are_known() {
@@ -320,7 +320,15 @@ mod tests {
             let version = RoomVersion::parse(&id);
             assert_eq!(version.map(RoomVersion::as_str), Some(&*id));
         }
-        for id in ["", "0", "13", "012", " 12", "org.matrix.hydra.11"] {
+        for id in [
+            "",
+            "0",
+            "13",
+            "012",
+            " 12",
+            "org.matrix.hydra.11",
+            "org.matrix.msc1767.10",
+        ] {
             assert_eq!(RoomVersion::parse(id), None, "{id:?}");
         }
         assert_eq!(RoomVersion::DEFAULT.as_str(), "12");

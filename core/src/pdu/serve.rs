@@ -149,7 +149,7 @@ impl ServeEvents {
         event_id: &OwnedEventId,
         facts: &Facts<'_>,
     ) -> Result<String, Stop<MatrixError>> {
-        let event = facts.event(event_id)?.ok_or_else(not_for_you)?;
+        let event = facts.held(event_id)?.ok_or_else(not_for_you)?;
         match gate::enter(event.pdu.room_id(), &self.origin, facts) {
             Err(Stop::Refused(_)) => return Err(not_for_you().into()),
             entered => entered?,
@@ -230,7 +230,7 @@ impl ServeEvents {
         event_id: &OwnedEventId,
         facts: &Facts<'_>,
     ) -> Result<Arc<StoredEvent>, Stop<MatrixError>> {
-        let event = facts.event(event_id)?;
+        let event = facts.held(event_id)?;
         let room_id = self.room_id.as_deref();
         let of_room = event.filter(|event| Some(event.pdu.room_id()) == room_id);
         Ok(of_room.ok_or_else(unknown_event)?)

@@ -154,6 +154,12 @@ impl Staging {
         HeldBytes::new(self.all.bytes, ALL_MAX.bytes)
     }
 
+    /// How many events of a room are staged.
+    #[must_use]
+    pub fn count_in(&self, room_id: &RoomId) -> usize {
+        self.rooms.get(room_id).copied().unwrap_or_default()
+    }
+
     /// Takes over what the last run left; all of it is due.
     pub fn boot(&mut self, staged: Vec<StagedEvent>, now: Now) {
         for staged in staged {

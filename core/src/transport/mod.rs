@@ -22,6 +22,7 @@ pub mod matrix_error;
 pub mod multipart;
 pub mod names;
 pub mod path;
+pub mod remote_host;
 pub mod remote_request;
 pub mod remote_response;
 pub mod router;

@@ -227,6 +227,31 @@ fn pdu_3_at_most_20_previous_and_10_auth_events() {
     }
 }
 
+/// BACKFILL-2: what was accepted of old is read, also from disk, and keeps all its fields when it is
+/// redacted.
+#[test]
+fn backfill_2_an_event_of_history_may_name_as_many_as_fit() {
+    for version in EVERY_VERSION {
+        let mut event = valid_event(version);
+        for field in ["prev_events", "auth_events"] {
+            event.insert(field.to_owned(), json!(vec![named(HASH_B, version); 100]));
+        }
+        let text = Value::Object(event.clone()).to_string();
+        assert!(Pdu::parse(&text, version).is_err());
+        let read = Pdu::parse_history(&text, version).unwrap();
+        let stored = Pdu::from_stored(read.event_id().to_owned(), read.json(), version).unwrap();
+        for event in [&read, &stored, &read.redacted()] {
+            assert_eq!(event.prev_events().iter().count(), 100);
+            assert_eq!(event.auth_events().iter().count(), 100);
+            assert_eq!(event.event_id(), read.event_id());
+        }
+        let too_many = json!(vec![named(HASH_B, version); 2000]);
+        event.insert("prev_events".to_owned(), too_many);
+        let read = Pdu::parse_history(Value::Object(event).to_string(), version);
+        assert!(matches!(read, Err(FormatError::TooLarge(_))), "{read:?}");
+    }
+}
+
 #[test]
 fn pdu_3_events_are_named_in_pairs_with_their_hashes_in_versions_1_and_2_alone() {
     for version in EVERY_VERSION {

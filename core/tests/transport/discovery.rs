@@ -14,11 +14,8 @@ use http::Request;
 
 use crate::internet::{Internet, sockets};
 
-const FED: &str = "_matrix-fed._tcp.";
-const OLD: &str = "_matrix._tcp.";
-
 #[track_caller]
-fn assert_at(found: &ServerAddress, addresses: &[&str], tls_name: &str, host_header: &str) {
+pub fn assert_at(found: &ServerAddress, addresses: &[&str], tls_name: &str, host_header: &str) {
     assert_eq!(found.addresses, sockets(addresses));
     let tls_name = match tls_name.parse() {
         Ok(address) => Host::Ip(address),
@@ -92,34 +89,6 @@ fn disc_2_the_page_is_fetched_from_port_443_with_the_hosts_certificate() {
     let (address, target) = &internet.fetched[0];
     assert_at(address, &["1.2.3.4:443"], "a.example", "a.example");
     assert_eq!(target, "/.well-known/matrix/server");
-}
-
-#[test]
-fn disc_7_cases_3_3_to_5_a_service_is_only_an_address() {
-    let services = |name: &str, internet: Internet, with_fed: bool| {
-        let internet = internet
-            .name("target.example", &["9.9.9.9", "9.9.9.10"])
-            .service(&format!("{OLD}{name}"), 1, 7, "target.example");
-        match with_fed {
-            true => internet.service(&format!("{FED}{name}"), 1, 8, "target.example"),
-            false => internet,
-        }
-    };
-    for (with_fed, port) in [(true, 8), (false, 7)] {
-        let world = Internet::new().name("a.example", &["1.2.3.4"]);
-        let mut internet = services("a.example", world, with_fed);
-        let addresses = [format!("9.9.9.9:{port}"), format!("9.9.9.10:{port}")];
-        let addresses = [addresses[0].as_str(), &addresses[1]];
-        let found = internet.reach("a.example").unwrap();
-        assert_at(&found, &addresses, "a.example", "a.example");
-
-        let world = Internet::new()
-            .name("a.example", &["1.2.3.4"])
-            .delegating("a.example", "b.example");
-        let mut internet = services("b.example", world, with_fed);
-        let found = internet.reach("a.example").unwrap();
-        assert_at(&found, &addresses, "b.example", "b.example");
-    }
 }
 
 /// LIMIT-11.
@@ -248,32 +217,6 @@ fn disc_2_redirections_lead_only_to_public_hosts_and_https() {
         assert_at(&found, &["1.2.3.4:8448"], "a.example", "a.example");
         assert_eq!(internet.fetched.len(), 1, "{location}");
     }
-}
-
-#[test]
-fn disc_8_all_targets_are_tried_in_the_order_of_their_priority() {
-    let mut internet = Internet::new()
-        .name("a.example", &["1.2.3.4"])
-        .name("one.example", &["9.0.0.1", "2a01::1"])
-        .name("two.example", &["9.0.0.2"])
-        .service("_matrix-fed._tcp.a.example", 20, 2, "two.example")
-        .service("_matrix-fed._tcp.a.example", 10, 1, "one.example")
-        .service("_matrix-fed._tcp.a.example", 5, 3, "no-address.example");
-    let found = internet.reach("a.example").unwrap();
-    let addresses = ["9.0.0.1:1", "[2a01::1]:1", "9.0.0.2:2"];
-    assert_at(&found, &addresses, "a.example", "a.example");
-}
-
-#[test]
-fn disc_8_a_service_that_is_not_offered_is_not_sought_elsewhere() {
-    let mut internet = Internet::new().name("a.example", &["1.2.3.4"]).service(
-        "_matrix-fed._tcp.a.example",
-        0,
-        0,
-        "",
-    );
-    let error = internet.reach("a.example").unwrap_err();
-    assert!(error.contains("offers no federation"), "{error}");
 }
 
 #[test]

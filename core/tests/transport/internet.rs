@@ -44,6 +44,7 @@ pub struct Internet {
     stored: Vec<ServerKeyRecord>,
     published: BTreeMap<OwnedServerName, PublishedKeysRecord>,
     requests: u64,
+    answered: usize,
     questions: Vec<QuestionId>,
     /// For how long what is found out holds.
     pub good_for: Duration,
@@ -51,6 +52,9 @@ pub struct Internet {
     pub names_answer: bool,
     /// Whether what is to be written from now on never is.
     pub disk_is_stuck: bool,
+    /// Whether what is asked of the disk from now on waits until it is fast again.
+    pub disk_is_slow: bool,
+    waiting: Vec<(QueryId, Query)>,
     /// Every name that was looked up.
     pub lookups: Vec<Lookup>,
     /// Every page that was asked for: where, as whom, and its address.
@@ -104,10 +108,13 @@ impl Internet {
             stored: Vec::new(),
             published: BTreeMap::new(),
             requests: 0,
+            answered: 0,
             questions: Vec::new(),
             good_for: Duration::from_secs(300),
             names_answer: true,
             disk_is_stuck: false,
+            disk_is_slow: false,
+            waiting: Vec::new(),
             lookups: Vec::new(),
             fetched: Vec::new(),
             calls: Vec::new(),
@@ -204,6 +211,17 @@ impl Internet {
         }
     }
 
+    /// Lets the disk do what waits for it; how many requests are answered then.
+    pub fn quicken_disk(&mut self) -> usize {
+        self.disk_is_slow = false;
+        let before = self.answered;
+        for (id, query) in std::mem::take(&mut self.waiting) {
+            let answer = self.query(id, query);
+            self.hand_in(answer);
+        }
+        self.answered - before
+    }
+
     /// How many questions the application has to answer.
     pub fn questions(&self) -> usize {
         self.questions.len()
@@ -248,6 +266,10 @@ impl Internet {
         while let Some(action) = self.core.next_action() {
             let input = match action {
                 Action::Query(_, Query::Commit(_)) if self.disk_is_stuck => continue,
+                Action::Query(id, query) if self.disk_is_slow => {
+                    self.waiting.push((id, query));
+                    continue;
+                }
                 Action::Query(id, query) => self.query(id, query),
                 Action::LookUp(id, lookup, _) => Input::Found(id, self.look_up(lookup)),
                 Action::Call(call) => self.call(*call),
@@ -256,6 +278,7 @@ impl Internet {
                     continue;
                 }
                 Action::Respond(_, response) => {
+                    self.answered += 1;
                     finished = Some(Outcome::Response(response));
                     continue;
                 }
@@ -290,6 +313,9 @@ impl Internet {
                         Write::PublishedKeys(record) => {
                             self.published.insert(record.server.clone(), record);
                         }
+                        Write::ReceivedTransaction { .. }
+                        | Write::ForgetTransactions { .. }
+                        | Write::ForgetInbox { .. } => {}
                         other => panic!("{other:?}"),
                     }
                 }

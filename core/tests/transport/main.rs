@@ -14,3 +14,4 @@ mod keys;
 mod overload;
 mod peer;
 mod requests;
+mod services;

@@ -5,7 +5,7 @@ use comity_core::{
     messaging::settings::{RequestLimits, Settings},
 };
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     internet::Internet,
@@ -126,4 +126,31 @@ fn gen_8_a_servers_requests_wait_for_each_other_and_others_do_not_wait_for_them(
         internet.tell();
     }
     assert_eq!(answered, 51);
+}
+
+/// TXN-8, TXN-10: a few transactions of a server wait for the one before them; what comes on top of
+/// these comes too early, and other servers' do not wait.
+#[test]
+fn txn_8_a_second_transaction_waits_for_the_first() {
+    let mut internet = internet(100);
+    let (a, b) = (own("a.example", 5), own("b.example", 6));
+    ask(&mut internet, &a);
+    ask(&mut internet, &b);
+    internet.disk_is_slow = true;
+    let mut send = |keys: &OwnKeys, number: usize| {
+        let body = json!({ "origin": keys.server_name(), "origin_server_ts": 1, "pdus": [] });
+        let target = format!("/_matrix/federation/v1/send/{number}");
+        internet.begin(signed(keys, &target, Some(&body)))
+    };
+    for number in 0..3 {
+        assert!(send(&a, number).is_none(), "{number} waits");
+    }
+    for number in 3..10 {
+        let refused = send(&a, number).unwrap();
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        let body: Value = serde_json::from_slice(refused.body()).unwrap();
+        assert_eq!(body["errcode"], "M_LIMIT_EXCEEDED");
+    }
+    assert!(send(&b, 0).is_none());
+    assert_eq!(internet.quicken_disk(), 4);
 }

@@ -13,7 +13,7 @@ use comity_core::{
     pdu::unpadded_base64,
     transport::address_guard::PrivateAddresses,
 };
-use comity_sync::RecordingConfig;
+use comity_sync::{ConnectionLimits, RecordingConfig};
 use ruma_common::{OwnedServerName, ServerName};
 use serde::Deserialize;
 use toml::Spanned;
@@ -59,6 +59,8 @@ struct FederationSection {
     queue_depth: Option<u32>,
     queue_days: Option<u32>,
     private_addresses: Option<bool>,
+    connections: Option<usize>,
+    connections_per_host: Option<usize>,
     #[serde(default)]
     retired_keys: Vec<Spanned<RetiredKeyEntry>>,
     #[serde(default)]
@@ -138,6 +140,7 @@ impl FederationSection {
                 "there must be at least one address to listen on",
             ));
         }
+        let connections = self.connections();
         let tls = match (self.certificate, self.private_key, self.behind_proxy) {
             (Some(certificate), Some(private_key), false) => Some(
                 TlsPaths {
@@ -197,6 +200,7 @@ impl FederationSection {
                 .map(address)
                 .collect::<Result<_, _>>()?,
             tls,
+            connections,
             signing_key: directory.join(self.signing_key),
             extra_ca: self
                 .extra_ca
@@ -204,6 +208,25 @@ impl FederationSection {
                 .map(|path| directory.join(path))
                 .collect(),
         })
+    }
+}
+
+impl FederationSection {
+    fn connections(&self) -> ConnectionLimits {
+        let usual = match self.behind_proxy {
+            true => ConnectionLimits::behind_proxy(),
+            false => ConnectionLimits::default(),
+        };
+        let per_host = match self.connections_per_host {
+            None => usual.connections_per_host,
+            Some(0) => None,
+            Some(most) => Some(most),
+        };
+        ConnectionLimits {
+            connections: self.connections.unwrap_or(usual.connections),
+            connections_per_host: per_host,
+            ..usual
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use comity_core::{keys::KeySettings, messaging::settings::Settings};
-use comity_sync::RecordingConfig;
+use comity_sync::{ConnectionLimits, RecordingConfig};
 use ruma_common::OwnedServerName;
 use serde::Deserialize;
 
@@ -53,6 +53,8 @@ pub struct Federation {
     pub listen: Vec<SocketAddr>,
     /// The certificate to show; plain HTTP, for a reverse proxy, without one.
     pub tls: Option<TlsPaths>,
+    /// What those who connect may take.
+    pub connections: ConnectionLimits,
     /// The key that signs our events and requests.
     pub signing_key: PathBuf,
     /// Files with certificate authorities to trust besides the system's.
@@ -283,6 +285,29 @@ mod tests {
         assert_eq!(config.client.operators, ["olga"]);
         let config = Config::parse(&example(), Path::new("/")).unwrap();
         assert_eq!(config.federation.settings, Default::default());
+    }
+
+    #[test]
+    fn a_host_has_a_bound_of_connections_unless_a_proxy_stands_before_us() {
+        let chosen = |text: &str| {
+            let limits = Config::parse(text, Path::new("/"))
+                .unwrap()
+                .federation
+                .connections;
+            (limits.connections, limits.connections_per_host)
+        };
+        let written = example();
+        assert_eq!(chosen(&written), (1024, Some(128)));
+        let pair = "certificate = \"c.pem\"\nprivate_key = \"k.pem\"\n";
+        let proxied = written.replacen(pair, "behind_proxy = true\n", 1);
+        assert_eq!(chosen(&proxied), (1024, None));
+        let line = "# connections = 1024\n# connections_per_host = 128\n";
+        assert!(written.contains(line));
+        let small = "connections = 9\nconnections_per_host = 5\n";
+        assert_eq!(chosen(&written.replace(line, small)), (9, Some(5)));
+        assert_eq!(chosen(&proxied.replace(line, small)), (9, Some(5)));
+        let none = "connections_per_host = 0\n";
+        assert_eq!(chosen(&written.replace(line, none)), (1024, None));
     }
 
     #[test]

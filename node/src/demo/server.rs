@@ -18,7 +18,7 @@ use comity_core::{
     },
     persistence::queries::{Answer, Counts, Direction, Read},
 };
-use comity_sync::Certificate;
+use comity_sync::{Certificate, ConnectionLimits};
 use ruma_common::{
     EventId, OwnedEventId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId,
 };
@@ -109,6 +109,7 @@ impl Identity {
             listeners: vec![listener],
             certificate: Some(self.certificate.clone()),
             recording: None,
+            connections: ConnectionLimits::default(),
             extra_ca: vec![self.authority.clone()],
         })
     }

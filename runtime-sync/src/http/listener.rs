@@ -48,7 +48,7 @@ impl HttpListener {
         handler: Handler,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let connections = OpenSockets::new(limits.connections);
+        let connections = OpenSockets::accepting(&limits);
         let stopping = Arc::new(AtomicBool::new(false));
         let acceptor = Acceptor {
             tls,
@@ -124,7 +124,7 @@ impl Acceptor {
 
     /// Gives the connection a place and a thread; without either it is closed.
     fn serve(&self, socket: TcpStream, peer: SocketAddr) {
-        let thread = self.connections.add(&socket).and_then(|place| {
+        let thread = self.connections.admit(&socket).and_then(|place| {
             let (tls, limits, handler) = (self.tls.clone(), self.limits, self.handler.clone());
             let serve = move || {
                 if let Err(error) = connection::serve(socket, tls, limits, &handler, place) {

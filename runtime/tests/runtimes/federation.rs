@@ -123,7 +123,7 @@ fn two_servers_hear_each_other<A: Runtime, B: Runtime>() {
     );
 }
 
-/// GEN-1.
+/// GEN-1. DISC-14: neither has a certificate to show as a client.
 #[test]
 fn a_server_on_threads_and_one_on_smol_hear_each_other() {
     two_servers_hear_each_other::<Sync, Smol>();

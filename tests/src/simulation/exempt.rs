@@ -38,7 +38,8 @@ enum Reason {
     Keys,
 }
 
-/// Who came into which room by way of whom, and so believes of it what that one believed.
+/// Who came into which room by way of whom, or was told by whom what its state was before a hole,
+/// and so believes of it what that one believed.
 #[derive(Debug, Default)]
 pub struct Introductions(BTreeSet<(OwnedRoomId, OwnedServerName, OwnedServerName)>);
 
@@ -48,12 +49,12 @@ impl Introductions {
         let Sight::Answered(asked, response) = sight else {
             return;
         };
-        if asked.endpoint() == "send_join"
+        if ["send_join", "state", "state_ids"].contains(&asked.endpoint())
             && response.status() == StatusCode::OK
             && let Some(room_id) = sight::room_in(asked.line)
         {
-            let (joiner, resident) = (asked.from.to_owned(), asked.to.to_owned());
-            self.0.insert((room_id, joiner, resident));
+            let (told, teller) = (asked.from.to_owned(), asked.to.to_owned());
+            self.0.insert((room_id, told, teller));
         }
     }
 }
@@ -97,15 +98,15 @@ impl Exempt {
         }
     }
 
-    /// What was told to one of these is believed by those who came in by way of it.
+    /// What was told to one of these is believed by those whom it told.
     pub fn hand_on(&mut self, introductions: &Introductions) {
         let mut before = None;
         while before != Some(self.alone.len()) {
             before = Some(self.alone.len());
-            for (room_id, joiner, resident) in &introductions.0 {
+            for (room_id, told, teller) in &introductions.0 {
                 let place = |server: &OwnedServerName| (room_id.clone(), server.clone());
-                if self.alone.contains_key(&place(resident)) {
-                    self.alone.entry(place(joiner)).or_insert(Reason::State);
+                if self.alone.contains_key(&place(teller)) {
+                    self.alone.entry(place(told)).or_insert(Reason::State);
                 }
             }
         }

@@ -131,6 +131,25 @@ fn pubrooms_1_a_directory_can_be_searched() {
     assert!(found(None, Some(Vec::new())).is_empty());
 }
 
+/// LIMIT-15: who names no limit sees as much as anybody may see at once, and how to go on.
+#[test]
+fn limit_15_who_names_no_limit_gets_the_largest_page() {
+    let mut network = Network::of(&["one", "two"]);
+    let rooms: Vec<_> = (0..101)
+        .map(|number| create(&mut network, named(&number.to_string(), Preset::Public)))
+        .collect();
+    publish(&mut network, &rooms.iter().collect::<Vec<_>>());
+    for limit in [None, Some(0), Some(101)] {
+        let wanted = WantedRooms {
+            limit,
+            ..WantedRooms::default()
+        };
+        let page = list(&mut network, "two", wanted);
+        assert_eq!(page.chunk.len(), 100, "{limit:?}");
+        assert!(page.next_batch.is_some());
+    }
+}
+
 /// PUBROOMS-2: pages follow each other without a gap, and none is larger than we want it.
 #[test]
 fn pubrooms_2_pages_cover_the_directory() {

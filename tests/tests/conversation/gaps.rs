@@ -1,6 +1,8 @@
 //! What an event builds on is missing: it is asked of several servers, once, and within bounds; and
 //! every search ends in one of the ways that there are.
 
+use std::cell::Cell;
+
 use comity_core::{
     messaging::{notice::Notice, settings::Settings},
     pdu::{Pdu, RoomVersion},
@@ -422,4 +424,23 @@ fn a_server_that_makes_us_fetch_too_much_is_put_off_for_a_while() {
         "it is asked again"
     );
     stage.must_keep_promises("one");
+}
+
+#[test]
+fn pdu_15_an_answer_that_is_lost_makes_no_hole() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    let line = forger.line(3);
+    let (missing, is_first) = (list(&line[..2]), Cell::new(true));
+    stage.network.liar("liar").says(move |target, _| {
+        match target.contains("/get_missing_events/") {
+            true if is_first.replace(false) => (502, json!({})),
+            true => (200, json!({ "events": missing })),
+            false => not_found(),
+        }
+    });
+    assert_eq!(forger.push_one(&mut stage.network, &line[2]), None);
+    let noticed = noticed(&mut stage.network, "one");
+    assert_eq!(noticed, ["line 0", "line 1", "line 2"]);
+    assert_eq!(asked(&mut stage, "get_missing_events"), 2);
+    assert_eq!(asked(&mut stage, "event"), 0);
 }

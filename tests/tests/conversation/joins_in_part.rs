@@ -4,12 +4,13 @@ use std::{sync::mpsc, time::Duration};
 
 use comity_core::{
     messaging::{
-        command::{CommandError, Preset, Reply},
+        command::{Command, CommandError, Preset, Reply},
         join::{
             candidates::{Failure, RoomFault},
             complete::COMPLETED_WITHIN,
         },
         notice::Notice,
+        status::{JoinState, JoinStatus},
     },
     pdu::RoomVersion,
     transport::remote_request::Endpoint,
@@ -374,4 +375,49 @@ fn fjoin_4_a_lie_about_the_whole_is_found_out() {
         assert_eq!(ended(&mut stage), [Ok(())], "{number}");
         stage.must_agree(&["one", "two"]);
     }
+}
+
+/// What an operator of server `two` is told of joins in part.
+fn standing(stage: &mut Stage) -> Vec<JoinStatus> {
+    match stage.network.run("two", Command::Status) {
+        Ok(Reply::Status(status)) => status.joins,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// FJOIN-4: whoever runs the server sees a room that is not whole, whom it is asked of, and what
+/// waits for it.
+#[test]
+fn fjoin_4_an_operator_sees_what_is_lacking_and_who_is_asked() {
+    let mut stage = stage();
+    lose_state(&mut stage, &["one", "three"], 2);
+    stage.join("two").unwrap();
+    let joins = standing(&mut stage);
+    let [join] = &joins[..] else {
+        panic!("{joins:?}");
+    };
+    let asked = JoinState::Asking {
+        server: "one".try_into().unwrap(),
+    };
+    assert_eq!((&join.state, join.rounds, join.staged), (&asked, 0, 0));
+    assert_eq!(
+        (&join.room_id, &join.user_id),
+        (&stage.room_id, &user("two"))
+    );
+    assert_eq!((join.taken_by.as_str(), join.others), ("one", 1));
+
+    stage.pass_seconds(1);
+    stage.say("three", "hello");
+    let pauses = |join: &JoinStatus| matches!(join.state, JoinState::Pausing { .. });
+    while !standing(&mut stage).iter().any(pauses) {
+        stage.pass_seconds(1);
+    }
+    let join = &standing(&mut stage)[0];
+    assert_eq!((join.rounds, join.staged), (1, 1));
+    let now = stage.network.now().wall;
+    assert!(matches!(join.state, JoinState::Pausing { until } if until > now));
+
+    stage.must_agree(&SERVERS);
+    assert_eq!(standing(&mut stage), []);
+    assert_eq!(noticed(&mut stage.network, "two"), ["hello"]);
 }

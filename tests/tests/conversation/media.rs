@@ -175,3 +175,28 @@ fn media_1_an_answer_without_parts_is_nonsense() {
         "{found:?}"
     );
 }
+
+/// MEDIA-4: where a file is elsewhere, that is told and not kept, and we ask nobody else for it.
+#[test]
+fn media_4_a_location_is_told_and_not_kept() {
+    let mut network = Network::of(&["one", "two"]);
+    let elsewhere = |place: &str| Media {
+        content: MediaContent::Location(format!("https://cdn.example/{place}")),
+        ..picture()
+    };
+    for place in ["first", "second"] {
+        let told = Told::Media(elsewhere(place));
+        network
+            .server("one")
+            .knows(Question::Media(wanted("cat_1")), told);
+        let found = fetch(&mut network, "two", "one", wanted("cat_1"));
+        let Ok(Reply::Media(media)) = found else {
+            panic!("{found:?}");
+        };
+        assert_eq!(media.content, elsewhere(place).content);
+    }
+    let asked = network.traffic.iter().filter(|sent| sent.from == "two");
+    assert!(asked.clone().all(|sent| sent.to == "one"));
+    let for_media = asked.filter(|sent| sent.line.contains("/media/"));
+    assert_eq!(for_media.count(), 2);
+}

@@ -5,7 +5,8 @@ use comity_core::{
         command::{Command, CreateRoom, Preset, Reply},
         notice::{InviteRefusal, Question, Told},
     },
-    pdu::RoomVersion,
+    pdu::{RoomVersion, format::MAX_EVENT_BYTES},
+    transaction::outgoing::{EDUS_MAX, PDUS_MAX},
     transport::remote_request::Endpoint,
 };
 use comity_tests::simulation::Liar;
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     endpoints::ask,
-    forger::{body, eve, infiltrate},
+    forger::{body, eve, infiltrate, lied_to},
     stage::{Stage, forbidden, initial, room, user},
 };
 
@@ -140,4 +141,76 @@ fn id_6_what_is_no_alias_is_refused() {
         let (status, answer) = ask(&mut stage, Method::GET, &target, None);
         assert_eq!(status, expected, "{alias}: {answer}");
     }
+}
+
+/// ID-8, LIMIT-10: what we make up is as such identifiers are.
+#[test]
+fn id_8_the_ids_that_we_make_up_are_opaque_identifiers() {
+    let is_opaque = |id: &str| {
+        let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        (1..=255).contains(&id.len()) && id.bytes().all(is_letter)
+    };
+    let mut stage = Stage::of(&["one", "two"], RoomVersion::V11);
+    let (room, _) = stage.room_id.strip_sigil().split_once(':').unwrap();
+    assert!(is_opaque(room), "{room}");
+    stage.say("one", "hello");
+    stage.network.settle();
+    let lines = stage.network.traffic.iter().map(|sent| &sent.line);
+    let ids: Vec<&str> = lines
+        .filter_map(|line| line.split("/send/").nth(1)?.split(' ').next())
+        .collect();
+    assert!(!ids.is_empty());
+    assert!(ids.iter().all(|id| is_opaque(id)), "{ids:?}");
+}
+
+/// ROOMVER-4, LIMIT-24: a room of version 12 can be ended by its creators alone, who are not among
+/// the users with a level.
+#[test]
+fn roomver_4_only_creators_may_end_a_room_of_version_12() {
+    let mut stage = Stage::of(&["one", "two"], RoomVersion::V12);
+    let levels = stage.state("one", "m.room.power_levels", "").unwrap();
+    assert_eq!(levels["events"]["m.room.tombstone"], 150);
+    assert_eq!(
+        (&levels["state_default"], &levels["users"]),
+        (&json!(50), &json!({}))
+    );
+    let mut raised = levels;
+    raised["users"] = json!({ "@bob:two": 100 });
+    stage.set("one", "m.room.power_levels", raised).unwrap();
+    stage.network.settle();
+    let end = json!({ "body": "moved", "replacement_room": "!next:one" });
+    forbidden(stage.set("two", "m.room.tombstone", end.clone()));
+    stage.set("one", "m.room.tombstone", end).unwrap();
+    stage.must_agree(&["one", "two"]);
+}
+
+/// TXN-20: a transaction of as many events and messages as there may be, each as large as it may be.
+#[test]
+fn txn_20_a_transaction_may_be_as_large_as_its_parts_may_be() {
+    let (mut stage, mut forger) = lied_to(RoomVersion::DEFAULT);
+    let overhead = forger.message("").json().len() + 100;
+    let text = "x".repeat(MAX_EVENT_BYTES - overhead);
+    let mut events = Vec::new();
+    for _ in 0..PDUS_MAX {
+        forger.last = forger.message(&text);
+        events.push(forger.last.json().to_owned());
+    }
+    let edu = |_| {
+        let content = json!({ "filler": text });
+        json!({ "edu_type": "org.example.large", "content": content }).to_string()
+    };
+    let edus: Vec<String> = (0..EDUS_MAX).map(edu).collect();
+    let body = format!(
+        r#"{{"origin":"liar","origin_server_ts":1,"pdus":[{}],"edus":[{}]}}"#,
+        events.join(","),
+        edus.join(",")
+    );
+    let endpoint = Endpoint::SendTransaction {
+        transaction_id: "large".into(),
+        body: body.into(),
+    };
+    let answer = stage.network.ask("liar", "one", endpoint);
+    assert_eq!(answer.status(), 200);
+    stage.network.settle();
+    assert_eq!(stage.said("one").len(), PDUS_MAX);
 }

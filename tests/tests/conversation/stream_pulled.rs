@@ -9,12 +9,14 @@ use comity_core::{
         queries::{Answer, Read},
         tables::PeerStream,
     },
+    transport::remote_request::Endpoint,
 };
 use comity_tests::simulation::{Liar, Sent};
 use serde_json::{Value, json};
 
 use crate::{
-    forger::{Forger, infiltrate, list, not_found},
+    forger::{Forger, body, infiltrate, list, not_found},
+    gaps::{named, pdus},
     stage::{Stage, noticed, texts},
 };
 
@@ -216,6 +218,32 @@ fn pdu_8_a_stream_is_no_reason_to_believe_its_events() {
         "Garden"
     );
     assert_eq!(pull_after(&mut stage, "one", "liar"), "end");
+    stage.must_keep_promises("one");
+}
+
+#[test]
+fn what_lies_behind_a_hole_that_was_stepped_over_is_pulled() {
+    let (mut stage, mut forger) = lied_to_by(|_, _| page(vec![], "start", false));
+    let line = forger.line(4);
+    let before = Endpoint::StateIds(stage.room_id.clone(), forger.last.event_id().to_owned());
+    let state = body(&stage.network.ask("liar", "one", before));
+    let (known, events) = (line[1..].to_vec(), list(&line));
+    stage.network.liar("liar").says(move |target, body| {
+        let id = named(target, body);
+        let found = known.iter().find(|event| event.event_id() == &*id);
+        match found {
+            Some(event) if target.contains("/event/") => pdus(event),
+            Some(_) if target.contains("/state_ids/") => (200, state.clone()),
+            _ if target.contains("/after?") => page(events.clone(), "end", false),
+            _ => not_found(),
+        }
+    });
+    assert_eq!(forger.push_one(&mut stage.network, &line[3]), None);
+    let noticed_first = noticed(&mut stage.network, "one");
+    assert_eq!(noticed_first, ["hello", "line 2", "line 3"]);
+    start_again(&mut stage);
+    assert_eq!(pull_after(&mut stage, "one", "liar"), "end");
+    assert!(stage.said("one").contains(&"line 0".to_owned()));
     stage.must_keep_promises("one");
 }
 

@@ -22,6 +22,7 @@ use crate::{
         facts::{Blocked, Facts},
         outcome::Outcome,
     },
+    messaging::status::{JoinState, JoinStatus},
     pdu::{Pdu, answers},
     persistence::tables::TakenRecord,
     time::Monotonic,
@@ -59,6 +60,24 @@ impl Taken {
         let by_turns = others.iter().cycle().skip(skipped).take(others.len());
         let servers = [&self.by].into_iter().chain(by_turns).cloned();
         Candidates::new(servers, &facts.our_name().to_owned(), at)
+    }
+}
+
+impl RemoteJoin {
+    /// How a join in part stands; `None` if the join is none.
+    #[must_use]
+    pub fn status(&self, state: JoinState, staged: u64) -> Option<JoinStatus> {
+        let taken = self.taken.as_ref()?;
+        Some(JoinStatus {
+            room_id: self.room_id.clone(),
+            user_id: self.user_id.clone(),
+            taken_by: taken.by.clone(),
+            taken_at: taken.record.at,
+            state,
+            rounds: taken.rounds,
+            others: taken.record.servers.len() as u64,
+            staged,
+        })
     }
 }
 

@@ -203,15 +203,18 @@ impl RemoteJoin {
         self.starts == 0 && self.taken.is_none()
     }
 
-    /// The end of a join that failed. Nothing but the notice says how one ended that nobody waits
-    /// for: the row goes after it, so that a crash in between begins the join again.
+    /// The end of a join that failed. Nothing but the answer, or the notice if nobody waits for it,
+    /// says how one ended: the row goes after it, so that a crash in between begins the join again.
     #[must_use]
     pub fn ended_in_vain(&self, error: CommandError) -> Outcome {
-        if self.is_awaited() {
+        if !self.is_recorded {
             return self.given_up(error);
         }
         let mut outcome = Outcome::phase(ForgetJoin { join: self.clone() });
-        self.tell(Err(error), &mut outcome);
+        self.tell(Err(error.clone()), &mut outcome);
+        if self.is_awaited() {
+            outcome.answer = Outcome::complete(Err(error)).answer;
+        }
         outcome
     }
 

@@ -8,6 +8,10 @@ use thiserror::Error;
 use super::{membership::Membership, power_levels::PowerLevel, rule::Rule};
 use crate::pdu::{Pdu, RoomVersion, state::StateKey};
 
+/// How a rule is named that has a number in its room version, and one that has none.
+const NUMBERED: &str = "rule ";
+const UNNUMBERED: &str = "the rules";
+
 /// An event that is not allowed: which event, by which rule, and which values were compared.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{reason} ({} of room version {version})", self.number())]
@@ -50,8 +54,8 @@ impl Denied {
     #[must_use]
     pub fn number(&self) -> String {
         match self.rule.number(self.version) {
-            Some(number) => format!("rule {number}"),
-            None => "the rules".to_owned(),
+            Some(number) => format!("{NUMBERED}{number}"),
+            None => UNNUMBERED.to_owned(),
         }
     }
 
@@ -60,6 +64,16 @@ impl Denied {
     pub fn reason(&self) -> &Reason {
         &self.reason
     }
+}
+
+/// The rule that the text of a [`Denied`] tells, with its room version, as "rule 5.3.2 of room version
+/// 11": there are only so many. `None` for any other text.
+#[must_use]
+pub fn rule_told_by(text: &str) -> Option<&str> {
+    let (_, rule) = text.strip_suffix(')')?.rsplit_once('(')?;
+    let (number, version) = rule.split_once(" of room version ")?;
+    let is_rule = number == UNNUMBERED || number.starts_with(NUMBERED);
+    (is_rule && RoomVersion::parse(version).is_some()).then_some(rule)
 }
 
 /// The values that break a rule.
@@ -267,4 +281,22 @@ pub enum Reason {
 
 fn level(level: &Option<i64>) -> String {
     level.map_or_else(|| "nothing".to_owned(), |level| level.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_is_found_in_what_is_told_of_it() {
+        let told =
+            |rule: &str, version| format!("who (knows) why ({rule} of room version {version})");
+        for rule in ["rule 5.3.2", "the rules"] {
+            let of_version_11 = format!("{rule} of room version 11");
+            assert_eq!(rule_told_by(&told(rule, "11")), Some(&*of_version_11));
+        }
+        for other in [told("rule 1", "99"), told("whim", "11"), "no".to_owned()] {
+            assert_eq!(rule_told_by(&other), None, "{other}");
+        }
+    }
 }

@@ -22,7 +22,7 @@ use std::{borrow::Cow, sync::Arc};
 use ruma_common::UserId;
 
 pub use self::{
-    denied::{Denied, Reason},
+    denied::{Denied, Reason, rule_told_by},
     event_alone::{AuthEvent, check_auth_events},
     membership::Membership,
     power_levels::{PowerLevel, PowerLevels},

@@ -73,7 +73,7 @@ impl<'a> Checks<'a> {
 
     fn format(&self) -> Check {
         let pdu = self.pdu();
-        let parsed = Pdu::parse(pdu.json(), pdu.room_version());
+        let parsed = Pdu::parse_history(pdu.json(), pdu.room_version());
         let result = match &parsed {
             Ok(parsed) if parsed.event_id() != pdu.event_id() => {
                 Err(format!("its id is {}", parsed.event_id()))

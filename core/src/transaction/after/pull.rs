@@ -192,15 +192,16 @@ impl PullPage {
     }
 
     /// Jobs for the events of a page that we do not have, of rooms that we are in and in which
-    /// the server may speak. Whatever else the page holds is left out, and so is what lies behind
-    /// the beginning of our history: it would be no news, and may have been followed already.
+    /// the server may speak. Whatever else the page holds is left out, and so is what came before
+    /// we did: it would be no news. What lies behind a hole that was stepped over since is taken
+    /// in: nobody else may bring it.
     fn unknown(&self, page: &Page<'_>, facts: &Facts<'_>) -> Result<Vec<Job>, Blocked> {
         let rooms = rooms_of(page, &self.known.server, facts)?;
         let mut seen = BTreeSet::new();
         let parsed = page.pdus.iter().filter_map(|json| {
             let known = rooms.get(&room_of(json)?)?;
             let event = Pdu::parse(json.get(), known.version).ok()?;
-            (event.depth() >= known.begins_at).then_some(event)
+            (event.depth() >= known.least_depth).then_some(event)
         });
         let events: Vec<Arc<Pdu>> = parsed
             .filter(|event| seen.insert(event.event_id().to_owned()))
@@ -270,9 +271,8 @@ fn room_of(json: &RawValue) -> Option<OwnedRoomId> {
 /// What the events of a room are read by.
 struct KnownRoom {
     version: RoomVersion,
-    /// The depth at which the latest hole in our history of it ends, such as that between a leave
-    /// and the next join; 0 if there is none.
-    begins_at: u64,
+    /// The depth at which we came.
+    least_depth: u64,
 }
 
 /// The rooms that a page speaks of, as far as it has a right to.
@@ -302,18 +302,11 @@ fn known_room(
     let Some(room) = room.filter(|room| room.has_server(facts.our_name())) else {
         return Ok(None);
     };
-    let holes = facts.read(Read::BackwardExtremities(room_id.to_owned()));
-    let may_speak = acl::allows(facts, room, server)?;
-    let begins_at = match holes? {
-        Answer::BackwardExtremities(deepest_first) => {
-            deepest_first.first().map(|(_, depth)| *depth)
-        }
-        _ => None,
-    };
     let known = KnownRoom {
         version: room.version,
-        begins_at: begins_at.unwrap_or(0),
+        least_depth: room.least_depth,
     };
+    let may_speak = acl::allows(facts, room, server)?;
     Ok(may_speak.then_some(known))
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use ruma_common::{OwnedServerName, ServerName};
 
 use super::{Discovered, DiscoveryError, well_known::Delegation};
-use crate::{engine::cache::Cache, time::Monotonic, transport::server_address::ServerAddress};
+use crate::{
+    engine::cache::Cache, messaging::status::Lookups, time::Monotonic,
+    transport::server_address::ServerAddress,
+};
 
 /// Of how many servers and hosts something is remembered.
 const SERVERS_KEPT: usize = 20_000;
@@ -69,6 +72,18 @@ impl Directory {
     #[must_use]
     pub(super) fn delegation(&self, host: &str) -> Option<&Delegation> {
         self.delegations.get(host)
+    }
+
+    /// Of how many servers something is remembered.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.servers.count()
+    }
+
+    /// How often it was asked where a server is.
+    #[must_use]
+    pub fn lookups(&self) -> Lookups {
+        self.servers.lookups()
     }
 
     /// Notes what was found out.

@@ -29,7 +29,7 @@ fn only_an_operator_sees_how_the_server_stands() {
     let status = stage.client("olga").get(STATUS);
     assert_eq!(
         status,
-        json!({ "destinations": [], "jobs": [], "rooms": [] })
+        json!({ "destinations": [], "jobs": [], "rooms": [], "joins": [] })
     );
     let refused = stage
         .client("alice")

@@ -29,8 +29,9 @@ use crate::simulation::{
     sight::{Asked, Sight},
 };
 
-/// How many jobs a server of a small world has at most: those of some transactions of every peer.
-const JOBS_MAX: u64 = 2_000;
+/// How many jobs a server of a small world has at most: those of some transactions of every peer,
+/// and of a gap of a thousand events that is walked to its end.
+const JOBS_MAX: u64 = 4_000;
 
 /// How many events a server keeps in memory for each other that it owes them.
 const QUEUED_MAX: u64 = LOAD as u64;

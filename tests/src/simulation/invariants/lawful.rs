@@ -27,7 +27,7 @@ use comity_core::{
         tables::{EventState, SnapshotId, StoredEvent, Verdict},
     },
 };
-use ruma_common::{EventId, OwnedServerName, RoomId};
+use ruma_common::{EventId, OwnedServerName, RoomId, UserId};
 
 use super::{Ending, Invariant, StoredEvents};
 use crate::simulation::{exempt::Exempt, network::Network};
@@ -178,6 +178,9 @@ impl Court<'_> {
             .iter()
             .map(|id| self.stored.get(id).cloned());
         let auth: Vec<Arc<StoredEvent>> = auth.collect::<Option<_>>()?;
+        if self.is_handed_invite(event) && auth.iter().any(|event| !event.counts()) {
+            return None;
+        }
         let create = self.create_event(pdu);
         let before = event.state.map(|around| self.state(around.before));
         let before = before.as_deref().map(Vec::as_slice).unwrap_or_default();
@@ -191,6 +194,16 @@ impl Court<'_> {
             None => Ok(()),
         };
         Some(by_auth.and(by_state))
+    }
+
+    /// Whether an event is an invite of one of the server's users that was handed to it and stands
+    /// in no graph: who is invited to a room that it is not in cannot judge that.
+    fn is_handed_invite(&self, event: &StoredEvent) -> bool {
+        let target = event.pdu.state_key().map(<&UserId>::try_from);
+        let is_ours = target.is_some_and(|target| {
+            target.is_ok_and(|target| target.server_name() == &**self.server)
+        });
+        event.state.is_none() && event.pdu.membership() == Some("invite") && is_ours
     }
 
     /// The create event that a room's id names, in versions where it does.
@@ -244,7 +257,11 @@ fn by_auth_events(
 ) -> Result<(), String> {
     let named: Vec<_> = auth.iter().map(auth_event).collect();
     let allowed = authorisation::check_auth_events(event, &named, create.map(auth_event));
-    allowed.map_err(|denied| format!("by its auth events: {denied}"))?;
+    allowed.map_err(|denied| {
+        let bad = auth.iter().filter(|event| !event.counts());
+        let why: Vec<_> = bad.map(|event| format!("{event:?}")).collect();
+        format!("by its auth events: {denied}; of these do not count {why:?}")
+    })?;
     let mut view: Vec<_> = auth.iter().map(|event| event.pdu.clone()).collect();
     view.extend(create.map(|event| event.pdu.clone()));
     by_view(event, &view).map_err(|why| format!("by its auth events: {why}"))

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use comity_core::{
-    pdu::StateKey,
+    pdu::{StateKey, event_type::MEMBER},
     persistence::{
         queries::{Batch, Write},
         tables::{RoomRecord, StateChange, StoredEvent},
     },
 };
-use ruma_common::{EventId, OwnedEventId, OwnedRoomId, RoomId};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, RoomId, ServerName, UserId};
 
 /// One server's.
 #[derive(Debug, Default)]
@@ -74,6 +74,18 @@ impl Ledger {
     /// A room.
     pub fn room(&self, room_id: &RoomId) -> Option<&Room> {
         self.rooms.get(room_id)
+    }
+
+    /// Whether a user of this server is joined to a room by its current state.
+    pub fn has_joined(&self, room_id: &RoomId, server: &ServerName) -> bool {
+        let state = self.room(room_id).into_iter().flat_map(|room| &room.state);
+        let mut members = state.filter(|(key, _)| &*key.event_type == MEMBER);
+        members.any(|(key, event_id)| {
+            let user = <&UserId>::try_from(&*key.state_key);
+            let is_joined = |event: &Arc<StoredEvent>| event.pdu.membership() == Some("join");
+            user.is_ok_and(|user| user.server_name() == server)
+                && self.event(event_id).is_some_and(is_joined)
+        })
     }
 
     /// One event of a room's current state.

@@ -2,7 +2,8 @@
 //! (ACL-1).
 //!
 //! An access list counts from when it is on the disk of the one who heeds it, for what arrives
-//! after that, as long as it is the same when the answer leaves.
+//! after that, as long as it is the same when the answer leaves and the one who heeds it is in the
+//! room: who is out of a room and joins it again does not know its access list.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use comity_core::{
     pdu::{Pdu, acl},
 };
 use http::StatusCode;
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 use serde_json::Value;
 
 use super::{Invariant, ledger::Ledger};
@@ -43,7 +44,7 @@ impl ShutOut {
         };
         let key = (asked.from.into(), asked.to.into(), asked.line.to_owned());
         let ledger = self.ledgers.entry(asked.to.to_owned()).or_default();
-        let denied = || denied_events(ledger, asked.from, body);
+        let denied = || denied_events(ledger, asked, body);
         self.denied.entry(key).or_insert_with(denied);
     }
 
@@ -57,7 +58,7 @@ impl ShutOut {
         for (event_id, Denied { room_id, list }) in denied {
             let fate = answer["pdus"].get(event_id.as_str());
             let is_taken = fate.is_some_and(|fate| fate["error"].is_null());
-            if is_taken && denying(ledger, room_id, asked.from).as_ref() == Some(list) {
+            if is_taken && denying(ledger, room_id, asked).as_ref() == Some(list) {
                 let (from, to) = (asked.from, asked.to);
                 return Err(format!(
                     "{to} takes {event_id} of {from}, whom {list} denies"
@@ -68,23 +69,24 @@ impl ShutOut {
     }
 }
 
-/// The access list by which a room denies a server.
-fn denying(ledger: &Ledger, room_id: &RoomId, server: &ServerName) -> Option<OwnedEventId> {
+/// The access list by which a room denies the one that asks, if the one that is asked is in it.
+fn denying(ledger: &Ledger, room_id: &RoomId, asked: Asked<'_>) -> Option<OwnedEventId> {
     let list = ledger.state(room_id, "m.room.server_acl", "")?;
-    let denies = !acl::content_allows(&list.pdu.content(), server);
+    let denies = ledger.has_joined(room_id, asked.to)
+        && !acl::content_allows(&list.pdu.content(), asked.from);
     denies.then(|| list.pdu.event_id().to_owned())
 }
 
 fn denied_events(
     ledger: &Ledger,
-    origin: &ServerName,
+    asked: Asked<'_>,
     transaction: &Bytes,
 ) -> BTreeMap<OwnedEventId, Denied> {
     let transaction: Value = serde_json::from_slice(transaction).unwrap_or_default();
     let pdus = transaction["pdus"].as_array().into_iter().flatten();
     let denied = pdus.filter_map(|pdu| {
         let room_id: OwnedRoomId = pdu["room_id"].as_str()?.try_into().ok()?;
-        let list = denying(ledger, &room_id, origin)?;
+        let list = denying(ledger, &room_id, asked)?;
         let version = ledger.room(&room_id)?.record.version;
         let event = Pdu::parse(pdu.to_string(), version).ok()?;
         Some((event.event_id().to_owned(), Denied { room_id, list }))

@@ -1,6 +1,7 @@
 //! Since when servers are in rooms by their own account. By that of others they may have been there
 //! all the time: a resolution of states can undo that a user left, after the server took it for a
-//! fact and let what was said in the room pass by.
+//! fact and let what was said in the room pass by. And who was put out of a room while it was cut
+//! off cannot ask the others any more for what it lacks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use std::{
 use comity_core::{
     Monotonic, messaging::notice::Notice, pdu::Pdu, persistence::tables::LocalMembership,
 };
-use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName, UserId};
 
 use crate::simulation::sight::Sight;
 
@@ -29,6 +30,8 @@ struct Stay {
 pub struct Stays {
     stays: BTreeMap<(OwnedServerName, OwnedRoomId), Stay>,
     said: BTreeMap<OwnedEventId, Monotonic>,
+    /// When a user of a server was last put out of a room by one of another, by anybody's account.
+    put_out: BTreeMap<(OwnedServerName, OwnedRoomId), Monotonic>,
 }
 
 impl Stays {
@@ -38,9 +41,15 @@ impl Stays {
             Sight::Noticed(server, Notice::Membership(membership)) => {
                 self.moved(at, server, membership);
             }
-            Sight::Noticed(server, Notice::Event(event)) if event.pdu.origin() == *server => {
-                let event_id = event.pdu.event_id().to_owned();
-                self.said.entry(event_id).or_insert(at);
+            Sight::Noticed(server, Notice::Event(event)) => {
+                if event.pdu.origin() == *server {
+                    let event_id = event.pdu.event_id().to_owned();
+                    self.said.entry(event_id).or_insert(at);
+                }
+                if let Some(server) = puts_out(&event.pdu) {
+                    let place = (server, event.pdu.room_id().to_owned());
+                    self.put_out.insert(place, at);
+                }
             }
             _ => {}
         }
@@ -73,6 +82,9 @@ impl Stays {
         else {
             return false;
         };
+        if self.put_out.get(&place).is_some_and(|at| at > said) {
+            return true;
+        }
         let mut absences = stay.absences.iter();
         absences.any(|absence| {
             let is_another = |join| {
@@ -82,4 +94,12 @@ impl Stays {
             *said < absence.end && joins.clone().all(is_another)
         })
     }
+}
+
+/// Whose user a kick or a ban is about, if another server's user sent it.
+fn puts_out(event: &Pdu) -> Option<OwnedServerName> {
+    let target = <&UserId>::try_from(event.state_key()?).ok()?;
+    let puts_out = matches!(event.membership(), Some("leave" | "ban"));
+    let is_anothers = target.server_name() != event.origin();
+    (puts_out && is_anothers).then(|| target.server_name().to_owned())
 }

@@ -3,12 +3,15 @@
 //! The [`Driver`](crate::Driver) sees everything come and go and notes it here; how the engine
 //! stands is asked when somebody looks. Labels have few values, whatever others send.
 
+mod standing;
+
 use std::{
     borrow::Cow,
     collections::HashMap,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use comity_core::{
     Call, Input,
     input::{CallError, CallId, QueryId, RequestId},
@@ -26,6 +29,8 @@ use prometheus_client::{
     },
     registry::{Metric, Registry, Unit},
 };
+
+use self::standing::Standing;
 
 /// The type, in HTTP, of the text in which metrics are told.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -50,26 +55,12 @@ pub(crate) struct Metrics {
     resolution_seconds: Histogram,
     query_seconds: Histograms,
     batch_writes: Histogram,
+    transaction_bytes: Histograms,
     standing: Standing,
-    requests_begun: HashMap<RequestId, Begun>,
-    calls_begun: HashMap<CallId, Begun>,
+    /// With the length of the body.
+    requests_begun: HashMap<RequestId, (Begun, usize)>,
+    calls_begun: HashMap<CallId, (Begun, usize)>,
     queries_begun: HashMap<QueryId, Begun>,
-}
-
-/// What is asked only when somebody looks.
-struct Standing {
-    jobs: Gauges,
-    oldest_job_seconds: Gauge<f64, std::sync::atomic::AtomicU64>,
-    destinations: Gauges,
-    queued: Gauges,
-    queue_lag_seconds: Gauges,
-    staged: Gauge,
-    memory_bytes: Gauges,
-    rooms: Gauges,
-    transactions: Counters,
-    resolutions: Counter,
-    cache_lookups: Counters,
-    store: Counters,
 }
 
 impl Metrics {
@@ -104,6 +95,13 @@ impl Metrics {
                 times(),
             ),
             query_seconds: timed(of, "query", query_seconds),
+            transaction_bytes: told_as(
+                of,
+                "transaction",
+                "Transactions that were answered with 200, by their size",
+                Some(Unit::Bytes),
+                Histograms::new_with_constructor(sizes),
+            ),
             batch_writes,
             standing: Standing::new(of),
             registry,
@@ -113,13 +111,15 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn request_begun(&mut self, id: RequestId, path: &str) {
-        let begun = (Instant::now(), endpoint_name(path));
-        self.requests_begun.insert(id, begun);
+    pub(crate) fn request_begun(&mut self, id: RequestId, request: &http::Request<Bytes>) {
+        let begun = (Instant::now(), endpoint_name(request.uri().path()));
+        self.requests_begun
+            .insert(id, (begun, request.body().len()));
     }
 
     pub(crate) fn request_ended(&mut self, id: RequestId, status: http::StatusCode) {
-        if let Some((since, endpoint)) = self.requests_begun.remove(&id) {
+        if let Some(((since, endpoint), bytes)) = self.requests_begun.remove(&id) {
+            self.transaction("in", endpoint, status, bytes);
             let code = status.as_str().to_owned();
             observe(&self.request_seconds, "endpoint", endpoint, since);
             let labels = vec![label("endpoint", endpoint), ("code", code.into())];
@@ -129,7 +129,15 @@ impl Metrics {
 
     pub(crate) fn call_begun(&mut self, call: &Call) {
         let begun = (Instant::now(), endpoint_name(call.request.uri().path()));
-        self.calls_begun.insert(call.id, begun);
+        self.calls_begun
+            .insert(call.id, (begun, call.request.body().len()));
+    }
+
+    fn transaction(&self, way: &'static str, endpoint: &str, code: http::StatusCode, bytes: usize) {
+        if endpoint == "send" && code == http::StatusCode::OK {
+            let histogram = self.transaction_bytes.get_or_create(&[label("way", way)]);
+            histogram.observe(bytes as f64);
+        }
     }
 
     pub(crate) fn query_begun(&mut self, id: QueryId, query: &Query) {
@@ -159,9 +167,12 @@ impl Metrics {
     }
 
     fn call_ended(&mut self, id: CallId, result: Result<http::StatusCode, &CallError>) {
-        if let Some((since, endpoint)) = self.calls_begun.remove(&id) {
+        if let Some(((since, endpoint), bytes)) = self.calls_begun.remove(&id) {
             let code = match result {
-                Ok(status) => status.as_str().to_owned().into(),
+                Ok(status) => {
+                    self.transaction("out", endpoint, status, bytes);
+                    status.as_str().to_owned().into()
+                }
                 Err(error) => Cow::from(failure(error)),
             };
             observe(&self.call_seconds, "endpoint", endpoint, since);
@@ -199,136 +210,6 @@ impl Metrics {
     }
 }
 
-impl Standing {
-    fn new(of: &mut Registry) -> Self {
-        let seconds = Some(Unit::Seconds);
-        Self {
-            jobs: told(
-                of,
-                "jobs",
-                "Jobs under way, by kind and what they wait for",
-                None,
-            ),
-            oldest_job_seconds: told(
-                of,
-                "oldest_job",
-                "How long the oldest job waits",
-                seconds.clone(),
-            ),
-            destinations: told(
-                of,
-                "destinations",
-                "Servers that are owed something or failed",
-                None,
-            ),
-            queued: told(
-                of,
-                "queued",
-                "Items queued in memory for other servers",
-                None,
-            ),
-            queue_lag_seconds: told(
-                of,
-                "queue_lag",
-                "How long the oldest begun transaction has not arrived",
-                seconds,
-            ),
-            staged: told(
-                of,
-                "staged_events",
-                "Acknowledged events that wait for other servers",
-                None,
-            ),
-            memory_bytes: told(
-                of,
-                "memory",
-                "What other servers sent or are owed, as held in memory",
-                Some(Unit::Bytes),
-            ),
-            rooms: told(
-                of,
-                "rooms",
-                "Rooms in memory, and those with several ends",
-                None,
-            ),
-            transactions: told(of, "transactions", "Transactions received and sent", None),
-            resolutions: told(
-                of,
-                "state_resolutions",
-                "How often states were resolved",
-                None,
-            ),
-            cache_lookups: told(of, "cache_lookups", "What was looked for in memory", None),
-            store: told(
-                of,
-                "store_work",
-                "Reads, batches, and transactions of the database",
-                None,
-            ),
-        }
-    }
-
-    fn note(&self, engine: &Measurements) {
-        self.jobs.clear();
-        for ((kind, waits_for), count) in &engine.jobs {
-            set(
-                &self.jobs,
-                [label("kind", kind), label("waits_for", waits_for)],
-                *count,
-            );
-        }
-        self.oldest_job_seconds.set(engine.oldest_job.as_secs_f64());
-        for (state, queues) in &engine.destinations {
-            let state = [label("state", state)];
-            set(&self.destinations, state.clone(), queues.destinations);
-            set(&self.queued, state.clone(), queues.queued);
-            set(&self.queue_lag_seconds, state, queues.lag.as_secs());
-        }
-        for (what, held) in &engine.memory {
-            set(&self.memory_bytes, [label("what", what)], held.bytes);
-        }
-        let statistics = &engine.statistics;
-        self.staged.set(to_i64(statistics.staged));
-        set(&self.rooms, [label("ends", "any")], engine.rooms);
-        set(&self.rooms, [label("ends", "several")], engine.rooms_apart);
-        raise(
-            &self.transactions,
-            [label("way", "in")],
-            statistics.transactions_received,
-        );
-        raise(
-            &self.transactions,
-            [label("way", "out")],
-            statistics.transactions_sent,
-        );
-        let more = engine.resolutions.saturating_sub(self.resolutions.get());
-        self.resolutions.inc_by(more);
-        for (cache, lookups) in &engine.caches {
-            let cache = label("cache", cache);
-            raise(
-                &self.cache_lookups,
-                [cache.clone(), label("found", "yes")],
-                lookups.hits,
-            );
-            raise(
-                &self.cache_lookups,
-                [cache, label("found", "no")],
-                lookups.misses,
-            );
-        }
-    }
-
-    fn note_store(&self, store: comity_store::Statistics) {
-        raise(&self.store, [label("kind", "read")], store.reads);
-        raise(&self.store, [label("kind", "batch")], store.commits);
-        raise(
-            &self.store,
-            [label("kind", "transaction")],
-            store.transactions,
-        );
-    }
-}
-
 fn label(name: &'static str, value: &'static str) -> Label {
     (name, Cow::Borrowed(value))
 }
@@ -339,23 +220,14 @@ fn observe(histograms: &Histograms, name: &'static str, value: &'static str, sin
     histogram.observe(taken.as_secs_f64());
 }
 
-fn set<const N: usize>(gauges: &Gauges, labels: [Label; N], value: u64) {
-    gauges.get_or_create(&labels.to_vec()).set(to_i64(value));
-}
-
-/// Brings a counter to what the engine counted itself.
-fn raise<const N: usize>(counters: &Counters, labels: [Label; N], value: u64) {
-    let counter = counters.get_or_create(&labels.to_vec());
-    counter.inc_by(value.saturating_sub(counter.get()));
-}
-
-fn to_i64(value: u64) -> i64 {
-    value.try_into().unwrap_or(i64::MAX)
-}
-
 /// From 10 µs to about 40 s.
 fn times() -> Histogram {
     Histogram::new(exponential_buckets(0.000_01, 4.0, 12))
+}
+
+/// From 256 bytes to about 16 MiB.
+fn sizes() -> Histogram {
+    Histogram::new(exponential_buckets(256.0, 4.0, 9))
 }
 
 fn timed(of: &mut Registry, name: &str, help: &str) -> Histograms {
@@ -393,5 +265,73 @@ fn failure(error: &CallError) -> &'static str {
         CallError::Tls(_) => "no TLS",
         CallError::BadResponse(_) => "no HTTP",
         CallError::TimedOut => "timed out",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_core::messaging::status::{KeyFetches, Lookups, Verdicts};
+
+    use super::*;
+
+    /// The page of a server of which there is something of everything to tell.
+    fn page() -> String {
+        let verdicts = Verdicts {
+            events: [("accepted", 7), ("rejected", 2)].into(),
+            denials: [(("rejected", "rule 8 of room version 11".to_owned()), 2)].into(),
+        };
+        let engine = Measurements {
+            joins: [("asking", 1)].into(),
+            verdicts,
+            key_fetches: KeyFetches {
+                told: 3,
+                in_vain: 1,
+            },
+            caches: [("keys", Lookups { hits: 5, misses: 4 })].into(),
+            kept: [("keys", 6)].into(),
+            ..Measurements::default()
+        };
+        let mut metrics = Metrics::new();
+        for (number, status) in [(1, 200), (2, 429)] {
+            let transaction = http::Request::put("/_matrix/federation/v1/send/1");
+            let transaction = transaction.body(Bytes::from_static(&[0; 300])).unwrap();
+            metrics.request_begun(RequestId(number), &transaction);
+            let status = http::StatusCode::from_u16(status).unwrap();
+            metrics.request_ended(RequestId(number), status);
+        }
+        metrics.text(&engine, comity_store::Statistics::default())
+    }
+
+    #[test]
+    fn what_the_engine_counts_is_told() {
+        let page = page();
+        for line in [
+            r#"comity_joins_in_part{state="asking"} 1"#,
+            r#"comity_events_total{verdict="accepted"} 7"#,
+            r#"comity_denied_events_total{verdict="rejected",rule="rule 8 of room version 11"} 2"#,
+            r#"comity_key_fetches_total{told="yes"} 3"#,
+            r#"comity_key_fetches_total{told="no"} 1"#,
+            r#"comity_cache_lookups_total{cache="keys",found="yes"} 5"#,
+            r#"comity_cache_lookups_total{cache="keys",found="no"} 4"#,
+            r#"comity_cache_entries{cache="keys"} 6"#,
+            r#"comity_transaction_bytes_sum{way="in"} 300.0"#,
+            r#"comity_transaction_bytes_count{way="in"} 1"#,
+        ] {
+            assert!(page.lines().any(|told| told == line), "no {line} in {page}");
+        }
+    }
+
+    #[test]
+    fn every_metric_is_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let page = page();
+        let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let families = types.filter_map(|of| of.split_once(' '));
+        for (name, kind) in families {
+            let total = if kind == "counter" { "_total" } else { "" };
+            let name = format!("`{name}{total}`");
+            assert!(document.contains(&name), "{name} is not documented");
+        }
     }
 }
