@@ -118,6 +118,10 @@ enum UserCommand {
     /// Works while the server runs. The token is also kept beside the configuration, in
     /// `tokens/NAME`, readable by its owner only, for `comity room --as NAME`.
     Add(UserAddArguments),
+    /// Set the password that a user logs in with, read from standard input
+    ///
+    /// Works while the server runs. The password is the first line, without its line break.
+    Password(UserPasswordArguments),
 }
 
 /// See `comity user add --help`.
@@ -131,6 +135,16 @@ pub struct UserAddArguments {
     /// The name that rooms show for the user
     #[arg(long, value_name = "TEXT")]
     pub displayname: Option<String>,
+}
+
+/// See `comity user password --help`.
+#[derive(Debug, Args)]
+pub struct UserPasswordArguments {
+    /// The local part of the user id
+    pub name: String,
+    /// The server's configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
 }
 
 impl ValueEnum for Runtime {
@@ -152,6 +166,7 @@ pub fn main() -> ExitCode {
         Command::Init(arguments) => init::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::User(UserCommand::Add(arguments)) => user::add(&arguments),
+        Command::User(UserCommand::Password(arguments)) => user::set_password(&arguments),
         Command::Room(arguments) => room_cli::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Destination(arguments) => destination::run(&arguments),

@@ -1,4 +1,4 @@
-//! `comity user add`: a local user and an access token.
+//! `comity user`: local users, their access tokens and passwords.
 
 use std::{
     fs, io,
@@ -9,7 +9,7 @@ use ruma_common::UserId;
 
 use crate::{
     accounts::Accounts,
-    cli::{CommandResult, UserAddArguments},
+    cli::{CommandResult, UserAddArguments, UserPasswordArguments},
     config::Config,
     new_file::{self, Readable},
 };
@@ -37,6 +37,26 @@ pub fn add(arguments: &UserAddArguments) -> CommandResult {
     keep_token(&token_file(&config, user_id.localpart()), &token)?;
     println!("{token}");
     Ok(())
+}
+
+/// Sets a user's password to the first line of standard input.
+///
+/// # Errors
+/// When the configuration is wrong, there is no such user, the line is empty or no text, or the
+/// database cannot be written.
+pub fn set_password(arguments: &UserPasswordArguments) -> CommandResult {
+    let config = Config::load(&arguments.config)?;
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err("standard input holds no password".into());
+    }
+    let accounts = Accounts::open(&config.database_directory)?;
+    match accounts.set_password(&arguments.name, password)? {
+        true => Ok(()),
+        false => Err(format!("there is no user {:?}", arguments.name).into()),
+    }
 }
 
 /// Where the newest token of a user is kept for `comity room`.

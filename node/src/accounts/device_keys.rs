@@ -16,18 +16,6 @@ pub struct DeviceChange {
 }
 
 impl Accounts {
-    /// The ids of a user's devices.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn devices(&self, localpart: &str) -> Result<Vec<String>, AccountsError> {
-        let connection = self.connection();
-        let sql = "SELECT device_id FROM tokens WHERE localpart = ? ORDER BY device_id";
-        let mut statement = connection.prepare_cached(sql)?;
-        let devices = statement.query_map([localpart], |row| row.get(0))?;
-        Ok(devices.collect::<Result<_, _>>()?)
-    }
-
     /// Sets the keys of a device; tells whether they are other than before.
     ///
     /// # Errors

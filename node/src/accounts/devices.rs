@@ -19,18 +19,55 @@ pub struct Caller {
     pub device_id: String,
 }
 
+/// A device that a user is logged in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its id, which only its user's other devices do not have.
+    pub device_id: String,
+    /// What its user calls it.
+    pub display_name: Option<String>,
+}
+
+/// What a device got that logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The device's access token.
+    pub token: String,
+    /// The device.
+    pub device_id: String,
+}
+
 impl Accounts {
     /// A new access token, and device, for a user that exists.
     ///
     /// # Errors
     /// When the database fails or there is no randomness.
     pub fn add_token(&self, localpart: &str) -> Result<String, AccountsError> {
+        Ok(self.log_in(localpart, None, None)?.token)
+    }
+
+    /// A new access token for a device of a user that exists: for the device of this id, whose token
+    /// of before is good no longer, or for a new one. A display name is for a new device only.
+    ///
+    /// # Errors
+    /// When the database fails or there is no randomness.
+    pub fn log_in(
+        &self,
+        localpart: &str,
+        device_id: Option<&str>,
+        display_name: Option<&str>,
+    ) -> Result<Login, AccountsError> {
         let token = new_token()?;
-        let device_id = random::name::<10>()?.to_uppercase();
-        let sql = "INSERT INTO tokens (digest, localpart, device_id) VALUES (?, ?, ?)";
-        self.connection()
-            .execute(sql, params![digest(&token), localpart, device_id])?;
-        Ok(token)
+        let device_id = match device_id {
+            Some(device_id) => device_id.to_owned(),
+            None => random::name::<10>()?.to_uppercase(),
+        };
+        let sql = "INSERT INTO tokens (digest, localpart, device_id, display_name) \
+                   VALUES (?, ?, ?, ?) \
+                   ON CONFLICT (localpart, device_id) DO UPDATE SET digest = excluded.digest";
+        let row = params![digest(&token), localpart, device_id, display_name];
+        self.connection().execute(sql, row)?;
+        Ok(Login { token, device_id })
     }
 
     /// Who holds a token; `None` if nobody does.
@@ -48,6 +85,34 @@ impl Accounts {
                 })
             });
         Ok(caller.optional()?)
+    }
+
+    /// The devices of a user with their names, by their ids.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn devices(&self, localpart: &str) -> Result<Vec<Device>, AccountsError> {
+        let connection = self.connection();
+        let sql = "SELECT device_id, display_name FROM tokens WHERE localpart = ? \
+                   ORDER BY device_id";
+        let mut statement = connection.prepare_cached(sql)?;
+        let devices = statement.query_map([localpart], |row| {
+            Ok(Device {
+                device_id: row.get(0)?,
+                display_name: row.get(1)?,
+            })
+        })?;
+        Ok(devices.collect::<Result<_, _>>()?)
+    }
+
+    /// Sets what a device is called; tells whether there is such a device.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn rename_device(&self, device: &Caller, name: &str) -> Result<bool, AccountsError> {
+        let sql = "UPDATE tokens SET display_name = ? WHERE localpart = ? AND device_id = ?";
+        let row = params![name, device.localpart, device.device_id];
+        Ok(self.connection().execute(sql, row)? > 0)
     }
 
     /// Forgets a device: its token, its keys and what waits for it; tells whether it had keys.

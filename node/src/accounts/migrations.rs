@@ -134,6 +134,19 @@ const STEPS: &[&str] = &[
         UNIQUE (localpart, room_id, type)
     ) STRICT;
 ",
+    "
+    ALTER TABLE users ADD COLUMN password TEXT; -- an Argon2id hash in PHC string format
+    ALTER TABLE tokens ADD COLUMN display_name TEXT;
+    CREATE UNIQUE INDEX token_of ON tokens (localpart, device_id);
+",
+    "
+    CREATE TABLE forgotten (
+        localpart TEXT NOT NULL REFERENCES users (localpart),
+        room_id TEXT NOT NULL,
+        position INTEGER NOT NULL, -- in the order of events, of the departure
+        PRIMARY KEY (localpart, room_id)
+    ) STRICT;
+",
 ];
 
 /// Brings the file to the newest version.

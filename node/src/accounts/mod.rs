@@ -1,11 +1,12 @@
-//! What the node knows that is no business of federation: users, tokens, aliases, filters, devices
-//! and what is said to them, receipts, files.
+//! What the node knows that is no business of federation: users, passwords, tokens, aliases,
+//! filters, devices and what is said to them, receipts, files.
 //!
 //! It is a small SQLite file of its own, `node.db`, beside the federation's database. One
 //! connection, used from any thread behind one mutex; other processes (`comity user add`) may
 //! write to the file at the same time.
 //!
-//! **Invariants.** Access tokens are kept as SHA-256 digests only. An alias stands for one room.
+//! **Invariants.** Access tokens are kept as SHA-256 digests only, passwords as Argon2id hashes only.
+//! An alias stands for one room.
 
 mod account_data;
 mod aliases;
@@ -13,9 +14,11 @@ mod device_keys;
 mod devices;
 mod files;
 mod filters;
+mod forgotten;
 mod migrations;
 mod one_time_keys;
 mod openid;
+mod passwords;
 mod published;
 mod receipts;
 mod to_device;
@@ -36,7 +39,7 @@ use crate::new_file;
 pub use account_data::AccountDatum;
 pub use aliases::Alias;
 pub use device_keys::DeviceChange;
-pub use devices::Caller;
+pub use devices::{Caller, Device, Login};
 pub use files::File;
 pub use one_time_keys::Added;
 pub use openid::OPENID_TOKEN_TIME;
@@ -68,6 +71,9 @@ pub enum AccountsError {
     /// There is no randomness to make a token of.
     #[error("the system has no randomness: {0}")]
     Random(#[from] getrandom::Error),
+    /// A password cannot be hashed or compared.
+    #[error("the password cannot be hashed: {0}")]
+    Password(#[from] argon2::password_hash::Error),
     /// The file was written by a newer program.
     #[error("the node's database has schema version {0}, which this program does not know")]
     TooNew(i64),

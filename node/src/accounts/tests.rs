@@ -41,6 +41,30 @@ fn a_token_needs_a_user() {
 }
 
 #[test]
+fn a_password_is_hashed_with_a_salt_of_its_own() {
+    let (_directory, accounts) = accounts();
+    assert!(!accounts.set_password("alice", "sesame").unwrap());
+    assert!(!accounts.is_password("alice", "sesame").unwrap());
+    let hash_of = |name: &str| -> String {
+        accounts.add_user(name).unwrap();
+        assert!(!accounts.is_password(name, "").unwrap());
+        assert!(accounts.set_password(name, "sesame").unwrap());
+        let sql = "SELECT password FROM users WHERE localpart = ?";
+        let connection = accounts.connection();
+        connection.query_row(sql, [name], |row| row.get(0)).unwrap()
+    };
+    let hashes = ["alice", "bob"].map(hash_of);
+    assert!(hashes.iter().all(|hash| hash.starts_with("$argon2id$")));
+    assert!(hashes.iter().all(|hash| !hash.contains("sesame")));
+    assert_ne!(hashes[0], hashes[1]);
+    assert!(accounts.is_password("alice", "sesame").unwrap());
+    assert!(!accounts.is_password("alice", "sesam").unwrap());
+    accounts.set_password("alice", "open").unwrap();
+    assert!(!accounts.is_password("alice", "sesame").unwrap());
+    assert!(accounts.is_password("alice", "open").unwrap());
+}
+
+#[test]
 fn two_processes_share_the_file_and_it_survives_them() {
     let (directory, first) = accounts();
     let second = Accounts::open(directory.path()).unwrap();

@@ -12,16 +12,20 @@ mod access;
 mod account_data;
 mod announcing;
 mod by_time;
+mod context;
 mod create_room;
 mod device_cache;
+mod devices;
 mod directory;
 mod ephemeral;
 mod errors;
 mod event_format;
 mod filters;
+mod forgetting;
 mod hearing;
 mod joining;
 mod keys;
+mod login;
 mod media;
 mod members;
 mod messages;
@@ -83,6 +87,7 @@ pub struct Api {
     /// Aliases of rooms that are being created.
     reserved_aliases: Mutex<BTreeSet<OwnedRoomAliasId>>,
     operators: BTreeSet<String>,
+    attempts: login::Attempts,
 }
 
 impl Api {
@@ -121,6 +126,7 @@ impl Api {
             device_wishes,
             reserved_aliases: Mutex::default(),
             operators: BTreeSet::new(),
+            attempts: login::Attempts::default(),
         })
     }
 

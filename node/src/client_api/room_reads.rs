@@ -54,9 +54,10 @@ impl Session<'_> {
         }
     }
 
+    /// How the user stands to the rooms that they have not forgotten.
     pub(super) fn memberships(&self) -> Result<Vec<LocalMembership>> {
         match self.read(Read::Memberships(self.user_id.clone()))? {
-            Answer::Memberships(memberships) => Ok(memberships),
+            Answer::Memberships(memberships) => self.without_forgotten(memberships),
             _ => Err(errors::unexpected_reply()),
         }
     }

@@ -8,9 +8,10 @@ use comity_core::transport::{
 use http::{Method, Response, StatusCode};
 
 use super::{
-    Api, Handled, account_data, by_time, create_room, directory, ephemeral, filters, joining, keys,
-    media, members, messages, moderation, operating, profile, public_rooms, request::Request,
-    sending, server_facts, session::Session, spaces, state, sync, to_device,
+    Api, Handled, account_data, by_time, context, create_room, devices, directory, ephemeral,
+    filters, forgetting, joining, keys, login, media, members, messages, moderation, operating,
+    profile, public_rooms, request::Request, sending, server_facts, session::Session, spaces,
+    state, sync, to_device,
 };
 
 /// What answers an endpoint.
@@ -30,8 +31,19 @@ type Route = (Method, &'static str, Handler);
 
 /// The endpoints below `/_matrix/client/v3/`. `{…}` stands for one segment, possibly empty.
 const ROUTES: &[Route] = &[
-    (Method::GET, "login", Public(server_facts::login_flows)),
-    (Method::POST, "logout", User(server_facts::logout)),
+    (Method::GET, "login", Public(login::flows)),
+    (Method::POST, "login", Public(login::log_in)),
+    (Method::POST, "logout", User(devices::log_out)),
+    (Method::POST, "logout/all", User(devices::log_out_all)),
+    (Method::GET, "devices", User(devices::list)),
+    (Method::GET, "devices/{device}", User(devices::show)),
+    (Method::PUT, "devices/{device}", User(devices::rename)),
+    (Method::DELETE, "devices/{device}", User(devices::remove)),
+    (
+        Method::POST,
+        "delete_devices",
+        User(devices::remove_several),
+    ),
     (Method::GET, "account/whoami", User(server_facts::whoami)),
     (
         Method::GET,
@@ -79,6 +91,11 @@ const ROUTES: &[Route] = &[
     (Method::POST, "rooms/{room}/leave", User(joining::leave)),
     (
         Method::POST,
+        "rooms/{room}/forget",
+        User(forgetting::forget),
+    ),
+    (
+        Method::POST,
         "rooms/{room}/invite",
         User(moderation::invite),
     ),
@@ -121,6 +138,11 @@ const ROUTES: &[Route] = &[
         Method::GET,
         "rooms/{room}/event/{event}",
         User(state::event),
+    ),
+    (
+        Method::GET,
+        "rooms/{room}/context/{event}",
+        User(context::context),
     ),
     (
         Method::GET,

@@ -19,19 +19,6 @@ pub(super) fn versions(_api: &Api, _request: &Request<'_>) -> Handled {
     Ok(json!({ "versions": VERSIONS, "unstable_features": {} }))
 }
 
-/// Nobody logs in here: tokens are handed out by `comity user add`.
-pub(super) fn login_flows(_api: &Api, _request: &Request<'_>) -> Handled {
-    Ok(json!({ "flows": [] }))
-}
-
-pub(super) fn logout(session: &Session<'_>, _request: &Request<'_>) -> Handled {
-    let had_keys = session.api.accounts.remove_device(&session.caller);
-    if had_keys.map_err(errors::from_accounts)? {
-        session.announce_device(None)?;
-    }
-    Ok(json!({}))
-}
-
 /// A token by which others may ask us who the user is.
 pub(super) fn openid_token(session: &Session<'_>, request: &Request<'_>) -> Handled {
     if request.id::<OwnedUserId>(0)? != session.user_id {

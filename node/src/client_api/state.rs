@@ -6,7 +6,7 @@ use comity_core::{
     messaging::command::Events, pdu::StateKey, persistence::tables::StoredEvent,
     transport::matrix_error::MatrixError,
 };
-use ruma_common::{OwnedEventId, OwnedRoomId, RoomId};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::Value;
 
 use super::{Handled, access::Access, errors::not_found, request::Request, session::Session};
@@ -30,20 +30,32 @@ pub(super) fn state_event(session: &Session<'_>, request: &Request<'_>) -> Handl
 }
 
 pub(super) fn event(session: &Session<'_>, request: &Request<'_>) -> Handled {
-    let unseen = || not_found("there is no such event in the room, or you may not see it");
     let room_id: OwnedRoomId = request.id(0)?;
     let event_id: OwnedEventId = request.id(1)?;
     let access = session.access(&room_id)?;
-    let event = session.event(&event_id)?.ok_or_else(unseen)?;
-    let is_here = *event.pdu.room_id() == *room_id && !event.verdict.is_rejected();
-    if is_here && session.may_show(&room_id, &access, &event)? {
-        session.client_event(&event)
-    } else {
-        Err(unseen())
-    }
+    session.client_event(&*session.event_seen(&room_id, &access, &event_id)?)
 }
 
 impl Session<'_> {
+    /// An event of the room.
+    ///
+    /// Errors with `M_NOT_FOUND` if there is none of this id that the user may see.
+    pub(super) fn event_seen(
+        &self,
+        room_id: &RoomId,
+        access: &Access,
+        event_id: &EventId,
+    ) -> Result<Arc<StoredEvent>, MatrixError> {
+        let unseen = || not_found("there is no such event in the room, or you may not see it");
+        let event = self.event(event_id)?.ok_or_else(unseen)?;
+        let is_here = event.pdu.room_id() == room_id && !event.verdict.is_rejected();
+        if is_here && self.may_show(room_id, access, &event)? {
+            Ok(event)
+        } else {
+            Err(unseen())
+        }
+    }
+
     /// The room's state, as of leaving it if the user has left.
     pub(super) fn state_seen(
         &self,

@@ -15,6 +15,7 @@ mod explain;
 mod media;
 mod node;
 mod operating;
+mod passwords;
 mod refusals;
 mod replaying;
 mod restart;

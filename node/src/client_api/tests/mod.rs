@@ -1,9 +1,13 @@
 //! The API as a client sees it, over a world in memory.
 
 mod account_data;
+mod context;
+mod devices;
 mod errors;
 mod hearing;
 mod keys;
+mod leaving;
+mod login;
 mod messages;
 mod operating;
 mod rooms;
