@@ -22,7 +22,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The address of a server's client API.
+/// The address of a server's client API, or of another of its APIs.
 #[derive(Clone)]
 pub struct Door {
     agent: Agent,
@@ -43,16 +43,21 @@ impl Door {
         }
     }
 
+    /// Its address, without a slash at its end.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
     /// `GET /versions`: whether the server is there.
     pub fn versions(&self) -> Result<Value, Failure> {
         self.call("GET", "/_matrix/client/versions", None, None)
     }
 
     /// `POST /register` with no more proof than `m.login.dummy`.
-    pub fn register(&self, localpart: &str) -> Result<Client, Failure> {
+    pub fn register(&self, localpart: &str, password: &str) -> Result<Client, Failure> {
         let body = json!({
             "username": localpart,
-            "password": format!("{localpart}'s password"),
+            "password": password,
             "auth": {"type": "m.login.dummy"},
         });
         let answer = self.call("POST", "/_matrix/client/v3/register", None, Some(&body))?;
@@ -68,6 +73,20 @@ impl Door {
             token,
             user_id: text(&answer, "user_id")?,
         })
+    }
+
+    /// Where the server of this name serves others, which is asked as anybody may ask it.
+    pub fn of_federation(&self, server_name: &str) -> Self {
+        Self {
+            base_url: format!("https://{server_name}"),
+            ..self.clone()
+        }
+    }
+
+    /// `GET /openid/userinfo`: whose a token is.
+    pub fn user_of_token(&self, token: &str) -> Result<Value, Failure> {
+        let path = "/_matrix/federation/v1/openid/userinfo?access_token=";
+        self.call("GET", &format!("{path}{}", segment(token)), None, None)
     }
 
     fn call(

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
+use std::{
+    env,
+    fs::{self, File},
+};
 
-use crate::authority::Authority;
+use crate::authority::{Authority, Identity};
 use crate::client::{Client, Door};
 use crate::failure::Failure;
 use crate::homeserver::Homeserver;
@@ -52,16 +55,14 @@ impl Comity {
                 .args(["--client-listen", &format!("127.0.0.1:{client_port}")]),
         )?;
         let configuration = directory.join("comity.toml");
-        if env::var_os(JOIN_IN_PART).is_some() {
-            let doing = || Failure::while_doing("choosing to join in part");
-            let written = fs::read_to_string(&configuration).map_err(doing())?;
-            let chosen = written.replace("join_in_part = false", "join_in_part = true");
-            fs::write(&configuration, chosen).map_err(doing())?;
-        }
+        configure(&configuration, &identity)?;
         Ok(Self {
             label: label.to_owned(),
             server_name,
-            door: Door::new(format!("http://127.0.0.1:{client_port}"), authority.roots()),
+            door: Door::new(
+                format!("https://127.0.0.1:{client_port}"),
+                authority.roots(),
+            ),
             program,
             configuration,
             process: Process::new(directory.join("output.log")),
@@ -117,6 +118,39 @@ impl Homeserver for Comity {
         let token = output_of(&mut self.command(&["user", "add", localpart]))?;
         self.door.client(token.trim().to_owned())
     }
+
+    fn sign_up(&self, localpart: &str, password: &str) -> Result<(), Failure> {
+        output_of(&mut self.command(&["user", "add", localpart]))?;
+        let file = self.configuration.with_file_name("password");
+        let doing = || Failure::while_doing("writing a password down");
+        fs::write(&file, password).map_err(doing())?;
+        let password = File::open(&file).map_err(doing())?;
+        let mut setting = self.command(&["user", "password", localpart]);
+        output_of(setting.stdin(password)).map(drop)
+    }
+}
+
+/// Clients are served with TLS, too.
+fn configure(file: &Path, identity: &Identity) -> Result<(), Failure> {
+    let doing = || Failure::while_doing("configuring Comity");
+    let mut text = fs::read_to_string(file).map_err(doing())?;
+    let quoted = |path: &Path| format!("{:?}", path.display().to_string());
+    for (line, instead) in [
+        (
+            "# certificate = \"client.pem\"",
+            format!("certificate = {}", quoted(&identity.certificate)),
+        ),
+        (
+            "# private_key = \"client.key\"",
+            format!("private_key = {}", quoted(&identity.private_key)),
+        ),
+    ] {
+        text = text.replace(line, &instead);
+    }
+    if env::var_os(JOIN_IN_PART).is_some() {
+        text = text.replace("join_in_part = false", "join_in_part = true");
+    }
+    fs::write(file, text).map_err(doing())
 }
 
 /// Builds the `comity` program as this test was built, and says where it is. Cargo tells only the

@@ -39,6 +39,9 @@ pub trait Homeserver: Send + Sync {
     /// Makes a user nobody has yet.
     fn register(&self, localpart: &str) -> Result<Client, Failure>;
 
+    /// Makes a user nobody has yet, who logs in with this password.
+    fn sign_up(&self, localpart: &str, password: &str) -> Result<(), Failure>;
+
     /// Starts it and waits until it answers.
     fn start(&self) -> Result<(), Failure> {
         self.launch()?;

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs the pinned Synapse of the interop suite into a virtual environment below the target
-# directory, once. Without Python or a package index it says what is left out and ends well, so
-# that the plain test command works everywhere; with COMITY_INTEROP=require it fails instead.
+# Installs the pinned Synapse of the interop suite, and the SDK of its bots, into a virtual
+# environment below the target directory, once. Without Python or a package index it says what is
+# left out and ends well, so that the plain test command works everywhere; with
+# COMITY_INTEROP=require it fails instead.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,7 +38,7 @@ python=$(find_python)
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
     --only-binary :all: --requirement "$requirements" ||
     leave_out "Synapse could not be installed (is a package index within reach?)"
-"$venv/bin/python" -c 'import synapse.app.homeserver' ||
-    leave_out "the installed Synapse cannot be imported"
+"$venv/bin/python" -c 'import synapse.app.homeserver, nio.crypto, vodozemac' ||
+    leave_out "the installed Synapse, or its bots' SDK, cannot be imported"
 cp "$requirements" "$installed"
 echo "interop: installed $(grep -i '^matrix-synapse==' "$requirements") into $venv"

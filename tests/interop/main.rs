@@ -11,6 +11,7 @@
 )]
 
 mod authority;
+mod bot;
 mod choice;
 mod client;
 mod comity;
@@ -35,7 +36,9 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::choice::Choice;
 use crate::pair::SharedPair;
-use crate::scenarios::{SCENARIOS, SCENARIOS_OF_OLD, backlog, restarts, weather};
+use crate::scenarios::{
+    SCENARIOS, SCENARIOS_OF_OLD, backlog, ordinary_life, restarts, secrets, weather,
+};
 use crate::stage::{ROOM_VERSIONS, ROOM_VERSIONS_OF_OLD};
 
 /// Scenarios mostly wait, so more of them run at once than there are processors.
@@ -80,6 +83,16 @@ fn trials(shared: &Arc<SharedPair>) -> Vec<Trial> {
         let name = format!("restarts::{label}_goes_down_while_all_talk");
         trials.push(Trial::test(name, move || {
             Ok(restarted.play_alone(|pair| restarts::goes_down_while_all_talk(pair, server))?)
+        }));
+        let living = shared.clone();
+        let name = format!("ordinary_life::bots_live_it_on_{label}");
+        trials.push(Trial::test(name, move || {
+            Ok(living.play(|pair| ordinary_life::is_lived(pair, server))?)
+        }));
+        let bots = shared.clone();
+        let name = format!("secrets::bots_keep_them_in_a_room_of_{label}");
+        trials.push(Trial::test(name, move || {
+            Ok(bots.play_alone(|pair| secrets::are_kept(pair, server))?)
         }));
         let behind = shared.clone();
         let name = format!("outage::{label}_misses_much_and_hears_it_all");

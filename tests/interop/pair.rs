@@ -8,9 +8,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::authority::Authority;
+use crate::bot::Bots;
 use crate::comity::Comity;
 use crate::failure::Failure;
 use crate::homeserver::Homeserver;
+use crate::process::make_directory;
 use crate::stage::Stage;
 use crate::synapse::Synapse;
 
@@ -65,18 +67,26 @@ pub struct Restraint {
 /// Two running servers that trust the same authority.
 pub struct Pair {
     pub servers: [Arc<dyn Homeserver>; 2],
+    /// Clients that know nothing of this suite.
+    pub bots: Bots,
     /// How much is said while a server is down.
     pub restraint: Restraint,
 }
 
 impl Pair {
     fn start(casting: Casting, python: &Path, directory: &Path) -> Result<Self, Failure> {
-        let servers = prepare(casting, python, directory)?;
+        let authority = Authority::create(directory)?;
+        let servers = prepare(casting, python, directory, &authority)?;
         for server in &servers {
             server.start()?;
         }
         Ok(Self {
             servers,
+            bots: Bots {
+                python: python.to_owned(),
+                directory: make_directory(directory, "bots")?,
+                authority: authority.certificate_path(),
+            },
             restraint: casting.restraint(),
         })
     }
@@ -111,14 +121,14 @@ fn prepare(
     casting: Casting,
     python: &Path,
     directory: &Path,
+    authority: &Authority,
 ) -> Result<[Arc<dyn Homeserver>; 2], Failure> {
-    let authority = Authority::create(directory)?;
     let [first, second] = casting.labels();
-    let synapse = |label, host| Synapse::prepare(label, host, python, directory, &authority);
+    let synapse = |label, host| Synapse::prepare(label, host, python, directory, authority);
     let other = Arc::new(synapse(second, "127.0.0.1")?);
     Ok(match casting {
         Casting::ComityAndSynapse => [
-            Arc::new(Comity::prepare(first, directory, &authority)?),
+            Arc::new(Comity::prepare(first, directory, authority)?),
             other,
         ],
         Casting::SynapseTwice => [Arc::new(synapse(first, "localhost")?), other],

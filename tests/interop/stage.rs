@@ -73,9 +73,13 @@ impl Stage {
 
 /// A user with a name no other scenario uses.
 pub fn newcomer(server: &dyn Homeserver, name: &str) -> Result<Person, Failure> {
+    Person::new(server.register(&name_of_newcomer(name))?)
+}
+
+/// A local part that nobody has yet.
+pub fn name_of_newcomer(name: &str) -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(1);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    Person::new(server.register(&format!("{name}-{number}"))?)
+    format!("{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Waits until both users' servers show the same state events in the room.

@@ -98,7 +98,11 @@ impl Homeserver for Synapse {
     }
 
     fn register(&self, localpart: &str) -> Result<Client, Failure> {
-        self.door.register(localpart)
+        self.door.register(localpart, "not needed")
+    }
+
+    fn sign_up(&self, localpart: &str, password: &str) -> Result<(), Failure> {
+        self.door.register(localpart, password).map(drop)
     }
 }
 

@@ -11,8 +11,11 @@ mod inviting;
 mod joining;
 mod leaving;
 mod moderating;
+mod noticing;
+pub mod ordinary_life;
 mod redacting;
 pub mod restarts;
+pub mod secrets;
 mod state;
 mod talking;
 pub mod weather;
@@ -64,4 +67,8 @@ pub const SCENARIOS: &[(&str, Scenario)] = &[
     ("the_rooms_of_a_space_are_shown", asking::a_space),
     ("who_knocks_is_let_in", asking::knocking),
     ("devices_find_each_other", asking::devices),
+    ("who_types_is_noticed", noticing::typing),
+    ("what_was_read_is_noticed", noticing::receipts),
+    ("who_is_there_is_noticed", noticing::presence),
+    ("a_token_tells_whose_it_is", noticing::tokens),
 ];
