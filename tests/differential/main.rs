@@ -15,8 +15,6 @@
 mod answers;
 mod comity;
 mod deeds;
-#[path = "../interop/installation.rs"]
-mod installation;
 mod known;
 mod panel;
 mod play;
@@ -24,6 +22,7 @@ mod ruma;
 mod synapse;
 
 use comity_core::pdu::RoomVersion;
+use comity_tests::homeservers::installation;
 
 macro_rules! versions {
     ($($test:ident $version:ident)*) => {$(

@@ -10,28 +10,23 @@
     reason = "a JSON value without the key is null, not a panic"
 )]
 
-mod authority;
 mod bot;
 mod choice;
-mod client;
-mod comity;
 mod conversation;
-mod failure;
-mod homeserver;
-mod installation;
 mod pair;
 mod person;
-mod process;
 mod scenarios;
 mod seen;
 mod soak;
 mod stage;
-mod synapse;
 mod wire;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use comity_tests::homeservers::{
+    authority, client, comity, failure, homeserver, installation, process, synapse,
+};
 use libtest_mimic::{Arguments, Trial};
 
 use crate::choice::Choice;

@@ -15,6 +15,7 @@ use crate::homeserver::Homeserver;
 use crate::process::make_directory;
 use crate::stage::Stage;
 use crate::synapse::Synapse;
+use crate::wire::Wire;
 
 /// How many lines of each server's log a failure shows.
 const LOG_LINES: usize = 40;
@@ -67,6 +68,8 @@ pub struct Restraint {
 /// Two running servers that trust the same authority.
 pub struct Pair {
     pub servers: [Arc<dyn Homeserver>; 2],
+    /// What lies before each of them.
+    pub wires: [Wire; 2],
     /// Clients that know nothing of this suite.
     pub bots: Bots,
     /// How much is said while a server is down.
@@ -76,12 +79,14 @@ pub struct Pair {
 impl Pair {
     fn start(casting: Casting, python: &Path, directory: &Path) -> Result<Self, Failure> {
         let authority = Authority::create(directory)?;
-        let servers = prepare(casting, python, directory, &authority)?;
+        let wires = lay_wires(casting, directory, &authority)?;
+        let servers = prepare(casting, &wires, python, directory, &authority)?;
         for server in &servers {
             server.start()?;
         }
         Ok(Self {
             servers,
+            wires,
             bots: Bots {
                 python: python.to_owned(),
                 directory: make_directory(directory, "bots")?,
@@ -117,21 +122,39 @@ impl Pair {
     }
 }
 
+fn lay_wires(
+    casting: Casting,
+    directory: &Path,
+    authority: &Authority,
+) -> Result<[Wire; 2], Failure> {
+    let lay = |label| {
+        let name = format!("wire_of_{label}");
+        Wire::lay(&make_directory(directory, &name)?, authority)
+    };
+    let [first, second] = casting.labels();
+    Ok([lay(first)?, lay(second)?])
+}
+
 fn prepare(
     casting: Casting,
+    wires: &[Wire; 2],
     python: &Path,
     directory: &Path,
     authority: &Authority,
 ) -> Result<[Arc<dyn Homeserver>; 2], Failure> {
     let [first, second] = casting.labels();
-    let synapse = |label, host| Synapse::prepare(label, host, python, directory, authority);
-    let other = Arc::new(synapse(second, "127.0.0.1")?);
+    let [first_ports, second_ports] = wires.each_ref().map(Wire::ports);
+    let synapse = |label, host, ports| {
+        let synapse = Synapse::prepare(label, host, ports, python, directory, authority);
+        synapse.map(Arc::new)
+    };
+    let other = synapse(second, "127.0.0.1", second_ports)?;
     Ok(match casting {
-        Casting::ComityAndSynapse => [
-            Arc::new(Comity::prepare(first, directory, authority)?),
-            other,
-        ],
-        Casting::SynapseTwice => [Arc::new(synapse(first, "localhost")?), other],
+        Casting::ComityAndSynapse => {
+            let comity = Comity::prepare(first, first_ports, directory, authority)?;
+            [Arc::new(comity), other]
+        }
+        Casting::SynapseTwice => [synapse(first, "localhost", first_ports)?, other],
     })
 }
 

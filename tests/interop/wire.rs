@@ -6,11 +6,13 @@ mod storm;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use crate::authority::{Authority, Identity};
+use crate::authority::Authority;
 use crate::failure::Failure;
+use crate::homeserver::Ports;
 use crate::process::free_port;
 use crate::wire::storm::Storm;
 
@@ -27,8 +29,7 @@ pub enum Weather {
 
 /// A port in front of a server; it is open as long as the suite runs.
 pub struct Wire {
-    /// The port in the server's name.
-    pub port: u16,
+    port: u16,
     shared: Arc<Shared>,
 }
 
@@ -42,8 +43,8 @@ struct Shared {
 
 impl Wire {
     /// Chooses both ports and opens the outer one, in fair weather. In foul weather it shows
-    /// the server's own certificate.
-    pub fn lay(identity: &Identity, authority: &Authority) -> Result<Self, Failure> {
+    /// a certificate of its own, which it leaves in `directory`.
+    pub fn lay(directory: &Path, authority: &Authority) -> Result<Self, Failure> {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .map_err(Failure::while_doing("opening the port of a wire"))?;
         let port = listener
@@ -51,20 +52,24 @@ impl Wire {
             .map_err(Failure::while_doing("asking for the port of a wire"))?
             .port();
         let behind = free_port()?;
+        let identity = authority.identity(directory)?;
         let shared = Arc::new(Shared {
             behind,
             weather: Mutex::new(Weather::Fair),
             open: Mutex::default(),
-            storm: Storm::before(behind, identity, authority)?,
+            storm: Storm::before(behind, &identity, authority)?,
         });
         let accepting = shared.clone();
         thread::spawn(move || accept(&listener, &accepting));
         Ok(Self { port, shared })
     }
 
-    /// The port that the server is to listen on.
-    pub fn behind(&self) -> u16 {
-        self.shared.behind
+    /// The ports of the server that it leads to.
+    pub fn ports(&self) -> Ports {
+        Ports {
+            named: self.port,
+            listening: self.shared.behind,
+        }
     }
 
     /// Changes the weather. Connections made before break.

@@ -4,9 +4,11 @@
 //! thread and under one clock. [`fuzzing`] holds the bodies of the fuzz targets. [`rooms`] makes up
 //! rooms with forks and hostile events. [`mutants`] builds bugs in, to see whether they are found.
 //! [`coverage`] says which tests prove what, and [`rust_files`] finds the project's sources.
+//! [`homeservers`] starts real servers on loopback.
 
 pub mod coverage;
 pub mod fuzzing;
+pub mod homeservers;
 pub mod mutants;
 pub mod rooms;
 pub mod rust_files;

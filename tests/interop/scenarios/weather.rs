@@ -43,8 +43,8 @@ fn foul(pair: &Pair) -> Result<(), Failure> {
     set(pair, Weather::Fair);
     talked?;
     conversation.judge()?;
-    for server in &pair.servers {
-        let (mishaps, complaints) = server.wire().toll();
+    for (server, wire) in pair.servers.iter().zip(&pair.wires) {
+        let (mishaps, complaints) = wire.toll();
         let label = server.label();
         demand(complaints.is_empty(), format!("{label}: {complaints:#?}"))?;
         demand(mishaps > 0, format!("{label} was asked nothing"))?;
@@ -53,7 +53,7 @@ fn foul(pair: &Pair) -> Result<(), Failure> {
 }
 
 fn set(pair: &Pair, weather: Weather) {
-    for server in &pair.servers {
-        server.wire().set(weather);
+    for wire in &pair.wires {
+        wire.set(weather);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::failure::Failure;
+use super::failure::Failure;
 
 /// How long a server may take to end after it was asked to.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +42,11 @@ impl Process {
             .map_err(failed)?;
         *self.child() = Some(child);
         Ok(())
+    }
+
+    /// What the operating system calls it, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child().as_ref().map(Child::id)
     }
 
     /// The exit status, when the process ended by itself.

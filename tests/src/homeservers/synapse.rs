@@ -6,12 +6,11 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::authority::{Authority, Identity};
-use crate::client::{Client, Door};
-use crate::failure::Failure;
-use crate::homeserver::Homeserver;
-use crate::process::{Process, make_directory};
-use crate::wire::Wire;
+use super::authority::{Authority, Identity};
+use super::client::{Client, Door};
+use super::failure::Failure;
+use super::homeserver::{Homeserver, Ports};
+use super::process::{Process, make_directory};
 
 /// A Synapse in a directory of its own.
 pub struct Synapse {
@@ -21,7 +20,6 @@ pub struct Synapse {
     python: PathBuf,
     configuration: PathBuf,
     process: Process,
-    wire: Wire,
 }
 
 impl Synapse {
@@ -30,17 +28,17 @@ impl Synapse {
     pub fn prepare(
         label: &str,
         host: &str,
+        ports: Ports,
         python: &Path,
         parent: &Path,
         authority: &Authority,
     ) -> Result<Self, Failure> {
         let directory = make_directory(parent, label)?;
         let identity = authority.identity(&directory)?;
-        let wire = Wire::lay(&identity, authority)?;
-        let server_name = format!("{host}:{}", wire.port);
+        let server_name = format!("{host}:{}", ports.named);
         let settings = settings(
             &server_name,
-            wire.behind(),
+            ports.listening,
             &directory,
             &identity,
             authority,
@@ -52,14 +50,13 @@ impl Synapse {
         Ok(Self {
             label: label.to_owned(),
             door: Door::new(
-                format!("https://{host}:{}", wire.behind()),
+                format!("https://{host}:{}", ports.listening),
                 authority.roots(),
             ),
             server_name,
             python: python.to_owned(),
             configuration,
             process: Process::new(directory.join("output.log")),
-            wire,
         })
     }
 }
@@ -79,10 +76,6 @@ impl Homeserver for Synapse {
 
     fn process(&self) -> &Process {
         &self.process
-    }
-
-    fn wire(&self) -> &Wire {
-        &self.wire
     }
 
     fn launch(&self) -> Result<(), Failure> {

@@ -1,15 +1,34 @@
-//! What the suite asks of a homeserver, whichever software it is.
+//! What is asked of a homeserver, whichever software it is.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Door};
-use crate::failure::Failure;
-use crate::process::Process;
-use crate::wire::Wire;
+use super::client::{Client, Door};
+use super::failure::Failure;
+use super::process::{Process, free_port};
 
 /// How long a server may take until it answers its first request.
 const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The ports on which other servers find a homeserver.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// The port in its name.
+    pub named: u16,
+    /// The port it listens on. If it is not the same, something lies between the two.
+    pub listening: u16,
+}
+
+impl Ports {
+    /// Nothing lies between other servers and this one.
+    pub fn direct() -> Result<Self, Failure> {
+        let port = free_port()?;
+        Ok(Self {
+            named: port,
+            listening: port,
+        })
+    }
+}
 
 /// One homeserver, driven through its client API alone except for its life and its users.
 ///
@@ -27,13 +46,10 @@ pub trait Homeserver: Send + Sync {
     /// The process behind it.
     fn process(&self) -> &Process;
 
-    /// What lies between it and the other server.
-    fn wire(&self) -> &Wire;
-
     /// Starts the process, without waiting for it.
     fn launch(&self) -> Result<(), Failure>;
 
-    /// Ends it in the way the suite demands that it survives: SIGKILL where nothing may be lost.
+    /// Ends it in the way that is demanded that it survives: SIGKILL where nothing may be lost.
     fn go_down(&self) -> Result<(), Failure>;
 
     /// Makes a user nobody has yet.

@@ -7,12 +7,11 @@ use std::{
     fs::{self, File},
 };
 
-use crate::authority::{Authority, Identity};
-use crate::client::{Client, Door};
-use crate::failure::Failure;
-use crate::homeserver::Homeserver;
-use crate::process::{Process, free_port, make_directory, output_of};
-use crate::wire::Wire;
+use super::authority::{Authority, Identity};
+use super::client::{Client, Door};
+use super::failure::Failure;
+use super::homeserver::{Homeserver, Ports};
+use super::process::{Process, free_port, make_directory, output_of};
 
 /// Set if it is to join rooms without their members first.
 const JOIN_IN_PART: &str = "COMITY_INTEROP_JOIN_IN_PART";
@@ -25,18 +24,21 @@ pub struct Comity {
     program: PathBuf,
     configuration: PathBuf,
     process: Process,
-    wire: Wire,
 }
 
 impl Comity {
     /// Builds the program and lets it write its configuration below `parent`; it does not run yet.
-    pub fn prepare(label: &str, parent: &Path, authority: &Authority) -> Result<Self, Failure> {
+    pub fn prepare(
+        label: &str,
+        ports: Ports,
+        parent: &Path,
+        authority: &Authority,
+    ) -> Result<Self, Failure> {
         let program = built_program()?;
         let directory = make_directory(parent, label)?;
         let identity = authority.identity(&directory)?;
-        let wire = Wire::lay(&identity, authority)?;
-        let (federation_port, client_port) = (wire.behind(), free_port()?);
-        let server_name = format!("localhost:{}", wire.port);
+        let (federation_port, client_port) = (ports.listening, free_port()?);
+        let server_name = format!("localhost:{}", ports.named);
         output_of(
             Command::new(&program)
                 .args(["init", "--server-name", &server_name])
@@ -66,7 +68,6 @@ impl Comity {
             program,
             configuration,
             process: Process::new(directory.join("output.log")),
-            wire,
         })
     }
 
@@ -95,10 +96,6 @@ impl Homeserver for Comity {
 
     fn process(&self) -> &Process {
         &self.process
-    }
-
-    fn wire(&self) -> &Wire {
-        &self.wire
     }
 
     fn launch(&self) -> Result<(), Failure> {

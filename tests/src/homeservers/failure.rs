@@ -10,31 +10,47 @@ use thiserror::Error;
 pub enum Failure {
     /// No HTTP answer: refused, cut off or too late.
     #[error("{request}: no answer: {reason}")]
-    Unreachable { request: String, reason: String },
+    Unreachable {
+        /// Its method and URL.
+        request: String,
+        /// What the client says.
+        reason: String,
+    },
     /// The server answered with a status other than 2xx.
     #[error("{request}: answered {status}: {body}")]
     Refused {
+        /// Its method and URL.
         request: String,
+        /// The status.
         status: u16,
+        /// The Matrix error, or whatever was there instead.
         body: Value,
     },
     /// What should have become true did not, in the time allowed.
     #[error("not within {waited:?}: {expectation}; {instead}")]
     NeverHappened {
+        /// What should have become true.
         expectation: String,
+        /// How long it had.
         waited: Duration,
+        /// How it was in the end.
         instead: String,
     },
     /// Something is true that must not be.
     #[error("{0}")]
     Wrong(String),
-    /// A file, a certificate, a process: the suite's own surroundings.
+    /// A file, a certificate, a process: a scenario's own surroundings.
     #[error("{doing}: {reason}")]
-    Surroundings { doing: String, reason: String },
+    Surroundings {
+        /// What was attempted.
+        doing: String,
+        /// Why it failed.
+        reason: String,
+    },
 }
 
 impl Failure {
-    /// For `map_err`: names what the suite itself was doing when it could not go on.
+    /// For `map_err`: names what the scenario itself was doing when it could not go on.
     pub fn while_doing<E: std::fmt::Display>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
         let doing = doing.into();
         move |error| Self::Surroundings {

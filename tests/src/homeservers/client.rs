@@ -1,7 +1,7 @@
 //! A small blocking client of the Matrix Client-Server API, the same for every server.
 //!
 //! Only what the scenarios need, with paths and shapes as in the specification, version 3 of the
-//! endpoints. Events stay `Value`s: the suite compares what servers say, it does not interpret.
+//! endpoints. Events stay `Value`s: scenarios compare what servers say, they do not interpret.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
-use crate::failure::Failure;
+use super::failure::Failure;
 
 /// How long a server may take over one request, a join through a slow machine included.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
@@ -151,12 +151,25 @@ pub struct Client {
 
 /// One answer of `GET /rooms/{roomId}/messages`.
 pub struct Page {
+    /// Its events, newest first.
     pub chunk: Vec<Value>,
     /// Where the next page begins; none at the end of the history.
     pub end: Option<String>,
 }
 
 impl Client {
+    /// The same user over connections of its own, for use beside this one.
+    pub fn apart(&self) -> Self {
+        let agent = Agent::new_with_config(self.door.agent.config().clone());
+        Self {
+            door: Door {
+                agent,
+                ..self.door.clone()
+            },
+            ..self.clone()
+        }
+    }
+
     /// Whom this client acts as.
     pub fn user_id(&self) -> &str {
         &self.user_id
