@@ -4,8 +4,9 @@
 //! thread and under one clock. [`fuzzing`] holds the bodies of the fuzz targets. [`rooms`] makes up
 //! rooms with forks and hostile events. [`mutants`] builds bugs in, to see whether they are found.
 //! [`coverage`] says which tests prove what, and [`rust_files`] finds the project's sources.
-//! [`homeservers`] starts real servers on loopback.
+//! [`homeservers`] starts real servers on loopback, and [`bench`] measures them.
 
+pub mod bench;
 pub mod coverage;
 pub mod fuzzing;
 pub mod homeservers;

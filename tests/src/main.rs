@@ -12,6 +12,8 @@ use clap::Parser;
 enum Program {
     /// Runs whole networks of servers under made-up trouble and checks every promise.
     Simulate(Box<program::simulate::Simulate>),
+    /// Plays the same scenarios with a Comity node and with a Synapse, and prints what each took.
+    Bench(program::bench::Bench),
     /// Prints the checklist of the specification, with the tests that prove each item.
     Coverage,
 }
@@ -19,6 +21,7 @@ enum Program {
 fn main() -> ExitCode {
     match Program::parse() {
         Program::Simulate(simulate) => simulate.run(),
+        Program::Bench(bench) => bench.run(),
         Program::Coverage => program::coverage::run(),
     }
 }
