@@ -61,6 +61,7 @@ pub struct Meter {
     process: u32,
     started: Instant,
     before: Counters,
+    memory_before: f64,
 }
 
 /// What it used since then.
@@ -74,6 +75,8 @@ pub struct Usage {
     pub written: f64,
     /// The most memory that it had at once since then (resident), in bytes.
     pub peak: f64,
+    /// How much more that is than it had at the start.
+    pub growth: f64,
 }
 
 struct Counters {
@@ -90,6 +93,7 @@ impl Meter {
         Ok(Self {
             process,
             before: Counters::read(process)?,
+            memory_before: bytes_of(process, "VmRSS:")?,
             started: Instant::now(),
         })
     }
@@ -103,11 +107,13 @@ impl Meter {
     pub fn usage(&self) -> Result<Usage, Failure> {
         let wall = self.elapsed();
         let now = Counters::read(self.process)?;
+        let peak = bytes_of(self.process, "VmHWM:")?;
         Ok(Usage {
             wall: wall.as_secs_f64(),
             cpu: now.cpu.saturating_sub(self.before.cpu).as_secs_f64(),
             written: now.written.saturating_sub(self.before.written) as f64,
-            peak: peak_bytes(self.process)?,
+            peak,
+            growth: (peak - self.memory_before).max(0.0),
         })
     }
 
@@ -154,8 +160,9 @@ impl Counters {
     }
 }
 
-fn peak_bytes(process: u32) -> Result<f64, Failure> {
-    Ok(1024.0 * number_after(&read(process, "status")?, "VmHWM:") as f64)
+/// A line of `/proc/PID/status` that is in kibibytes, in bytes.
+fn bytes_of(process: u32, name: &str) -> Result<f64, Failure> {
+    Ok(1024.0 * number_after(&read(process, "status")?, name) as f64)
 }
 
 fn read(process: u32, file: &str) -> Result<String, Failure> {

@@ -89,6 +89,14 @@ impl Door {
         self.call("GET", &format!("{path}{}", segment(token)), None, None)
     }
 
+    /// Any page that is no JSON.
+    pub fn page(&self, path: &str) -> Result<String, Failure> {
+        match self.call("GET", path, None, None)? {
+            Value::String(text) => Ok(text),
+            json => Ok(json.to_string()),
+        }
+    }
+
     fn call(
         &self,
         method: &str,

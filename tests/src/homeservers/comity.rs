@@ -16,6 +16,9 @@ use super::process::{Process, free_port, make_directory, output_of};
 /// Set if it is to join rooms without their members first.
 const JOIN_IN_PART: &str = "COMITY_INTEROP_JOIN_IN_PART";
 
+/// The metric that counts them.
+const COMMITS: &str = r#"comity_store_work_total{kind="transactions"}"#;
+
 /// A `comity serve` in a directory of its own.
 pub struct Comity {
     label: String,
@@ -24,6 +27,7 @@ pub struct Comity {
     program: PathBuf,
     configuration: PathBuf,
     process: Process,
+    metrics: Door,
 }
 
 impl Comity {
@@ -57,7 +61,8 @@ impl Comity {
                 .args(["--client-listen", &format!("127.0.0.1:{client_port}")]),
         )?;
         let configuration = directory.join("comity.toml");
-        configure(&configuration, &identity)?;
+        let metrics_port = free_port()?;
+        configure(&configuration, &identity, metrics_port)?;
         Ok(Self {
             label: label.to_owned(),
             server_name,
@@ -68,6 +73,10 @@ impl Comity {
             program,
             configuration,
             process: Process::new(directory.join("output.log")),
+            metrics: Door::new(
+                format!("http://127.0.0.1:{metrics_port}"),
+                authority.roots(),
+            ),
         })
     }
 
@@ -96,6 +105,12 @@ impl Homeserver for Comity {
 
     fn process(&self) -> &Process {
         &self.process
+    }
+
+    fn commits(&self) -> Result<Option<f64>, Failure> {
+        let metrics = self.metrics.page("/metrics")?;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(COMMITS));
+        Ok(value.and_then(|value| value.trim().parse().ok()))
     }
 
     fn launch(&self) -> Result<(), Failure> {
@@ -127,8 +142,8 @@ impl Homeserver for Comity {
     }
 }
 
-/// Clients are served with TLS, too.
-fn configure(file: &Path, identity: &Identity) -> Result<(), Failure> {
+/// Clients are served with TLS, too, and metrics are told.
+fn configure(file: &Path, identity: &Identity, metrics_port: u16) -> Result<(), Failure> {
     let doing = || Failure::while_doing("configuring Comity");
     let mut text = fs::read_to_string(file).map_err(doing())?;
     let quoted = |path: &Path| format!("{:?}", path.display().to_string());
@@ -140,6 +155,10 @@ fn configure(file: &Path, identity: &Identity) -> Result<(), Failure> {
         (
             "# private_key = \"client.key\"",
             format!("private_key = {}", quoted(&identity.private_key)),
+        ),
+        (
+            "# [observe]",
+            format!("[observe]\nlisten = \"127.0.0.1:{metrics_port}\""),
         ),
     ] {
         text = text.replace(line, &instead);

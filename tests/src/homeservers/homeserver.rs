@@ -46,6 +46,12 @@ pub trait Homeserver: Send + Sync {
     /// The process behind it.
     fn process(&self) -> &Process;
 
+    /// How often the database was written to since the start, each time with a wait for the disk;
+    /// nothing if the software does not tell.
+    fn commits(&self) -> Result<Option<f64>, Failure> {
+        Ok(None)
+    }
+
     /// Starts the process, without waiting for it.
     fn launch(&self) -> Result<(), Failure>;
 

@@ -14,7 +14,8 @@ use comity_tests::bench::{Extent, Software, play};
 /// Plays the same scenarios with a Comity node and with a Synapse, and prints what each took.
 #[derive(Debug, Args)]
 pub struct Bench {
-    /// What to play: scenarios whose names begin with one of these, or all.
+    /// What to play: scenarios such as `ingest:flood`, or all of a kind, such as `ingest`; all if
+    /// nothing is named.
     scenarios: Vec<String>,
     /// Which server to measure.
     #[arg(long, value_enum, default_value_t = Against::Both)]
@@ -43,13 +44,9 @@ enum Against {
 impl Bench {
     /// Plays what is wanted and prints the table. Fails if a scenario did.
     pub fn run(self) -> ExitCode {
-        let is_wanted = |scenario: &&Scenario| {
-            let named = |name: &String| scenario.name.starts_with(name.as_str());
-            self.scenarios.is_empty() || self.scenarios.iter().any(named)
-        };
         let mut rows = Vec::new();
         let mut failed = false;
-        for scenario in SCENARIOS.iter().filter(is_wanted) {
+        for scenario in SCENARIOS.iter().filter(|one| self.wants(one)) {
             let mut outcomes = BTreeMap::new();
             for &software in self.against.softwares() {
                 match self.play(scenario, software) {
@@ -68,6 +65,12 @@ impl Bench {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         }
+    }
+
+    fn wants(&self, scenario: &Scenario) -> bool {
+        let kind = scenario.name.split(':').next();
+        let named = |name: &String| scenario.name == name || kind == Some(name);
+        self.scenarios.is_empty() || self.scenarios.iter().any(named)
     }
 
     /// The middle of all runs, if none failed.

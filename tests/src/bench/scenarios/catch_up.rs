@@ -1,8 +1,9 @@
 //! How fast a server that was away gets what it missed.
 //!
 //! While it is away, the user says things. The clock starts with a sign of life of it: an empty
-//! transaction. Comity sends all that was missed. A Synapse sends the newest event of a room, and
-//! leaves it to the other to ask for what was before, as the remote then does at once.
+//! transaction. Comity sends all that was missed. So does a Synapse after a short outage, as this one is;
+//! later it sends the newest event of a room only, and leaves it to the other to ask for what was before, as
+//! the remote does at once if it has to.
 
 use comity_core::pdu::Pdu;
 use comity_core::transport::remote_request::Endpoint;
@@ -33,7 +34,7 @@ pub fn catch_up(arena: &Arena) -> Result<Outcome, Failure> {
     let room = Room::found("catch_up", remote.speaker(0)?)?;
     let room = arena.enter(&remote, Hosted::of(room, &remote))?;
     let server = remote.server(0)?;
-    let missed = arena.size(5_000, 500);
+    let missed = arena.size(5_000, 1_000);
     say(arena, &room, 0)?;
     wait_until("the first message comes", || {
         Ok(server.inbox.messages() == 1)

@@ -3,8 +3,6 @@
 //! One message goes before, so that the server knows the way to everybody; then the user says one
 //! after the other, and the time ends when all remotes have all.
 
-use serde_json::json;
-
 use crate::bench::arena::{Arena, wait_until};
 use crate::bench::figures::{Better, Outcome};
 use crate::bench::remote::Remote;
@@ -58,7 +56,12 @@ fn fan_out(arena: &Arena, destinations: usize, messages: usize) -> Result<Outcom
         .with("seconds until all is said", said, Better::Neither)
         .with("transactions to each", transactions, Better::Less)
         .with("CPU, ms per delivery", milliseconds, Better::Less)
-        .with_peak(&usage))
+        .with_peak(&usage)
+        .with(
+            "memory above the start, KiB per destination",
+            usage.growth / 1024.0 / destinations as f64,
+            Better::Less,
+        ))
 }
 
 fn say(arena: &Arena, room: &Room, numbers: std::ops::Range<usize>) -> Result<(), Failure> {

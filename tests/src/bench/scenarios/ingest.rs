@@ -166,6 +166,7 @@ fn stream(
 }
 
 fn measure(arena: &Arena, mut streams: Vec<Stream>, pace: Pace) -> Result<Outcome, Failure> {
+    let commits = arena.server.commits()?;
     let meter = arena.meter()?;
     thread::scope(|scope| {
         let pushing = streams.iter_mut().map(|stream| {
@@ -181,15 +182,21 @@ fn measure(arena: &Arena, mut streams: Vec<Stream>, pace: Pace) -> Result<Outcom
     let wall = until_seen_or_at_rest(arena, &meter, &streams)?;
     meter.wait_for_rest()?;
     let usage = meter.usage()?;
+    let commits = commits.zip(arena.server.commits()?);
     let sent: usize = streams.iter().map(|stream| stream.events.len()).sum();
     let mut seen = 0;
     for stream in &streams {
         seen += arena.count_seen(&stream.room.room_id, &stream.events)?;
     }
     let rate = seen as f64 / wall.as_secs_f64();
-    let outcome = Outcome::of(sent, "events")
+    let mut outcome = Outcome::of(sent, "events")
         .with("events per second", rate, Better::More)
         .with_costs(&usage, seen, "event");
+    if let Some((before, after)) = commits {
+        let transactions: usize = streams.iter().map(|one| one.transactions.len()).sum();
+        let each = (after - before) / transactions as f64;
+        outcome = outcome.with("waits for the disk, per transaction", each, Better::Less);
+    }
     Ok(match seen == sent {
         true => outcome,
         false => outcome.remark(format!("the user saw {seen} of {sent} events")),

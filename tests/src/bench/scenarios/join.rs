@@ -75,7 +75,12 @@ fn join(arena: &Arena, members: usize) -> Result<Outcome, Failure> {
             usage.written / MEBIBYTE,
             Better::Less,
         )
-        .with_peak(&usage);
+        .with_peak(&usage)
+        .with(
+            "memory above the start, times the answer",
+            usage.growth / answer_bytes as f64,
+            Better::Less,
+        );
     let shown = arena.user.joined_members(room_id.as_str())?.len();
     Ok(match shown == members + 1 {
         true => outcome,
