@@ -17,7 +17,7 @@ use super::process::{Process, free_port, make_directory, output_of};
 const JOIN_IN_PART: &str = "COMITY_INTEROP_JOIN_IN_PART";
 
 /// The metric that counts them.
-const COMMITS: &str = r#"comity_store_work_total{kind="transactions"}"#;
+const COMMITS: &str = r#"comity_store_work_total{kind="transaction"}"#;
 
 /// A `comity serve` in a directory of its own.
 pub struct Comity {
@@ -115,7 +115,7 @@ impl Homeserver for Comity {
 
     fn launch(&self) -> Result<(), Failure> {
         let mut command = self.command(&["serve"]);
-        if let Some(runtime) = std::env::var_os("COMITY_INTEROP_RUNTIME") {
+        if let Some(runtime) = env::var_os("COMITY_INTEROP_RUNTIME") {
             command.arg("--runtime").arg(runtime);
         }
         self.process.start(command)
@@ -172,26 +172,27 @@ fn configure(file: &Path, identity: &Identity, metrics_port: u16) -> Result<(), 
 /// Builds the `comity` program as this test was built, and says where it is. Cargo tells only the
 /// tests of the program's own package, so it is asked; `COMITY_PROGRAM` names another program.
 fn built_program() -> Result<PathBuf, Failure> {
-    if let Some(program) = std::env::var_os("COMITY_PROGRAM") {
+    if let Some(program) = env::var_os("COMITY_PROGRAM") {
         return Ok(program.into());
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let profile = if cfg!(debug_assertions) {
         "dev"
     } else {
         "release"
     };
+    let mut command = Command::new(cargo);
+    // What cargo tells a program of its package would make another cargo build anew what asks for it.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     let messages = output_of(
-        Command::new(cargo)
-            .args([
-                "build",
-                "--package",
-                "comity",
-                "--bin",
-                "comity",
-                "--profile",
-                profile,
-            ])
+        command
+            .args(["build", "--package", "comity", "--bin", "comity"])
+            .args(["--profile", profile])
             .args(["--message-format", "json"])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")),
     )?;
