@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::atomic::Ordering;
 
 use comity_core::transport::http1::{HttpLimits, ServerConnection};
 use rustls::StreamOwned;
@@ -14,6 +15,7 @@ pub fn serve(shared: &Shared, address: Ipv4Addr, socket: TcpStream) -> io::Resul
     let Some(server) = shared.servers.get(&address).filter(|one| !one.is_away()) else {
         return Ok(());
     };
+    server.connections.fetch_add(1, Ordering::Relaxed);
     socket.set_nodelay(true)?;
     let session = rustls::ServerConnection::new(server.tls.clone()).map_err(io::Error::other)?;
     let mut stream = StreamOwned::new(session, socket);

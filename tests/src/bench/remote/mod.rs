@@ -13,7 +13,7 @@ pub mod inbox;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -52,6 +52,7 @@ pub struct Server {
     pub inbox: Inbox,
     tls: Arc<ServerConfig>,
     is_away: AtomicBool,
+    connections: AtomicUsize,
 }
 
 impl Remote {
@@ -128,12 +129,18 @@ impl Server {
             inbox: Inbox::default(),
             tls: authority.server_tls(&address.to_string())?,
             is_away: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
         })
     }
 
     /// Whether nobody reaches it from now on: connections break, and new ones end at once.
     pub fn set_away(&self, is_away: bool) {
         self.is_away.store(is_away, Ordering::Relaxed);
+    }
+
+    /// How many connections were made to it.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     fn is_away(&self) -> bool {

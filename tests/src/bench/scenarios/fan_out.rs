@@ -5,8 +5,8 @@
 
 use crate::bench::arena::{Arena, wait_until};
 use crate::bench::figures::{Better, Outcome};
-use crate::bench::remote::Remote;
 use crate::bench::remote::hosted::Hosted;
+use crate::bench::remote::{Remote, Server};
 use crate::bench::room::Room;
 use crate::homeservers::failure::Failure;
 
@@ -38,6 +38,7 @@ fn fan_out(arena: &Arena, destinations: usize, messages: usize) -> Result<Outcom
     let room = arena.enter(&remote, Hosted::of(room, &remote))?;
     say(arena, &room, 0..1)?;
     wait_until("all know the first message", || Ok(all_have(&remote, 1)))?;
+    let connections = sum(&remote, Server::connections);
     let meter = arena.meter()?;
     say(arena, &room, 1..messages + 1)?;
     let said = meter.elapsed().as_secs_f64();
@@ -46,19 +47,25 @@ fn fan_out(arena: &Arena, destinations: usize, messages: usize) -> Result<Outcom
     meter.wait_for_rest()?;
     let usage = meter.usage()?;
     let deliveries = (messages * destinations) as f64;
-    let transactions: usize = remote.servers().map(|one| one.inbox.transactions()).sum();
-    let transactions = (transactions - destinations) as f64 / destinations as f64;
+    let to_each = |count: usize| count as f64 / destinations as f64;
+    let transactions = sum(&remote, |server| server.inbox.transactions()) - destinations;
+    let connections = sum(&remote, Server::connections) - connections;
     let milliseconds = 1000.0 * usage.cpu / deliveries;
     Ok(Outcome::of(destinations, "destinations")
         .with("messages", messages as f64, Better::Neither)
         .with("deliveries per second", deliveries / wall, Better::More)
         .with("seconds until all have all", wall, Better::Neither)
         .with("seconds until all is said", said, Better::Neither)
-        .with("transactions to each", transactions, Better::Less)
+        .with("transactions to each", to_each(transactions), Better::Less)
+        .with(
+            "new connections to each",
+            to_each(connections),
+            Better::Less,
+        )
         .with("CPU, ms per delivery", milliseconds, Better::Less)
         .with_peak(&usage)
         .with(
-            "memory above the start, KiB per destination",
+            "memory added, KiB per destination",
             usage.growth / 1024.0 / destinations as f64,
             Better::Less,
         ))
@@ -72,6 +79,10 @@ fn say(arena: &Arena, room: &Room, numbers: std::ops::Range<usize>) -> Result<()
             .say(room.room_id.as_str(), &transaction, &words)?;
     }
     Ok(())
+}
+
+fn sum(remote: &Remote, of: impl Fn(&Server) -> usize) -> usize {
+    remote.servers().map(of).sum()
 }
 
 fn all_have(remote: &Remote, messages: usize) -> bool {

@@ -77,7 +77,7 @@ fn join(arena: &Arena, members: usize) -> Result<Outcome, Failure> {
         )
         .with_peak(&usage)
         .with(
-            "memory above the start, times the answer",
+            "memory added, times the answer",
             usage.growth / answer_bytes as f64,
             Better::Less,
         );
