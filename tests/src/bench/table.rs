@@ -8,40 +8,34 @@ use serde::Serialize;
 use super::Software;
 use super::figures::{Better, Outcome};
 
-/// What came of a scenario with each server: the middle of its runs.
+/// What came of a scenario with each server.
 #[derive(Debug, Serialize)]
 pub struct Row {
     /// The scenario.
     pub scenario: &'static str,
-    /// By the server that it was played with.
-    pub outcomes: BTreeMap<Software, Outcome>,
+    /// Every run, by the server that it was played with.
+    pub runs: BTreeMap<Software, Vec<Outcome>>,
 }
 
-/// All rows; shown by [`fmt::Display`].
-#[derive(Debug, Serialize)]
-pub struct Table {
-    /// In the order in which they were played.
-    pub rows: Vec<Row>,
-}
+/// The head of the table, to which rows are added as they come.
+pub struct Head;
 
-impl fmt::Display for Table {
+impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(
             f,
             ["scenario", "figure", "Comity", "Synapse", "times better"],
         )?;
-        line(f, ["---", "---", "---:", "---:", "---:"])?;
-        self.rows.iter().try_for_each(|row| row.fmt(f))?;
-        self.rows.iter().try_for_each(|row| row.write_remarks(f))
+        line(f, ["---", "---", "---:", "---:", "---:"])
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut scenario = self.scenario;
-        for name in self.names() {
-            let [comity, synapse] =
-                [Software::Comity, Software::Synapse].map(|software| self.figure(software, name));
+        let servers = [Software::Comity, Software::Synapse].map(|one| self.middle(one));
+        for name in names(&servers) {
+            let [comity, synapse] = servers.each_ref().map(|outcome| figure(outcome, name));
             let ratio = match (comity, synapse) {
                 (Some((comity, Better::More)), Some((synapse, _))) => Some(comity / synapse),
                 (Some((comity, Better::Less)), Some((synapse, _))) => Some(synapse / comity),
@@ -66,31 +60,41 @@ impl fmt::Display for Row {
 }
 
 impl Row {
-    /// The figures' names, as the first server has them.
-    fn names(&self) -> impl Iterator<Item = &str> {
-        let first = self.outcomes.values().next();
-        let figures = first.into_iter().flat_map(|outcome| &outcome.figures);
-        figures.map(|figure| figure.name.as_str())
+    /// What must be known to read the figures, one sentence in a line.
+    pub fn remarks(&self) -> String {
+        let servers = self
+            .runs
+            .keys()
+            .map(|software| (software, self.middle(*software)));
+        let sentence = |(software, remark)| format!("{}, {software:?}: {remark}.\n", self.scenario);
+        let remarks = servers.flat_map(|(software, outcome)| {
+            let remarks = outcome.remarks.into_iter();
+            remarks.map(move |remark| (software, remark))
+        });
+        remarks.map(sentence).collect()
     }
 
-    fn figure(&self, software: Software, name: &str) -> Option<(f64, Better)> {
-        let figures = &self.outcomes.get(&software)?.figures;
-        let found = figures.iter().find(|figure| figure.name == name)?;
-        Some((found.value, found.better))
-    }
-
-    fn write_remarks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (software, outcome) in &self.outcomes {
-            for remark in &outcome.remarks {
-                writeln!(f, "\n{}, {software:?}: {remark}.", self.scenario)?;
-            }
-        }
-        Ok(())
+    fn middle(&self, software: Software) -> Outcome {
+        let runs = self.runs.get(&software);
+        Outcome::middle(runs.map_or(&[], Vec::as_slice))
     }
 }
 
+/// The figures' names, as the first server has them that has any.
+fn names(servers: &[Outcome]) -> impl Iterator<Item = &str> {
+    let first = servers.iter().find(|outcome| !outcome.figures.is_empty());
+    let figures = first.into_iter().flat_map(|outcome| &outcome.figures);
+    figures.map(|figure| figure.name.as_str())
+}
+
+fn figure(outcome: &Outcome, name: &str) -> Option<(f64, Better)> {
+    let mut figures = outcome.figures.iter();
+    let found = figures.find(|figure| figure.name == name)?;
+    Some((found.value, found.better))
+}
+
 fn line(f: &mut fmt::Formatter<'_>, [a, b, c, d, e]: [&str; 5]) -> fmt::Result {
-    writeln!(f, "| {a:<16} | {b:<34} | {c:>9} | {d:>9} | {e:>12} |")
+    writeln!(f, "| {a:<16} | {b:<36} | {c:>9} | {d:>9} | {e:>12} |")
 }
 
 /// Three digits, or all before the point.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use comity_tests::bench::figures::Outcome;
 use comity_tests::bench::scenarios::{SCENARIOS, Scenario};
-use comity_tests::bench::table::{Row, Table};
+use comity_tests::bench::table::{Head, Row};
 use comity_tests::bench::{Extent, Software, play};
 
 /// Plays the same scenarios with a Comity node and with a Synapse, and prints what each took.
@@ -44,24 +44,23 @@ enum Against {
 impl Bench {
     /// Plays what is wanted and prints the table. Fails if a scenario did.
     pub fn run(self) -> ExitCode {
-        let mut rows = Vec::new();
-        let mut failed = false;
+        print!("{Head}");
+        let (mut rows, mut failed) = (Vec::new(), false);
         for scenario in SCENARIOS.iter().filter(|one| self.wants(one)) {
-            let mut outcomes = BTreeMap::new();
+            let mut runs = BTreeMap::new();
             for &software in self.against.softwares() {
-                match self.play(scenario, software) {
-                    Some(outcome) => drop(outcomes.insert(software, outcome)),
-                    None => failed = true,
-                }
+                let outcomes = self.play(scenario, software);
+                failed |= outcomes.len() < self.runs;
+                runs.insert(software, outcomes);
             }
-            rows.push(Row {
-                scenario: scenario.name,
-                outcomes,
-            });
+            let scenario = scenario.name;
+            let row = Row { scenario, runs };
+            print!("{row}");
+            rows.push(row);
         }
-        let table = Table { rows };
-        println!("\n{table}");
-        match self.write_down(&table) && !failed {
+        println!();
+        rows.iter().for_each(|row| print!("{}", row.remarks()));
+        match self.write_down(&rows) && !failed {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         }
@@ -73,32 +72,24 @@ impl Bench {
         self.scenarios.is_empty() || self.scenarios.iter().any(named)
     }
 
-    /// The middle of all runs, if none failed.
-    fn play(&self, scenario: &Scenario, software: Software) -> Option<Outcome> {
+    /// All runs, up to the first that fails.
+    fn play(&self, scenario: &Scenario, software: Software) -> Vec<Outcome> {
         let extent = Extent {
             whole_for_synapse: self.full,
             at_most: self.at_most,
         };
-        let mut outcomes = Vec::new();
-        for run in 1..=self.runs {
-            eprintln!(
-                "{}, {software:?}, run {run} of {}",
-                scenario.name, self.runs
-            );
-            match play(scenario, software, extent) {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(failure) => {
-                    eprintln!("{failure}");
-                    return None;
-                }
-            }
-        }
-        Some(Outcome::middle(&outcomes))
+        let play_one = |run| {
+            let name = scenario.name;
+            eprintln!("{name}, {software:?}, run {run} of {}", self.runs);
+            let complain = |failure| eprintln!("{name}, {software:?}: {failure}");
+            play(scenario, software, extent).map_err(complain).ok()
+        };
+        (1..=self.runs).map_while(play_one).collect()
     }
 
-    fn write_down(&self, table: &Table) -> bool {
+    fn write_down(&self, rows: &[Row]) -> bool {
         let Some(file) = &self.json else { return true };
-        let text = serde_json::to_string_pretty(table).map_err(|error| error.to_string());
+        let text = serde_json::to_string_pretty(rows).map_err(|error| error.to_string());
         let written =
             text.and_then(|text| fs::write(file, text).map_err(|error| error.to_string()));
         if let Err(error) = &written {

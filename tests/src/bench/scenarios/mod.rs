@@ -1,4 +1,13 @@
 //! What is played: one file for each kind of work.
+//!
+//! | kind | the work |
+//! |---|---|
+//! | `ingest` | another server sends 10,000 events: in a flood or paced, from one origin or eight, into a room of one member or a thousand, in a line or in branches that are merged |
+//! | `join` | a user joins a room of 100 to 20,000 members |
+//! | `fan-out` | a user says 200 things to 20, 100 and 1,000 servers |
+//! | `catch-up` | a server comes back that missed 5,000 events |
+//! | `backfill` | a user pages through 5,000 events that only another server has |
+//! | `restart` | a server starts with 1,000 rooms |
 
 mod backfill;
 mod catch_up;
