@@ -41,6 +41,7 @@ impl fmt::Display for Row {
                 (Some((comity, Better::Less)), Some((synapse, _))) => Some(synapse / comity),
                 _ => None,
             };
+            let ratio = ratio.filter(|ratio: &f64| ratio.is_finite());
             let shown = |value: Option<f64>| value.map(rounded).unwrap_or_default();
             let value = |found: Option<(f64, Better)>| shown(found.map(|(value, _)| value));
             line(

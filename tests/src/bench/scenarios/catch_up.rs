@@ -75,7 +75,7 @@ pub fn catch_up(arena: &Arena) -> Result<Outcome, Failure> {
         .with(
             "questions the remote had to ask",
             questions as f64,
-            Better::Less,
+            Better::Neither,
         )
         .with_costs(&usage, missed, "event"))
 }

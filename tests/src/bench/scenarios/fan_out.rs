@@ -56,18 +56,22 @@ fn fan_out(arena: &Arena, destinations: usize, messages: usize) -> Result<Outcom
         .with("deliveries per second", deliveries / wall, Better::More)
         .with("seconds until all have all", wall, Better::Neither)
         .with("seconds until all is said", said, Better::Neither)
-        .with("transactions to each", to_each(transactions), Better::Less)
+        .with(
+            "transactions to each",
+            to_each(transactions),
+            Better::Neither,
+        )
         .with(
             "new connections to each",
             to_each(connections),
-            Better::Less,
+            Better::Neither,
         )
         .with("CPU, ms per delivery", milliseconds, Better::Less)
         .with_peak(&usage)
         .with(
             "memory added, KiB per destination",
             usage.growth / 1024.0 / destinations as f64,
-            Better::Less,
+            Better::Neither,
         ))
 }
 
