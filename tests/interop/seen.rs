@@ -118,6 +118,15 @@ impl RoomSeen {
         }
     }
 
+    /// Whether this event of the timeline says in what way the user is in the room.
+    pub fn is_membership_of(&self, user: &str, event_id: &str) -> bool {
+        self.timeline.iter().any(|event| {
+            event["event_id"] == event_id
+                && event["type"] == "m.room.member"
+                && event["state_key"] == user
+        })
+    }
+
     /// Whether an event with this id is in the timeline.
     pub fn has(&self, event: &str) -> bool {
         self.ids.contains(event)

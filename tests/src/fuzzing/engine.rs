@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::{
     actors::{OURS, Setup, keys, setup, theirs, truthful},
-    server::{Server, signed},
+    server::Server,
 };
+use crate::requests::signed;
 
 /// A transaction of `a.example`, signed, with its events signed.
 ///

@@ -14,13 +14,9 @@ use comity_core::{
         settings::Settings,
     },
     persistence::queries::Query,
-    transport::{
-        names::{Found, Lookup, Records},
-        x_matrix::{XMatrix, signing_object},
-    },
+    transport::names::{Found, Lookup, Records},
 };
-use http::{Method, Request, Response, header};
-use serde_json::Value;
+use http::{Request, Response};
 
 use crate::simulation::model::Model;
 
@@ -159,34 +155,6 @@ impl Server {
             Action::Halt(reason) => panic!("halted: {reason}"),
         }
     }
-}
-
-/// A request of this server to another, signed.
-pub(super) fn signed(
-    keys: &OwnKeys,
-    to: &ruma_common::ServerName,
-    method: Method,
-    target: &str,
-    content: Option<&Value>,
-) -> Option<Request<Bytes>> {
-    let uri: http::Uri = target.parse().ok()?;
-    let mut object = signing_object(&method, &uri, keys.server_name(), to, content);
-    keys.sign(&mut object);
-    let key_id = keys.signing_key().key_id();
-    let signature = object.get("signatures")?.get(keys.server_name().as_str())?;
-    let header = XMatrix {
-        origin: keys.server_name().to_owned(),
-        destination: Some(to.to_owned()),
-        key: key_id.try_into().ok()?,
-        signature: signature.get(key_id)?.as_str()?.to_owned(),
-    };
-    let body = content.map(Value::to_string).unwrap_or_default();
-    Request::builder()
-        .method(method)
-        .uri(uri)
-        .header(header::AUTHORIZATION, header.to_header_value().ok()?)
-        .body(body.into())
-        .ok()
 }
 
 fn now(monotonic: Duration) -> Now {
