@@ -58,6 +58,7 @@ pub(super) struct Undirected {
 impl Engine {
     pub(crate) fn next_action(&mut self) -> Option<Action> {
         loop {
+            self.submit_gathered();
             let action = match self.departures.pop_front()? {
                 Departure::Action(action) => {
                     if let Action::Respond(request, _) = &action {

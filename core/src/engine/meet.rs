@@ -26,7 +26,7 @@ use crate::{
     messaging::notice::Told,
     pdu::StateMap,
     persistence::{
-        queries::{Answer, Query, Read, StoreError},
+        queries::{Answer, Read, StoreError},
         tables::StoredEvent,
     },
     transport::{
@@ -141,18 +141,23 @@ impl Engine {
     ) {
         match &need {
             Need::Room(room_id) | Need::RoomAtPresent(room_id) => {
-                self.read(need.clone(), Read::Room(room_id.clone()));
+                self.read(QueryFor::Need(need.clone()), Read::Room(room_id.clone()));
             }
             Need::Event(event_id) => unread.push(event_id.clone()),
             Need::AuthChain(event_ids) => {
-                self.read(need.clone(), Read::AuthChain(event_ids.clone()));
+                let read = Read::AuthChain(event_ids.clone());
+                self.read(QueryFor::Need(need.clone()), read);
             }
             Need::AuthDescendants(AuthDescendants { of, limit, .. }) => {
                 let (of, limit) = (of.clone(), *limit);
-                self.read(need, Read::AuthDescendants { of, limit });
+                let read = Read::AuthDescendants { of, limit };
+                self.read(QueryFor::Need(need.clone()), read);
             }
-            Need::Snapshot(snapshot) => self.read(need.clone(), Read::Snapshot(*snapshot)),
-            Need::Read(read) => self.read(need.clone(), read.clone()),
+            Need::Snapshot(snapshot) => {
+                let read = Read::Snapshot(*snapshot);
+                self.read(QueryFor::Need(need.clone()), read);
+            }
+            Need::Read(read) => self.read(QueryFor::Need(need.clone()), read.clone()),
             Need::Key {
                 server,
                 key_id,
@@ -187,23 +192,6 @@ impl Engine {
                 self.pending.questions.insert(id, need);
             }
         }
-    }
-
-    fn read(&mut self, need: Need, read: Read) {
-        let id = QueryId(self.next_id());
-        self.pending.queries.insert(id, QueryFor::Need(need));
-        self.push(Action::Query(id, Query::Read(read)));
-    }
-
-    fn read_events(&mut self, event_ids: Vec<OwnedEventId>) {
-        if event_ids.is_empty() {
-            return;
-        }
-        let id = QueryId(self.next_id());
-        self.pending
-            .queries
-            .insert(id, QueryFor::Events(event_ids.clone()));
-        self.push(Action::Query(id, Query::Read(Read::Events(event_ids))));
     }
 
     fn compute(&mut self, need: Need, computation: Option<Computation>) {

@@ -9,6 +9,8 @@
 //! - A blocked run has no effect. An applied outcome is seen by every later decision.
 //! - What an outcome sends, answers or tells leaves after its writes, and all earlier ones, are
 //!   acknowledged (`commits.rs`).
+//! - All that one input causes to be written is one batch; the events that it causes to be looked
+//!   for are one query (`gathering.rs`).
 //! - Equal needs are met once. A need is always met in the end: queries, computations and calls
 //!   are always answered, and a decision runs at most [`RUNS_MAX`] times a phase.
 //! - The same inputs give the same actions: every collection that is walked is ordered.
@@ -18,6 +20,7 @@ mod commits;
 pub mod compute;
 mod departures;
 pub mod facts;
+mod gathering;
 pub mod job;
 pub mod load;
 mod meet;
@@ -46,6 +49,7 @@ use crate::{
     engine::{
         commits::Commits,
         departures::{Departure, Undirected},
+        gathering::Gathering,
         job::Job,
         load::{Load, Sender},
         need::{Met, Need},
@@ -119,6 +123,7 @@ pub(crate) struct Engine {
     ready: VecDeque<JobId>,
     pending: Pending,
     commits: Commits,
+    gathering: Gathering,
     outgoing: Outgoing,
     pulls: Pulls,
     forgetting: Forgetting,
@@ -155,6 +160,7 @@ impl Engine {
             ready: VecDeque::new(),
             pending: Pending::default(),
             commits: Commits::default(),
+            gathering: Gathering::default(),
             outgoing,
             pulls: Pulls::new(settings.pull_streams, &seed),
             forgetting: Forgetting::default(),

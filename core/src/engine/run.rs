@@ -24,7 +24,7 @@ use crate::{
     action::Action,
     input::QueryId,
     messaging::command::{CommandError, Reply},
-    persistence::queries::{Batch, Query, Write},
+    persistence::queries::Write,
     transport::{
         json::json_response,
         matrix_error::{ErrorCode, MatrixError},
@@ -230,19 +230,6 @@ impl Engine {
         let is_transaction = |write: &&Write| matches!(write, Write::ReceivedTransaction { .. });
         self.statistics.transactions_received +=
             writes.iter().filter(is_transaction).count() as u64;
-    }
-
-    /// Gives the store what is to be written and keeps the rest until it is there.
-    pub(super) fn commit(&mut self, writes: Vec<Write>, held: Vec<Departure>) {
-        if writes.is_empty() {
-            let free = self.commits.hold(held);
-            self.departures.extend(free);
-            return;
-        }
-        let query = QueryId(self.next_id());
-        self.pending.commit(query);
-        self.commits.submit(query, held);
-        self.push(Action::Query(query, Query::Commit(Batch { writes })));
     }
 
     /// The store acknowledged a batch.

@@ -1,6 +1,6 @@
 //! Events: written once, promoted at most once, shown in the order of their positions.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use comity_core::{
     persistence::{
@@ -10,11 +10,11 @@ use comity_core::{
     time::WallTime,
 };
 use ruma_common::{OwnedEventId, RoomId};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::{
     graph, names, redactions, start,
-    statement::{execute, rows},
+    statement::{execute, one_row, rows},
 };
 use crate::rows::{damaged, parsed, signed, stored_event, verdict_columns};
 
@@ -24,18 +24,22 @@ pub(super) fn id_list(ids: &[OwnedEventId]) -> rusqlite::Result<String> {
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
-/// Those of these events that are held.
+/// Those of these events that are held, those stored first before the others.
+///
+/// One after the other: they are few, and mostly it is asked whether an event is there that is not.
 pub(super) fn stored(
     database: &Connection,
     ids: &[OwnedEventId],
 ) -> rusqlite::Result<Vec<Arc<StoredEvent>>> {
     const SELECT: &str = "
         SELECT * FROM stored_events
-        WHERE event IN (
-            SELECT event FROM event_ids WHERE event_id IN (SELECT value FROM json_each(?1))
-        )
-        ORDER BY event";
-    rows(database, SELECT, (id_list(ids)?,), stored_event)
+        WHERE event = (SELECT event FROM event_ids WHERE event_id = ?1)";
+    let mut found = BTreeMap::new();
+    for id in ids {
+        let row = |row: &Row<'_>| Ok((row.get::<_, i64>("event")?, stored_event(row)?));
+        found.extend(one_row(database, SELECT, (id.as_str(),), row)?);
+    }
+    Ok(found.into_values().collect())
 }
 
 /// Shown events of a room between two positions, neither included.

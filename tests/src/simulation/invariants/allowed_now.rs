@@ -9,7 +9,7 @@ use comity_core::{
     Monotonic,
     pdu::{auth_events::needed_state, view::View},
     persistence::{
-        queries::{Batch, Write},
+        queries::Write,
         tables::{StoredEvent, Verdict},
     },
 };
@@ -24,30 +24,24 @@ pub struct AllowedNow {
     ledgers: BTreeMap<OwnedServerName, Ledger>,
 }
 
-fn check(server: &ServerName, ledger: &Ledger, batch: &Batch) -> Result<(), String> {
-    let events = batch.writes.iter().filter_map(|write| match write {
-        Write::Event(event) => Some(event),
-        _ => None,
-    });
-    for event in events.filter(|event| is_judged_now(server, ledger, event)) {
-        let (pdu, room_id) = (&event.pdu, event.pdu.room_id());
-        let needed = needed_state(&**pdu, pdu.room_version());
-        let now = needed
-            .entries()
-            .filter_map(|(event_type, state_key)| ledger.state(room_id, event_type, state_key));
-        let now = now.filter(|event| event.counts());
-        let now = View::made_of(now.map(|event| event.pdu.clone()).collect());
-        match (now.check(pdu), &event.verdict) {
-            (Err(denied), Verdict::Accepted) => Err(format!(
-                "{server} accepts {event:?}, which is not allowed any more: {denied}"
-            )),
-            (Ok(()), Verdict::SoftFailed(_)) => Err(format!(
-                "{server} soft-fails {event:?}, which is allowed now"
-            )),
-            _ => Ok(()),
-        }?;
+/// Checks an event that is written, by what was written before.
+fn check(server: &ServerName, ledger: &Ledger, event: &StoredEvent) -> Result<(), String> {
+    let (pdu, room_id) = (&event.pdu, event.pdu.room_id());
+    let needed = needed_state(&**pdu, pdu.room_version());
+    let now = needed
+        .entries()
+        .filter_map(|(event_type, state_key)| ledger.state(room_id, event_type, state_key));
+    let now = now.filter(|event| event.counts());
+    let now = View::made_of(now.map(|event| event.pdu.clone()).collect());
+    match (now.check(pdu), &event.verdict) {
+        (Err(denied), Verdict::Accepted) => Err(format!(
+            "{server} accepts {event:?}, which is not allowed any more: {denied}"
+        )),
+        (Ok(()), Verdict::SoftFailed(_)) => Err(format!(
+            "{server} soft-fails {event:?}, which is allowed now"
+        )),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether an event of another server becomes a part of a room's graph and is shown as news, or
@@ -78,8 +72,15 @@ impl Invariant for AllowedNow {
             return Ok(());
         };
         let ledger = self.ledgers.entry((*server).to_owned()).or_default();
-        check(server, ledger, batch)?;
-        ledger.note(batch);
+        for write in &batch.writes {
+            match write {
+                Write::Event(event) if is_judged_now(server, ledger, event) => {
+                    check(server, ledger, event)?;
+                }
+                _ => {}
+            }
+            ledger.note_write(write);
+        }
         Ok(())
     }
 }

@@ -30,12 +30,17 @@ impl Ledger {
     /// Takes in a batch.
     pub fn note(&mut self, batch: &Batch) {
         for write in &batch.writes {
-            match write {
-                Write::Event(event) => self.note_event(event),
-                Write::Membership(membership) => self.note_event(&membership.event),
-                Write::Room { record, changes } => self.note_room(record, changes),
-                _ => {}
-            }
+            self.note_write(write);
+        }
+    }
+
+    /// Takes in one part of a batch.
+    pub fn note_write(&mut self, write: &Write) {
+        match write {
+            Write::Event(event) => self.note_event(event),
+            Write::Membership(membership) => self.note_event(&membership.event),
+            Write::Room { record, changes } => self.note_room(record, changes),
+            _ => {}
         }
     }
 
