@@ -44,6 +44,11 @@ use crate::{
 /// How many random letters a room id of ours has.
 const ROOM_ID_LETTERS: usize = 24;
 
+/// Into how many parts the check of many signatures is divided, and how many each has at least, so
+/// that handing it over is little beside it.
+const SIGNATURE_PARTS: usize = 8;
+const SIGNATURE_PART_MIN: usize = 64;
+
 /// Events that were asked for together.
 pub type EventsById = BTreeMap<OwnedEventId, Arc<StoredEvent>>;
 
@@ -375,23 +380,44 @@ impl<'a> Facts<'a> {
         self.staging.is_postponed(event_id, from)
     }
 
-    /// Whether the signatures of these events hold, computed off the main loop.
+    /// Whether the signatures of these events hold, in their order, computed off the main loop: in
+    /// several parts, so that several threads can be at it.
     pub fn signatures(
         &self,
         events: &[Arc<Pdu>],
         keys: KnownKeys,
+    ) -> Result<Vec<&'a Result<(), SignatureError>>, Blocked> {
+        let keys = Arc::new(keys);
+        let mut in_parts: Vec<(usize, &Arc<Pdu>)> = events.iter().enumerate().collect();
+        // Those of a server together, since a key that is used often is prepared for it.
+        in_parts.sort_by_key(|(_, event)| event.origin());
+        let part = events
+            .len()
+            .div_ceil(SIGNATURE_PARTS)
+            .max(SIGNATURE_PART_MIN);
+        let parts = in_parts.chunks(part);
+        let checked: Vec<_> = parts.map(|part| self.checked(part, &keys)).collect();
+        let mut found = BTreeMap::new();
+        for (part, results) in in_parts.chunks(part).zip(checked) {
+            let places = part.iter().map(|(place, _)| *place);
+            found.extend(places.zip(results?));
+        }
+        Ok(found.into_values().collect())
+    }
+
+    fn checked(
+        &self,
+        part: &[(usize, &Arc<Pdu>)],
+        keys: &Arc<KnownKeys>,
     ) -> Result<&'a [Result<(), SignatureError>], Blocked> {
-        let ids = events
-            .iter()
-            .map(|event| event.event_id().to_owned())
-            .collect();
-        let need = Need::Signatures(ids);
+        let ids = part.iter().map(|(_, event)| event.event_id().to_owned());
+        let need = Need::Signatures(ids.collect());
         if let Some(Met::Signatures(results)) = self.met.get(&need) {
             return Ok(results);
         }
         let computation = Computation {
-            events: events.to_vec(),
-            keys: Arc::new(keys),
+            events: part.iter().map(|(_, event)| (*event).clone()).collect(),
+            keys: keys.clone(),
         };
         self.missing
             .borrow_mut()

@@ -138,7 +138,7 @@ pub fn judge(events: &[Arc<Pdu>], facts: &Facts<'_>) -> Result<Judged, Blocked> 
     }
     let keys = facts.keys_for(&unknown)?;
     let signatures = match unknown.is_empty() {
-        true => &[],
+        true => Vec::new(),
         false => facts.signatures(&unknown, keys)?,
     };
     let (mut genuine, mut silent) = (BTreeMap::new(), BTreeSet::new());
