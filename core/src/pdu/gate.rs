@@ -5,11 +5,16 @@
 //! "Room history visibility"). A server that may not enter is told the same whether the room, or
 //! the event, exists or not.
 //!
-//! A state and what authorises it is not filtered: whoever is in the room gets it with the join.
+//! A state and what authorises it is not filtered: whoever is in the room gets it with the join. So
+//! an event of the present state is whole wherever it is read: one that took it redacted would have
+//! another state than we for good, and a list of servers that it denies without an end.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use ruma_common::{RoomId, ServerName};
+use ruma_common::{OwnedEventId, RoomId, ServerName};
 
 use super::{Pdu, acl, event_type::MEMBER};
 use crate::{
@@ -88,6 +93,8 @@ pub fn whole<'e>(
 struct Sight<'s> {
     server: &'s ServerName,
     outlooks: BTreeMap<SnapshotId, Outlook>,
+    /// Those of the events that belong to the present state of their room.
+    present: BTreeSet<OwnedEventId>,
 }
 
 impl<'s> Sight<'s> {
@@ -96,8 +103,18 @@ impl<'s> Sight<'s> {
         server: &'s ServerName,
         facts: &Facts<'_>,
     ) -> Result<Self, Blocked> {
+        let mut present = BTreeSet::new();
+        for event in events {
+            if is_present(&event.pdu, facts)? {
+                present.insert(event.pdu.event_id().to_owned());
+            }
+        }
         let outlooks = outlooks(events, server, facts)?;
-        Ok(Self { server, outlooks })
+        Ok(Self {
+            server,
+            outlooks,
+            present,
+        })
     }
 
     /// Whether the server sees all of an event.
@@ -105,11 +122,22 @@ impl<'s> Sight<'s> {
         let open = |snapshot: SnapshotId| self.outlooks.get(&snapshot).is_some_and(is_open);
         match event.state {
             None => event.pdu.is_state(),
+            Some(_) if self.present.contains(event.pdu.event_id()) => true,
             Some(state) => {
                 open(state.before) || opens_itself(&event.pdu, self.server) && open(state.after)
             }
         }
     }
+}
+
+/// Whether an event belongs to the present state of its room.
+fn is_present(event: &Pdu, facts: &Facts<'_>) -> Result<bool, Blocked> {
+    let Some(state_key) = event.state_key() else {
+        return Ok(false);
+    };
+    let room = facts.room_at_present(event.room_id())?;
+    let held = room.and_then(|room| room.state.get(event.event_type(), state_key));
+    Ok(held == Some(event.event_id()))
 }
 
 /// What the states around these events say of what a server may see, in one question.

@@ -70,16 +70,13 @@ fn seen(stage: &mut Stage, event_id: &OwnedEventId, next: &OwnedEventId) -> Valu
 
 fn set_visibility(stage: &mut Stage, visibility: &str) -> OwnedEventId {
     let content = json!({ "history_visibility": visibility });
-    stage
-        .set("one", "m.room.history_visibility", content)
-        .unwrap();
-    stage
-        .timeline("one")
-        .last()
-        .unwrap()
-        .pdu
-        .event_id()
-        .to_owned()
+    set(stage, "m.room.history_visibility", content)
+}
+
+fn set(stage: &mut Stage, event_type: &str, content: Value) -> OwnedEventId {
+    stage.set("one", event_type, content).unwrap();
+    let timeline = stage.timeline("one");
+    timeline.last().unwrap().pdu.event_id().to_owned()
 }
 
 fn text(body: &str) -> Value {
@@ -146,6 +143,29 @@ fn pdu_35_the_event_that_opens_the_room_is_seen_and_those_before_it_are_not() {
     let opening = json!({ "history_visibility": "shared" });
     assert_eq!(seen(&mut stage, &opens, &last), opening);
     assert_eq!(seen(&mut stage, &after, &last), text("after"));
+}
+
+/// One that took it redacted would hold another state than we, and heed a list of servers that is
+/// empty.
+#[test]
+fn pdu_35_what_belongs_to_the_present_state_is_seen_whole() {
+    for version in VERSIONS {
+        let mut stage = Stage::with(&["one"], room(version, Preset::Public));
+        set_visibility(&mut stage, "joined");
+        let (list, old, new) = (
+            json!({ "allow": ["*"], "deny": ["evil.example"] }),
+            json!({ "topic": "old" }),
+            json!({ "topic": "new" }),
+        );
+        let listed = set(&mut stage, "m.room.server_acl", list.clone());
+        let superseded = set(&mut stage, "m.room.topic", old);
+        let present = set(&mut stage, "m.room.topic", new.clone());
+        infiltrate(&mut stage, version);
+        let last = stage.say("one", "last");
+        assert_eq!(seen(&mut stage, &listed, &last), list);
+        assert_eq!(seen(&mut stage, &superseded, &last), json!({}));
+        assert_eq!(seen(&mut stage, &present, &last), new);
+    }
 }
 
 #[test]
