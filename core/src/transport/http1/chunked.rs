@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use http::header::{HeaderName, HeaderValue};
 
 use super::error::FramingError;
-use super::limits::{CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
+use super::limits::{CHUNK_LINE_BYTES_MAX, HEADERS_MAX, TRAILER_BYTES_MAX};
 use super::receive_buffer::{NoLineEnd, ReceiveBuffer};
 
 /// Where in the coding the reader stands.
@@ -17,7 +17,10 @@ pub(super) enum ChunkedReader {
     /// Before the line end that follows a chunk's data.
     DataEnd,
     /// After the last chunk, reading fields that are dropped.
-    Trailers { bytes_left: usize },
+    Trailers {
+        bytes_left: usize,
+        fields_left: usize,
+    },
 }
 
 impl ChunkedReader {
@@ -51,16 +54,19 @@ impl ChunkedReader {
                     None => return Ok(false),
                     Some(_) => *self = Self::Size,
                 },
-                Self::Trailers { bytes_left } => {
-                    match input.take_line(*bytes_left).map_err(trailer_error)? {
-                        None => return Ok(false),
-                        Some(line) if line == "\r\n" => return Ok(true),
-                        Some(line) if !is_field(&line) => {
-                            return Err(FramingError::MalformedTrailer);
-                        }
-                        Some(line) => *bytes_left = bytes_left.saturating_sub(line.len()),
+                Self::Trailers {
+                    bytes_left,
+                    fields_left,
+                } => match input.take_line(*bytes_left).map_err(trailer_error)? {
+                    None => return Ok(false),
+                    Some(line) if line == "\r\n" => return Ok(true),
+                    Some(_) if *fields_left == 0 => return Err(FramingError::TrailersTooLong),
+                    Some(line) if !is_field(&line) => return Err(FramingError::MalformedTrailer),
+                    Some(line) => {
+                        *bytes_left = bytes_left.saturating_sub(line.len());
+                        *fields_left = fields_left.saturating_sub(1);
                     }
-                }
+                },
             }
         }
     }
@@ -69,6 +75,7 @@ impl ChunkedReader {
         if size == 0 {
             return Ok(Self::Trailers {
                 bytes_left: TRAILER_BYTES_MAX,
+                fields_left: HEADERS_MAX,
             });
         }
         match size.checked_add(body_bytes as u64) {

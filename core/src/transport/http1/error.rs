@@ -38,7 +38,8 @@ pub enum FramingError {
     /// A line after the last chunk is no header field.
     #[error("malformed trailer field")]
     MalformedTrailer,
-    /// Longer than [`TRAILER_BYTES_MAX`](super::TRAILER_BYTES_MAX).
+    /// Longer than [`TRAILER_BYTES_MAX`](super::TRAILER_BYTES_MAX), or more than
+    /// [`HEADERS_MAX`](super::HEADERS_MAX).
     #[error("the trailer fields are too long")]
     TrailersTooLong,
     /// The body is, or announces itself to be, longer than allowed.

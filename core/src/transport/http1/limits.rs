@@ -3,7 +3,7 @@
 /// Bytes of a head (start line and headers, with the empty line) unless told otherwise.
 pub const HEAD_BYTES_DEFAULT: usize = 64 * 1024;
 
-/// Headers in one head.
+/// Headers in one head, and fields in one trailer.
 pub const HEADERS_MAX: usize = 100;
 
 /// Bytes of a body unless told otherwise.

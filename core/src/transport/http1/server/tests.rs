@@ -491,7 +491,8 @@ fn loose_chunks_are_refused() {
     let long_extension = format!("1;{}\r\n", "e".repeat(CHUNK_LINE_BYTES_MAX));
     let endless_size = "0".repeat(CHUNK_LINE_BYTES_MAX);
     let endless_trailer = format!("0\r\n{}", "a".repeat(TRAILER_BYTES_MAX));
-    let many_trailers = format!("0\r\n{}", "a:b\r\n".repeat(TRAILER_BYTES_MAX / 5 + 1));
+    let many_trailers = format!("0\r\n{}", "a:b\r\n".repeat(HEADERS_MAX + 1));
+    let long_trailers = format!("0\r\na:{}\r\na", "b".repeat(TRAILER_BYTES_MAX - 5));
     let table = [
         ("+5\r\nhello\r\n", MalformedChunk),
         ("-5\r\nhello\r\n", MalformedChunk),
@@ -522,6 +523,7 @@ fn loose_chunks_are_refused() {
         ("0\r\na: b\r\r\n\r\n", MalformedTrailer),
         (&endless_trailer, TrailersTooLong),
         (&many_trailers, TrailersTooLong),
+        (&long_trailers, TrailersTooLong),
         ("FFFFFFFFFFFFFFFF\r\n", BodyTooLarge),
         ("3e9\r\n", BodyTooLarge),
         ("1\r\nx\r\nFFFFFFFFFFFFFFFF\r\n", BodyTooLarge),
