@@ -58,7 +58,7 @@ fn main() {
         }
         let wide = |version| wide_conflict(version, 10_000, 3_500);
         compare("3,500 keys, 10,000 members".to_owned(), "5", version, &wide);
-        for length in [250, 500, 1_000, 2_000] {
+        for length in [250, 500, 1_000, 2_000, 4_000] {
             let name = format!("{length} power levels and renames");
             compare(name, "linear", version, &|version| {
                 long_conflict(version, length)
